@@ -1,0 +1,365 @@
+r"""Expectation-maximization: the point that maximizes the likelihood, or the posterior.
+
+One pass per iteration gives the objective at the current point and the statistics of the next;
+so the objective reported is always that of the parameters returned.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.covariance import STRUCTURES, Structure, structure_of
+from bayesmix.gaussian import log_dirichlet
+from bayesmix.inputs import as_generator, as_table, as_weights, require_varying
+from bayesmix.optima import Fit, Status, advice, best, judge, min_eigenvalue_ratio, verdict
+from bayesmix.passes import (
+    PassParameters,
+    Statistics,
+    statistics,
+    statistics_of_responsibilities,
+)
+from bayesmix.starts import InitParams, start_responsibilities
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from xarray import DataTree
+
+    from bayesmix.inputs import RandomSeed, Table
+    from bayesmix.mixture import Mixture
+    from bayesmix.priors import NormalInverseWishart
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["Point", "Problem", "fit_em", "run", "search", "start_point"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Weights (K,), means (K, D) and covariances in the structure's shape."""
+
+    structure: Structure
+    weights: Floats
+    means: Floats
+    covariances: Floats
+
+    @cached_property
+    def parameters(self) -> PassParameters:
+        """The same point as the pass wants it; LinAlgError if a covariance is singular."""
+        return PassParameters.from_point(self.structure, self.weights, self.means, self.covariances)
+
+    @property
+    def dense_covariances(self) -> Floats:
+        """Covariances of shape (K, D, D)."""
+        return self.structure.dense(self.covariances, *self.means.shape)
+
+    def permuted(self, order: NDArray[np.intp]) -> Point:
+        """The same point with its components in another order."""
+        covariances = self.structure.compact(self.dense_covariances[order])
+        return replace(
+            self, weights=self.weights[order], means=self.means[order], covariances=covariances
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What EM maximizes: data, structure and prior."""
+
+    x: Floats
+    structure: Structure
+    n_components: int
+    concentrations: Floats
+    prior: NormalInverseWishart | None = None
+    reg_covar: float = 0.0
+    sample_weight: Floats | None = None
+
+    @cached_property
+    def total(self) -> float:
+        """Number of rows, or their total weight."""
+        return float(len(self.x) if self.sample_weight is None else self.sample_weight.sum())
+
+    @cached_property
+    def data_covariance(self) -> Floats:
+        """Covariance of all rows, (D, D)."""
+        mean = np.average(self.x, axis=0, weights=self.sample_weight)
+        delta = (self.x - mean)[None]
+        weight = np.ones(len(self.x)) if self.sample_weight is None else self.sample_weight
+        return STRUCTURES["tied"].scatter(delta, weight[None]) / self.total
+
+    def expect(self, point: Point) -> tuple[Statistics, float]:
+        """E-step: the statistics at a point and the objective there."""
+        found = statistics(self.x, point.parameters, self.sample_weight)
+        return found, found.log_likelihood + self.log_prior(point)
+
+    def log_prior(self, point: Point) -> float:
+        """Log prior density of a point; zero for maximum likelihood."""
+        if self.prior is None:
+            return 0.0
+        return float(
+            log_dirichlet(self.concentrations, point.weights)
+            + self.structure.log_prior(point.means, point.parameters.precision_cholesky, self.prior)
+        )
+
+    def maximize(self, center: Floats, found: Statistics) -> Point:
+        """M-step: the point that the statistics about ``center`` (K, D) lead to."""
+        sizes, shift = found.sizes, found.first
+        if self.prior is None and not np.all(sizes > 1e-12 * self.total):
+            raise np.linalg.LinAlgError("a component lost all its rows")
+        inverse = np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+        shift = shift * inverse[:, None]
+        scatter = found.second - self._outer(shift, sizes)
+        means = center + shift
+        if self.prior is not None:
+            kappa, anchor = self.prior.mean_precision, np.asarray(self.prior.mean)
+            pull = kappa * sizes / (kappa + sizes)
+            scatter = scatter + self._outer(means - anchor, pull)
+            means = means + (kappa / (kappa + sizes))[:, None] * (anchor - means)
+        covariances = self.structure.mode(scatter, sizes, means.shape[1], self.prior)
+        if self.reg_covar:
+            covariances = self.structure.ridge(covariances, self.reg_covar)
+        counts = np.maximum(sizes + self.concentrations - 1, 0)
+        return Point(self.structure, counts / counts.sum(), means, covariances)
+
+    def _outer(self, delta: Floats, weight: Floats) -> Floats:
+        return self.structure.scatter(delta[:, None, :], weight[:, None])
+
+
+def start_point(problem: Problem, resp: Floats) -> Point:
+    """Build a start from responsibilities (n, K): their means, one pooled covariance for all."""
+    tied = STRUCTURES["tied"]
+    center, found = statistics_of_responsibilities(problem.x, tied, resp, problem.sample_weight)
+    point = replace(problem, structure=tied).maximize(center, found)
+    covariance = point.covariances
+    if min_eigenvalue_ratio(covariance[None], problem.data_covariance) < 1e-10:
+        covariance = problem.data_covariance
+    average = problem.structure.average(covariance, problem.n_components)
+    return replace(point, structure=problem.structure, covariances=average)
+
+
+def run(problem: Problem, start: Point, *, max_iter: int, tol: float) -> Fit:
+    """Iterate from one start until what is left to gain is below ``tol`` per row.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : Point
+    max_iter : int
+    tol : float
+        Against Aitken's estimate of the objective still to be gained, divided by the number of
+        rows.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a covariance of the start itself is singular.
+    """
+    point = start
+    found, objective = problem.expect(point)
+    trace = [objective]
+    status = Status.MAX_ITER if np.isfinite(objective) else Status.NON_FINITE
+    while status is Status.MAX_ITER and len(trace) <= max_iter:
+        try:
+            proposal = problem.maximize(point.means, found)
+            new_found, objective = problem.expect(proposal)
+        except np.linalg.LinAlgError:
+            status = Status.SINGULAR
+            break
+        if not np.isfinite(objective):
+            status = Status.NON_FINITE
+            break
+        point, found = proposal, new_found
+        trace.append(objective)
+        if _converged(trace, problem.total, tol):
+            status = Status.CONVERGED
+    fit = Fit(
+        point=point,
+        objective=trace[-1],
+        log_likelihood=found.log_likelihood,
+        trace=np.asarray(trace),
+        status=status,
+        min_eigenvalue_ratio=min_eigenvalue_ratio(point.dense_covariances, problem.data_covariance),
+        min_component_size=float(found.sizes.min()),
+    )
+    return judge(problem, fit)
+
+
+def search(
+    problem: Problem,
+    generator: np.random.Generator,
+    *,
+    init_params: InitParams,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+) -> tuple[int, list[Fit]]:
+    """Run EM from several random starts.
+
+    Returns
+    -------
+    index : int
+        Of the winner, see `optima.best`.
+    fits : list of Fit
+        One per start.
+
+    Raises
+    ------
+    ValueError
+        If no start has a covariance of full rank.
+    """
+    fits = []
+    for child in generator.spawn(n_init):
+        resp = start_responsibilities(
+            init_params, problem.x, problem.n_components, child, problem.sample_weight
+        )
+        try:
+            fits.append(run(problem, start_point(problem, resp), max_iter=max_iter, tol=tol))
+        except np.linalg.LinAlgError:
+            continue
+    if not fits:
+        raise ValueError(
+            "x: every start is singular, because columns determine each other or there are fewer "
+            f"distinct rows than the {problem.n_components} components; drop columns, use fewer "
+            "components, or give a component prior"
+        )
+    return best(fits, tol=tol, total=problem.total)
+
+
+def fit_em(
+    mixture: Mixture,
+    x: Any,
+    *,
+    n_init: int = 10,
+    max_iter: int = 1000,
+    tol: float = 1e-6,
+    random_seed: RandomSeed = None,
+    sample_weight: ArrayLike | None = None,
+) -> DataTree:
+    r"""Fit a mixture by EM: maximum likelihood, or the posterior mode where it has a prior.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Without a component prior the likelihood is maximized, else the posterior density in the
+        measure of ``docs/notation.md``.
+    x : (n, D) array_like or DataFrame
+        The data, used as they are: nothing is scaled or dropped.
+    n_init : int, default 10
+        Number of starts, seeded by squared distance after whitening.
+    max_iter : int, default 1000
+        Iterations per start.
+    tol : float, default 1e-6
+        A start has converged when Aitken's estimate of the gain still to come is below this, per
+        row.
+    random_seed : int, SeedSequence or Generator, optional
+    sample_weight : (n,) array_like, optional
+        A weight of 2 is the row twice.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``point_estimate``, ``optimization`` (one entry per start) and ``observed_data``;
+        see ``docs/notation.md``. Components are ordered by their means, first feature first,
+        where the prior allows.
+
+    Raises
+    ------
+    ValueError
+        If the mixture has no usable mode, or the data cannot carry the fit.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If the best start did not converge to a genuine, confirmed optimum; says what to do.
+
+    References
+    ----------
+    A. P. Dempster, N. M. Laird and D. B. Rubin, "Maximum Likelihood from Incomplete Data via the
+    EM Algorithm", JRSS B 39, 1977.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("faithful")
+    >>> em = bm.fit_em(bm.Mixture(bm.Dirichlet(2)), x, random_seed=1)
+    >>> em.point_estimate["weights"].values.round(3)
+    array([0.356, 0.644])
+    """
+    from bayesmix.schema import observed_data, optimization, point_estimate, root
+
+    started = time.perf_counter()
+    table = as_table(x)
+    problem = problem_of(mixture, table, as_weights(sample_weight, len(table.values)))
+    index, fits = search(
+        problem,
+        as_generator(random_seed),
+        init_params="k-means++",
+        n_init=n_init,
+        max_iter=max_iter,
+        tol=tol,
+    )
+    winner = fits[index]
+    if mixture.weights.exchangeable:
+        order = np.lexsort(winner.point.means.T[::-1])
+        winner = replace(winner, point=winner.point.permuted(order))
+    sentence = verdict(fits, fits[index], tol=tol, total=problem.total)
+    if winner.status is not Status.CONVERGED:
+        warn_of(winner.status, sentence, stacklevel=2)
+    return root(
+        {
+            "point_estimate": point_estimate(winner, table.features),
+            "optimization": optimization(fits, index, sentence),
+            "observed_data": observed_data(table),
+        },
+        mixture,
+        random_seed,
+        time.perf_counter() - started,
+    )
+
+
+def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = None) -> Problem:
+    """Check that EM can fit this mixture to these data, and state what it maximizes."""
+    mixture.require("em")
+    n, d = table.values.shape
+    mixture.require_features(d)
+    if mixture.components is None:
+        require_varying(table, "maximum likelihood has no bound there")
+        if n < mixture.n_components:
+            raise ValueError(
+                f"x: expected at least as many rows as components ({mixture.n_components}) for "
+                f"maximum likelihood, got {n}; use fewer components, or give a component prior"
+            )
+    return Problem(
+        table.values,
+        structure_of(mixture.covariance_type),
+        mixture.n_components,
+        mixture.weights.concentrations,
+        mixture.components,
+        sample_weight=sample_weight,
+    )
+
+
+def warn_of(status: Status, sentence: str, *, stacklevel: int) -> None:
+    """Warn, in scikit-learn's category, of a fit that is not a confirmed optimum."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.warn(
+        f"EM: {advice(status)} ({sentence})", ConvergenceWarning, stacklevel=stacklevel + 1
+    )
+
+
+def _converged(trace: list[float], total: float, tol: float) -> bool:
+    gain = trace[-1] - trace[-2]
+    if abs(gain) <= 1e-14 * (abs(trace[-1]) + total):
+        return True
+    if len(trace) < 4:
+        return False
+    gains = np.diff(trace[-4:])
+    if not np.all(gains > 0):
+        return False
+    rate = max(gains[1] / gains[0], gains[2] / gains[1])
+    return rate < 1 and max(gain, gain * rate / (1 - rate)) < tol * total

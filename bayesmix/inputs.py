@@ -1,0 +1,152 @@
+"""What comes in at the door: tables of numbers, row weights and seeds, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    RandomSeed = int | np.integer | np.random.SeedSequence | np.random.Generator | None
+
+__all__ = ["Table", "as_generator", "as_table", "as_weights", "require_varying"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A checked table: finite float64 values with the names of its columns and rows."""
+
+    values: NDArray[np.float64]
+    """Shape (n, D), C-contiguous."""
+    features: tuple[str, ...]
+    index: NDArray[Any]
+
+
+def as_table(x: Any, *, name: str = "x") -> Table:
+    """Check a table of numbers.
+
+    Parameters
+    ----------
+    x : (n, D) array_like or DataFrame, or (n,) array_like
+        One dimension is read as a single feature.
+    name : str
+        How errors call the table.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    ValueError
+        If there is no row or column, a value is missing or infinite, or a column is not numeric.
+    """
+    if isinstance(x, Table):
+        return x
+    columns = getattr(x, "columns", None)
+    index = getattr(x, "index", None) if hasattr(x, "iloc") else None
+    features = None if columns is None else tuple(str(c) for c in columns)
+    if columns is not None and hasattr(x, "dtypes"):
+        values = _numeric_frame(x, name)
+    else:
+        values = _numeric_array(x, name)
+    if values.ndim == 1:
+        values = values[:, None]
+        features = None if getattr(x, "name", None) is None else (str(x.name),)
+    if values.ndim != 2:
+        raise ValueError(
+            f"{name}: expected a table of rows and columns, got {values.ndim} dimensions"
+        )
+    if 0 in values.shape:
+        raise ValueError(
+            f"{name}: expected at least one row and one column, got shape {values.shape}"
+        )
+    if features is None:
+        features = tuple(f"x{j}" for j in range(values.shape[1]))
+    if len(set(features)) < len(features):
+        raise ValueError(f"{name}: expected distinct column names, got {', '.join(features)}")
+    _require_finite(values, features, name)
+    index = np.arange(len(values)) if index is None else np.asarray(index)
+    return Table(np.ascontiguousarray(values), features, index)
+
+
+def as_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
+    """Check row weights: n finite numbers, none negative, not all zero."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=float)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight: expected shape ({n},), got {weights.shape}")
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
+        raise ValueError("sample_weight: expected finite weights of at least 0")
+    if not np.any(weights > 0):
+        raise ValueError("sample_weight: expected at least one weight above 0, got only zeros")
+    return weights
+
+
+def as_generator(random_seed: RandomSeed) -> np.random.Generator:
+    """Make a generator of what users call a seed; a Generator is passed through."""
+    if isinstance(random_seed, np.random.RandomState):
+        raise TypeError(
+            "random seed: expected None, an int, a SeedSequence or a numpy Generator, got a "
+            "RandomState; use numpy.random.default_rng(seed)"
+        )
+    if isinstance(random_seed, (int, np.integer)) and random_seed < 0:
+        raise ValueError(f"random seed: expected a number of at least 0, got {random_seed}")
+    return np.random.default_rng(random_seed)
+
+
+def require_varying(table: Table, reason: str) -> None:
+    """Refuse a single row and constant columns, naming them."""
+    if len(table.values) < 2:
+        raise ValueError(f"x: expected at least 2 rows ({reason}), got 1")
+    constant = [
+        f for f, c in zip(table.features, np.ptp(table.values, axis=0) == 0, strict=True) if c
+    ]
+    if constant:
+        raise ValueError(
+            f"x: column {_quoted(constant)} is constant ({reason}); drop it, or state a proper "
+            "prior of your own"
+        )
+
+
+def _numeric_frame(frame: Any, name: str) -> NDArray[np.float64]:
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "biuf":
+            raise ValueError(
+                f"{name}: column {str(column)!r} is not numeric (dtype {dtype}); leave it out, or "
+                "convert it to numbers"
+            )
+    return np.asarray(frame.to_numpy(dtype=float, na_value=np.nan), dtype=float)
+
+
+def _numeric_array(x: Any, name: str) -> NDArray[np.float64]:
+    array = np.asarray(x)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name}: expected real numbers, got complex ones")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name}: expected numbers, got an array of dtype {array.dtype}; convert it with "
+            "astype(float) after dropping text columns"
+        )
+    return array.astype(float)
+
+
+def _require_finite(values: NDArray[np.float64], features: tuple[str, ...], name: str) -> None:
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    column = int(np.argmin(finite.all(axis=0)))
+    bad = np.flatnonzero(~finite[:, column])
+    kind = "NaN" if np.isnan(values[bad, column]).any() else "inf"
+    raise ValueError(
+        f"{name}: column {features[column]!r} has {len(bad)} value(s) that are {kind} (first in "
+        f"row {bad[0]}); drop or impute those rows"
+    )
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(repr(n) for n in names)

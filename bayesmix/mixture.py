@@ -1,0 +1,199 @@
+"""The model, stated once: `Mixture`, and the table of what each engine can do with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal, NamedTuple, get_args
+
+from bayesmix.priors import Dirichlet, NormalInverseWishart
+
+__all__ = ["CAPABILITIES", "Capability", "CovarianceType", "Engine", "Mixture"]
+
+CovarianceType = Literal["full", "tied", "diag", "spherical"]
+Engine = Literal["em", "nuts"]
+_PRIORS = {cls.__name__: cls for cls in (Dirichlet, NormalInverseWishart)}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A Gaussian mixture: prior on the weights, prior on the components, covariance structure.
+
+    Parameters
+    ----------
+    weights : Dirichlet
+        Prior on the K mixture weights.
+    components : NormalInverseWishart, optional
+        Prior on each component's mean and covariance. None is maximum likelihood: EM only.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        Structure of the covariances, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> bm.Mixture.from_dict(mixture.to_dict()) == mixture
+    True
+    """
+
+    weights: Dirichlet
+    components: NormalInverseWishart | None = None
+    covariance_type: CovarianceType = "full"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weights, Dirichlet):
+            raise TypeError(f"weights: expected a prior such as Dirichlet(2), got {self.weights!r}")
+        if not isinstance(self.components, NormalInverseWishart | None):
+            raise TypeError(
+                "components: expected None or a NormalInverseWishart, for example "
+                f"fraley_raftery(x, 2), got {self.components!r}"
+            )
+        if self.covariance_type not in get_args(CovarianceType):
+            raise ValueError(
+                f"covariance_type: expected one of {', '.join(get_args(CovarianceType))}, "
+                f"got {self.covariance_type!r}"
+            )
+
+    @property
+    def n_components(self) -> int:
+        """Number of components K."""
+        return self.weights.n_components
+
+    def capability(self, engine: Engine) -> Capability:
+        """Return the row of `CAPABILITIES` for this mixture and an engine."""
+        components = "none" if self.components is None else type(self.components).__name__
+        key = (_weights_case(self.weights), components, self.covariance_type, engine)
+        return CAPABILITIES[key]
+
+    def require(self, engine: Engine) -> None:
+        """Raise a ValueError that says why and what to do if the engine cannot fit this."""
+        capability = self.capability(engine)
+        if not capability.fits:
+            raise ValueError(capability.reason)
+
+    def require_features(self, n_features: int) -> None:
+        """Raise a ValueError if the component prior was stated for another number of features."""
+        if self.components is not None and self.components.n_features != n_features:
+            raise ValueError(
+                f"x: expected {self.components.n_features} column(s), the number of features of "
+                f"the component prior, got {n_features}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            "weights": _prior_to_dict(self.weights),
+            "components": None if self.components is None else _prior_to_dict(self.components),
+            "covariance_type": self.covariance_type,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Mixture:
+        """Rebuild a mixture from `to_dict`."""
+        components = values["components"]
+        return cls(
+            _prior_from_dict(values["weights"]),
+            None if components is None else _prior_from_dict(components),
+            values["covariance_type"],
+        )
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON, as kept in a tree's attribute ``bayesmix_model``."""
+        return json.dumps(self.to_dict())
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What one engine can do with one kind of mixture."""
+
+    engine: Engine
+    fits: bool
+    exact: bool
+    """The posterior itself, not a truncation of it."""
+    mode: bool
+    """A usable mode exists: the objective is bounded, or its spurious peaks are avoidable."""
+    exchangeable: bool
+    """The posterior is the same under every permutation of the components."""
+    enumerable: bool
+    """Exact sums over partitions exist to check against."""
+    reason: str = ""
+    """Where it does not fit: why, and which engine or prior does."""
+
+
+class _WeightsCase(NamedTuple):
+    exchangeable: bool
+    mode: bool
+    flat: bool
+
+
+_WEIGHTS_CASES = {
+    "Dirichlet(K)": _WeightsCase(exchangeable=True, mode=True, flat=True),
+    "Dirichlet(K, above 1)": _WeightsCase(exchangeable=True, mode=True, flat=False),
+    "Dirichlet(K, below 1)": _WeightsCase(exchangeable=True, mode=False, flat=False),
+    "Dirichlet(K, vector)": _WeightsCase(exchangeable=False, mode=True, flat=False),
+    "Dirichlet(K, vector, some below 1)": _WeightsCase(exchangeable=False, mode=False, flat=False),
+}
+
+
+def _weights_case(weights: Dirichlet) -> str:
+    values = weights.concentrations
+    case = _WeightsCase(
+        exchangeable=weights.exchangeable,
+        mode=bool((values >= 1).all()),
+        flat=bool((values == 1).all()),
+    )
+    return next(name for name, listed in _WEIGHTS_CASES.items() if case == listed)
+
+
+def _cell(weights: str, components: str, engine: Engine) -> Capability:
+    case = _WEIGHTS_CASES[weights]
+    likelihood_only = components == "none"
+    reason = ""
+    if engine == "em" and likelihood_only and not case.flat:
+        reason = (
+            "without a component prior EM is maximum likelihood, which takes no weight prior; "
+            "leave the concentration at 1, or give components=fraley_raftery(x, K)"
+        )
+    elif engine == "em" and not case.mode:
+        reason = (
+            "EM needs a mode, and a Dirichlet concentration below 1 has none (the density is "
+            'unbounded where a weight is 0); use a concentration of at least 1, or sampler="nuts"'
+        )
+    elif engine == "nuts" and likelihood_only:
+        reason = (
+            "a posterior needs a prior on the components, and components=None is maximum "
+            "likelihood; give components=fraley_raftery(x, K), or fit with fit_em"
+        )
+    return Capability(
+        engine=engine,
+        fits=not reason,
+        exact=True,
+        mode=case.flat if likelihood_only else case.mode,
+        exchangeable=case.exchangeable,
+        enumerable=not likelihood_only,
+        reason=reason,
+    )
+
+
+CAPABILITIES: dict[tuple[str, str, str, str], Capability] = {
+    (weights, components, structure, engine): _cell(weights, components, engine)
+    for weights, components, structure, engine in product(
+        _WEIGHTS_CASES, ("none", "NormalInverseWishart"), get_args(CovarianceType), get_args(Engine)
+    )
+}
+"""(weight prior, component prior, covariance type, engine) to what the engine can do with it."""
+
+
+def _prior_to_dict(prior: Any) -> dict[str, Any]:
+    return {"class": type(prior).__name__, **dataclasses.asdict(prior)}
+
+
+def _prior_from_dict(values: dict[str, Any]) -> Any:
+    values = dict(values)
+    name = values.pop("class")
+    if name not in _PRIORS:
+        raise ValueError(f"prior: expected one of {', '.join(_PRIORS)}, got {name!r}")
+    return _PRIORS[name](**values)

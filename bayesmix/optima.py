@@ -1,0 +1,162 @@
+"""What a finished start is worth: its status, the winner among many, and advice in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.em import Point, Problem
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["Fit", "Status", "advice", "best", "judge", "min_eigenvalue_ratio", "reached", "verdict"]
+
+
+class Status(IntEnum):
+    """How a start ended."""
+
+    CONVERGED = 0
+    MAX_ITER = 1
+    SINGULAR = 2
+    SPURIOUS = 3
+    NON_FINITE = 4
+    UNCONFIRMED = 5
+
+
+_ADVICE = {
+    Status.CONVERGED: "converged",
+    Status.MAX_ITER: "not converged: raise max_iter, or loosen tol",
+    Status.SINGULAR: (
+        "singular: a component collapsed onto too few distinct rows, where the likelihood is "
+        "unbounded; give a component prior (fraley_raftery), or use fewer components or a simpler "
+        "covariance_type"
+    ),
+    Status.SPURIOUS: (
+        "spurious: a component lives on hardly more rows than its covariance needs, so its peak "
+        "is an accident of those rows; give a component prior (fraley_raftery), or use fewer "
+        "components or a simpler covariance_type"
+    ),
+    Status.NON_FINITE: (
+        "not finite: the objective overflowed; rescale the columns, or check them for wild values"
+    ),
+    Status.UNCONFIRMED: (
+        "converged, but only one start reached this optimum, so a better one may exist: raise "
+        "n_init"
+    ),
+}
+_CONFIRMABLE = 5  # starts from which a lone best one is suspicious
+_SINGULAR_RATIO = 1e-8
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One start, run to its end."""
+
+    point: Point
+    objective: float
+    """Of the point: log-likelihood, plus log prior where there is one."""
+    log_likelihood: float
+    trace: Floats
+    """Objective before the first and after every iteration."""
+    status: Status
+    min_eigenvalue_ratio: float
+    """Smallest eigenvalue of a covariance relative to the covariance of all rows."""
+    min_component_size: float
+    """Smallest sum of responsibilities."""
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations done."""
+        return len(self.trace) - 1
+
+
+def best(fits: list[Fit], *, tol: float, total: float) -> tuple[int, list[Fit]]:
+    """Choose the winner among starts and mark it when it stands alone.
+
+    Fits on a genuine optimum come before singular and spurious ones, whatever their objective.
+
+    Returns
+    -------
+    index : int
+        Of the winner.
+    fits : list of Fit
+        The same fits, the winner's status UNCONFIRMED if no other start reached it.
+    """
+    usable = (Status.CONVERGED, Status.MAX_ITER)
+    index = max(
+        range(len(fits)), key=lambda i: (fits[i].status in usable, _finite(fits[i].objective))
+    )
+    winner = fits[index]
+    alone = len(reached(fits, winner, tol=tol, total=total)) == 1
+    if winner.status is Status.CONVERGED and alone and len(fits) >= _CONFIRMABLE:
+        fits = [*fits]
+        fits[index] = replace(winner, status=Status.UNCONFIRMED)
+    return index, fits
+
+
+def reached(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> list[int]:
+    """Find the starts that ended at the winner's optimum."""
+    near = max(2 * tol * total, 1e-8 * abs(winner.objective))
+    usable = (Status.CONVERGED, Status.MAX_ITER, Status.UNCONFIRMED)
+    return [
+        i
+        for i, fit in enumerate(fits)
+        if fit is winner or (fit.status in usable and abs(fit.objective - winner.objective) <= near)
+    ]
+
+
+def advice(status: Status) -> str:
+    """Say in one sentence what a status means and what to do."""
+    return _ADVICE[status]
+
+
+def judge(problem: Problem, fit: Fit) -> Fit:
+    """Unmask maximum-likelihood fits that rest on a singularity or on a handful of rows."""
+    if problem.prior is not None or fit.status in (Status.SINGULAR, Status.NON_FINITE):
+        return fit
+    smallest = min(float(np.linalg.eigvalsh(c)[0]) for c in fit.point.dense_covariances)
+    if fit.min_eigenvalue_ratio < _SINGULAR_RATIO or smallest < 2 * problem.reg_covar:
+        return replace(fit, status=Status.SINGULAR)
+    rows_needed = problem.structure.rows_needed(problem.x.shape[1])
+    if fit.min_component_size < rows_needed + 1:
+        return replace(fit, status=Status.SPURIOUS)
+    return fit
+
+
+def verdict(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> str:
+    """Tell in one sentence how the starts ended."""
+    n = len(reached(fits, winner, tol=tol, total=total))
+    parts = [f"{n} of {len(fits)} starts reached the best optimum ({winner.objective:.3f})"]
+    counts = Counter(fit.status for fit in fits)
+    words = {
+        Status.SINGULAR: "singular",
+        Status.SPURIOUS: "spurious",
+        Status.MAX_ITER: "not converged",
+        Status.NON_FINITE: "not finite",
+    }
+    parts += [f"{counts[status]} {word}" for status, word in words.items() if counts[status]]
+    return "; ".join(parts)
+
+
+def min_eigenvalue_ratio(covariances: Floats, reference: Floats) -> float:
+    """Smallest eigenvalue of covariances (K, D, D) relative to a reference (D, D).
+
+    Zero if the reference is singular: the rows do not vary in some direction.
+    """
+    from scipy.linalg import eigh
+
+    try:
+        return min(float(eigh(c, reference, eigvals_only=True)[0]) for c in covariances)
+    except np.linalg.LinAlgError:
+        return 0.0
+
+
+def _finite(value: float) -> float:
+    return value if np.isfinite(value) else -np.inf

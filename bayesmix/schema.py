@@ -1,0 +1,276 @@
+"""The one shape of every result: groups, names, dims and attributes of the trees.
+
+Builders make the groups, `validate` checks a tree against the schema, `load` reads one back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmix.mixture import Mixture
+from bayesmix.optima import Status, advice
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from bayesmix.inputs import Table
+    from bayesmix.optima import Fit
+
+    Floats = NDArray[np.float64]
+
+__all__ = [
+    "SCHEMA",
+    "as_draws",
+    "load",
+    "mixture_of",
+    "observed_data",
+    "optimization",
+    "point_estimate",
+    "posterior",
+    "root",
+    "validate",
+]
+
+_PARAMETERS = {
+    "weights": ("component",),
+    "means": ("component", "feature"),
+    "covariances": ("component", "feature", "feature_bis"),
+}
+_DRAWS = ("chain", "draw")
+
+SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
+    "point_estimate": _PARAMETERS,
+    "posterior": {
+        **{name: _DRAWS + dims for name, dims in _PARAMETERS.items()},
+        "n_clusters": _DRAWS,
+    },
+    "allocation": {"label": (*_DRAWS, "obs")},
+    "sample_stats": {"lp": _DRAWS, "log_likelihood_total": _DRAWS},
+    "observed_data": {"x": ("obs", "feature")},
+    "log_likelihood": {"x": (*_DRAWS, "obs")},
+    "optimization": {
+        "status": ("restart",),
+        "objective": ("restart",),
+        "n_iter": ("restart",),
+        "min_eigenvalue_ratio": ("restart",),
+        "min_component_size": ("restart",),
+        "objective_trace": ("restart", "iteration"),
+    },
+    "relabeling": {"permutation": (*_DRAWS, "component")},
+}
+"""Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations."""
+
+_OPTIONAL = {("posterior", "n_clusters")}
+_ROOT_ATTRS = ("bayesmix_model", "versions", "random_seed", "seconds")
+
+
+def root(
+    groups: Mapping[str, xr.Dataset], mixture: Mixture, random_seed: Any, seconds: float
+) -> xr.DataTree:
+    """Put groups under a root that says which model, versions, seed and time made them."""
+    tree = xr.DataTree.from_dict(dict(groups))
+    packages = ("bayesmix", "numpy", "scipy", "xarray", "pymc", "pytensor", "arviz")
+    tree.attrs.update(
+        bayesmix_model=mixture.to_json(),
+        versions=json.dumps({name: version(name) for name in packages}),
+        random_seed=random_seed if isinstance(random_seed, int) else str(random_seed),
+        seconds=seconds,
+    )
+    return tree
+
+
+def point_estimate(fit: Fit, features: tuple[str, ...]) -> xr.Dataset:
+    """Turn the winner of EM into a group."""
+    point = fit.point
+    values = {
+        "weights": point.weights,
+        "means": point.means,
+        "covariances": point.dense_covariances,
+    }
+    dataset = xr.Dataset(
+        {name: (dims, values[name]) for name, dims in _PARAMETERS.items()},
+        coords=_coords(len(point.weights), features),
+    )
+    return dataset.assign_attrs(
+        objective=fit.objective,
+        log_likelihood=fit.log_likelihood,
+        status=fit.status.name.lower(),
+        advice=advice(fit.status),
+    )
+
+
+def optimization(fits: list[Fit], index: int, sentence: str) -> xr.Dataset:
+    """Turn every start of EM into a group, one entry per restart."""
+    longest = max(len(fit.trace) for fit in fits)
+    trace = np.full((len(fits), longest), np.nan)
+    for row, fit in zip(trace, fits, strict=True):
+        row[: len(fit.trace)] = fit.trace
+    values = {
+        "status": np.array([fit.status for fit in fits], dtype=np.int8),
+        "objective": np.array([fit.objective for fit in fits]),
+        "n_iter": np.array([fit.n_iter for fit in fits]),
+        "min_eigenvalue_ratio": np.array([fit.min_eigenvalue_ratio for fit in fits]),
+        "min_component_size": np.array([fit.min_component_size for fit in fits]),
+        "objective_trace": trace,
+    }
+    dataset = xr.Dataset(
+        {name: (dims, values[name]) for name, dims in SCHEMA["optimization"].items()},
+        coords={"restart": np.arange(len(fits)), "iteration": np.arange(longest)},
+    )
+    dataset["status"].attrs.update(
+        flag_values=np.array(list(Status), dtype=np.int8),
+        flag_meanings=" ".join(status.name.lower() for status in Status),
+    )
+    return dataset.assign_attrs(best_restart=index, verdict=sentence)
+
+
+def observed_data(table: Table) -> xr.Dataset:
+    """Turn the data into a group; columns name the features, the index names the rows."""
+    index = table.index
+    if index.dtype.kind not in "iufUM":
+        index = index.astype(str)
+    return xr.Dataset(
+        {"x": (("obs", "feature"), table.values)},
+        coords={"obs": index, "feature": list(table.features)},
+    )
+
+
+def posterior(
+    weights: Floats, means: Floats, covariances: Floats, features: tuple[str, ...]
+) -> xr.Dataset:
+    """Turn draws (chain, draw, ...) into a group."""
+    values = {"weights": weights, "means": means, "covariances": covariances}
+    chains, draws, k = weights.shape
+    return xr.Dataset(
+        {name: (_DRAWS + dims, values[name]) for name, dims in _PARAMETERS.items()},
+        coords={
+            "chain": np.arange(chains),
+            "draw": np.arange(draws),
+            **_coords(k, features),
+        },
+    )
+
+
+def as_draws(point: xr.DataTree) -> xr.DataTree:
+    """Give a point estimate chain and draw dims, so that ArviZ can show it beside a posterior.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("faithful")
+    >>> em = bm.fit_em(bm.Mixture(bm.Dirichlet(2)), x, random_seed=1)
+    >>> dict(bm.as_draws(em).posterior.sizes)["draw"]
+    1
+    """
+    if "point_estimate" not in point.children:
+        raise ValueError(
+            "as_draws: expected a tree with the group point_estimate, as fit_em returns, got "
+            f"groups {', '.join(point.children) or 'none'}"
+        )
+    dataset = point["point_estimate"].to_dataset().expand_dims(chain=[0], draw=[0])
+    return xr.DataTree.from_dict({"posterior": dataset})
+
+
+def mixture_of(tree: xr.DataTree) -> Mixture | None:
+    """Read the model back from a tree; None for a tree that carries none."""
+    text = tree.attrs.get("bayesmix_model")
+    return None if text is None else Mixture.from_dict(json.loads(text))
+
+
+def load(path: str | PathLike[str]) -> xr.DataTree:
+    """Read a saved tree into memory and check it.
+
+    Parameters
+    ----------
+    path : str or path
+        A file written with ``tree.to_netcdf(path)``.
+
+    Returns
+    -------
+    xarray.DataTree
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it does not hold a tree of this schema.
+    """
+    with xr.open_datatree(path, engine="h5netcdf") as file:
+        tree = file.load()
+    validate(tree)
+    return tree
+
+
+def validate(tree: xr.DataTree) -> None:
+    """Check that a tree of bayesmix follows the schema.
+
+    Raises
+    ------
+    ValueError
+        Names the group and the variable, what was expected and what came.
+    """
+    missing = [name for name in _ROOT_ATTRS if name not in tree.attrs]
+    if missing:
+        raise ValueError(f"tree: expected the attributes {', '.join(missing)}, got none")
+    mixture = mixture_of(tree)
+    if not {"point_estimate", "posterior"} & set(tree.children):
+        raise ValueError(
+            "tree: expected a group point_estimate or posterior, got "
+            f"{', '.join(tree.children) or 'no groups'}"
+        )
+    for name in tree.children:
+        if name not in SCHEMA:
+            raise ValueError(f"tree: expected groups among {', '.join(SCHEMA)}, got {name!r}")
+        _validate_group(name, tree[name].to_dataset())
+    for name in {"point_estimate", "posterior"} & set(tree.children):
+        _validate_parameters(name, tree[name].to_dataset(), mixture)
+
+
+def _validate_group(group: str, dataset: xr.Dataset) -> None:
+    for name, dims in SCHEMA[group].items():
+        if name not in dataset:
+            if (group, name) in _OPTIONAL or (group == "sample_stats" and name == "lp"):
+                continue
+            raise ValueError(f"{group}: expected a variable {name!r} with dims {dims}, got none")
+        if dataset[name].dims != dims:
+            raise ValueError(f"{group}.{name}: expected dims {dims}, got {dataset[name].dims}")
+    if group == "sample_stats":
+        for name, variable in dataset.data_vars.items():
+            if variable.dims[:2] != _DRAWS:
+                raise ValueError(
+                    f"{group}.{name}: expected dims starting {_DRAWS}, got {variable.dims}"
+                )
+
+
+def _validate_parameters(group: str, dataset: xr.Dataset, mixture: Mixture | None) -> None:
+    for name in _PARAMETERS:
+        if not np.isfinite(dataset[name].values).all():
+            raise ValueError(f"{group}.{name}: expected finite values")
+    weights, covariances = dataset["weights"].values, dataset["covariances"].values
+    if mixture is not None and weights.shape[-1] != mixture.n_components:
+        raise ValueError(
+            f"{group}.weights: expected {mixture.n_components} components, as in the model, got "
+            f"{weights.shape[-1]}"
+        )
+    if weights.min() < 0 or not np.allclose(weights.sum(axis=-1), 1, rtol=0, atol=1e-8):
+        raise ValueError(f"{group}.weights: expected weights of at least 0 that sum to one")
+    size = np.sqrt(np.einsum("...ii,...jj->...ij", covariances, covariances))
+    if not np.all(np.abs(covariances - np.swapaxes(covariances, -1, -2)) <= 1e-10 * size):
+        raise ValueError(f"{group}.covariances: expected symmetric matrices")
+    if np.linalg.eigvalsh(covariances / size)[..., 0].min() <= 0:
+        raise ValueError(f"{group}.covariances: expected positive definite matrices")
+
+
+def _coords(n_components: int, features: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "component": np.arange(n_components),
+        "feature": list(features),
+        "feature_bis": list(features),
+    }
