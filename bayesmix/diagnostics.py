@@ -1,0 +1,281 @@
+"""Convergence, judged on what does not depend on the labels; findings with their remedies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bayesmix import passes
+from bayesmix.draws import Draws, data_of, draws_of
+from bayesmix.inputs import as_generator
+from bayesmix.relabel import relabel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from bayesmix.inputs import RandomSeed
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["Finding", "diagnose", "label_invariant", "sampled_allocation", "summary"]
+
+RHAT_LIMIT = 1.01
+ESS_PER_CHAIN = 100
+_N_POINTS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One verdict of `diagnose`."""
+
+    severity: Literal["ok", "warning"]
+    check: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+def label_invariant(
+    post: xr.DataTree, *, points: Any = None, random_seed: RandomSeed = None
+) -> xr.Dataset:
+    r"""Compute the quantities that no relabeling changes: the set that R-hat and ESS judge.
+
+    Parameters
+    ----------
+    post : DataTree
+        With the groups ``posterior`` and ``observed_data``.
+    points : (m, D) array_like, optional
+        Where the mixture density is followed; default 5 rows of the data, evenly spaced in the
+        order of their first column.
+    random_seed : int, SeedSequence or Generator, optional
+        Draws labels where the tree holds none, for the number of clusters.
+
+    Returns
+    -------
+    xarray.Dataset
+        By (chain, draw): ``log_likelihood_total``; ``n_clusters``, the occupied components;
+        ``weight_entropy`` in nats; ``weights_sorted`` (rank), largest first;
+        ``log_density_points`` (point).
+    """
+    import xarray as xr
+
+    draws = draws_of(post)
+    table = data_of(post)
+    at = _default_points(table.values) if points is None else data_of(post, points).values
+    density = np.stack([passes.log_density(at, point) for point in draws])
+    sorted_weights = -np.sort(-draws.weights, axis=1)
+    values: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
+        "log_likelihood_total": ((), _log_likelihood(post, draws, table.values)),
+        "n_clusters": ((), _n_clusters(post, draws, table.values, random_seed)),
+        "weight_entropy": ((), _entropy(draws.weights)),
+        "weights_sorted": (("rank",), sorted_weights),
+        "log_density_points": (("point",), density),
+    }
+    return xr.Dataset(
+        {
+            name: (("chain", "draw", *dims), draws.by_chain(value))
+            for name, (dims, value) in values.items()
+        },
+        coords={
+            "chain": post["posterior"]["chain"].values,
+            "draw": post["posterior"]["draw"].values,
+            "rank": np.arange(1, sorted_weights.shape[1] + 1),
+            "point": np.arange(len(at)),
+        },
+    )
+
+
+def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
+    """Summarize a posterior: first what no relabeling changes, then the relabeled components.
+
+    Parameters
+    ----------
+    post : DataTree
+    ci_prob : float, optional
+        Mass of the equal-tailed intervals; default ArviZ's.
+
+    Returns
+    -------
+    DataFrame
+        ArviZ's columns, and ``note``: "constant" where a quantity never moved, so that R-hat and
+        ESS say nothing. The attribute ``attrs["advice"]`` says whether the component rows can be
+        read.
+    """
+    relabeled = post if "relabeling" in post.children else relabel(post)
+    components = relabeled["posterior"].to_dataset()[["weights", "means", "covariances"]]
+    table = _summarize(label_invariant(post, random_seed=0), ci_prob)
+    import pandas as pd
+
+    table = pd.concat([table, _summarize(components, ci_prob)])
+    table.attrs["advice"] = relabeled["relabeling"].attrs["advice"]
+    return table
+
+
+def diagnose(post: xr.DataTree) -> list[Finding]:
+    """Judge a posterior: mixing of the label-invariant set, divergences, identification.
+
+    Returns
+    -------
+    list of Finding
+        Warnings name their remedy; a passed check is a finding of severity "ok".
+    """
+    findings = [*_mixing(post), *_nuts(post)]
+    relabeled = post if "relabeling" in post.children else relabel(post)
+    attrs = relabeled["relabeling"].attrs
+    identified = attrs["advice"].startswith("components are identified")
+    findings.append(
+        Finding("ok" if identified else "warning", "identification", attrs["advice"])
+    )
+    if post.attrs.get("interrupted"):
+        n = post["posterior"].sizes
+        findings.append(
+            Finding(
+                "warning",
+                "interrupted",
+                f"sampling was interrupted: {n['chain']} chain(s) of {n['draw']} draws were kept",
+                "run it again for the draws asked for",
+            )
+        )
+    return findings
+
+
+def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) -> NDArray[Any]:
+    """Draw every row's label at every draw of the parameters, (S, n), smallest integer type."""
+    out = np.empty((len(draws), len(x)), dtype=np.min_scalar_type(-draws.weights.shape[1]))
+    for s, point in enumerate(draws):
+        out[s] = passes.sampled_labels(x, point, generator.uniform(size=len(x)))
+    return out
+
+
+def count_clusters(label: NDArray[Any], n_components: int) -> NDArray[np.int64]:
+    """Number of occupied components of labels (..., n)."""
+    return sum(
+        ((label == k).any(axis=-1).astype(np.int64) for k in range(n_components)),
+        np.zeros(label.shape[:-1], dtype=np.int64),
+    )
+
+
+def _default_points(x: Floats) -> Floats:
+    order = np.lexsort(x.T[::-1])
+    places = np.linspace(0, len(x) - 1, min(_N_POINTS, len(x))).round().astype(int)
+    return x[order[places]]
+
+
+def _log_likelihood(post: xr.DataTree, draws: Draws, x: Floats) -> Floats:
+    if "sample_stats" in post.children and "log_likelihood_total" in post["sample_stats"]:
+        stored = post["sample_stats"]["log_likelihood_total"].transpose("chain", "draw").values
+        return stored.reshape(-1)
+    return log_likelihoods(draws, x)
+
+
+def log_likelihoods(draws: Draws, x: Floats) -> Floats:
+    """Log-likelihood of all rows at every draw, (S,)."""
+    return np.array([passes.log_density(x, point).sum() for point in draws])
+
+
+def _n_clusters(
+    post: xr.DataTree, draws: Draws, x: Floats, random_seed: RandomSeed
+) -> NDArray[np.int64]:
+    posterior = post["posterior"]
+    if "n_clusters" in posterior:
+        return posterior["n_clusters"].transpose("chain", "draw").values.reshape(-1)
+    k = draws.weights.shape[1]
+    if "allocation" in post.children:
+        label = post["allocation"]["label"].transpose("chain", "draw", "obs").values
+        return count_clusters(label, k).reshape(-1)
+    return count_clusters(sampled_allocation(draws, x, as_generator(random_seed)), k)
+
+
+def _entropy(weights: Floats) -> Floats:
+    from scipy.special import entr
+
+    return entr(weights).sum(axis=1)
+
+
+def _summarize(dataset: xr.Dataset, ci_prob: float | None) -> pd.DataFrame:
+    import pandas as pd
+    from arviz_stats import summary as arviz_summary
+
+    with np.errstate(invalid="ignore", divide="ignore"):  # constant quantities
+        table = pd.DataFrame(
+            arviz_summary(dataset, ci_prob=ci_prob, ci_kind="eti", round_to="none")
+        )
+    constant = table["sd"].to_numpy() <= 1e-12 * np.abs(table["mean"].to_numpy())
+    table.loc[constant, ["ess_bulk", "ess_tail", "r_hat"]] = np.nan
+    table["note"] = np.where(constant, "constant", "")
+    return table
+
+
+def _mixing(post: xr.DataTree) -> list[Finding]:
+    table = _summarize(label_invariant(post, random_seed=0), None)
+    moving = table[table["note"] == ""]
+    if moving.empty:
+        return [Finding("ok", "mixing", "every label-invariant quantity is constant")]
+    chains = post["posterior"].sizes["chain"]
+    found = []
+    worst = moving["r_hat"].max()
+    if chains < 2:
+        found.append(
+            Finding("warning", "r_hat", "one chain cannot be checked by R-hat", "run at least two")
+        )
+    elif worst <= RHAT_LIMIT:
+        found.append(Finding("ok", "r_hat", f"R-hat at most {worst:.3f}"))
+    else:
+        found.append(
+            Finding(
+                "warning",
+                "r_hat",
+                f"R-hat is {worst:.3f} for {moving['r_hat'].idxmax()}, above {RHAT_LIMIT}: the "
+                "chains disagree",
+                "run more draws; if it stays, the posterior has several modes and the chains sit "
+                "in different ones",
+            )
+        )
+    least = moving[["ess_bulk", "ess_tail"]].min(axis=1)
+    needed = ESS_PER_CHAIN * chains
+    enough = least.min() >= needed
+    found.append(
+        Finding(
+            "ok" if enough else "warning",
+            "ess",
+            f"effective draws at least {least.min():.0f} ({least.idxmin()})"
+            + ("" if enough else f", below {needed}"),
+            "" if enough else "run more draws",
+        )
+    )
+    return found
+
+
+def _nuts(post: xr.DataTree) -> list[Finding]:
+    if "sample_stats" not in post.children or "diverging" not in post["sample_stats"]:
+        return []
+    stats = post["sample_stats"]
+    found = []
+    diverging = int(stats["diverging"].sum())
+    if diverging:
+        found.append(
+            Finding(
+                "warning",
+                "divergences",
+                f"{diverging} of {stats['diverging'].size} transitions diverged",
+                "raise target_accept, or use a tighter component prior",
+            )
+        )
+    else:
+        found.append(Finding("ok", "divergences", "no divergences"))
+    if "reached_max_treedepth" in stats and (deep := int(stats["reached_max_treedepth"].sum())):
+        found.append(
+            Finding(
+                "warning",
+                "tree depth",
+                f"{deep} transitions reached the maximum tree depth",
+                "tune longer",
+            )
+        )
+    return found

@@ -1,0 +1,105 @@
+"""The draws of a tree, stacked over chains, as the pass wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.covariance import Structure, structure_of
+from bayesmix.inputs import Table, as_table
+from bayesmix.passes import PassParameters
+from bayesmix.schema import mixture_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["Draws", "data_of", "draws_of", "require_posterior"]
+
+@dataclass(frozen=True)
+class Draws:
+    """S = chains x draws points."""
+
+    structure: Structure
+    n_chains: int
+    weights: Floats
+    """Shape (S, K)."""
+    means: Floats
+    """Shape (S, K, D)."""
+    covariances: Floats
+    """Dense, shape (S, K, D, D)."""
+
+    @cached_property
+    def precision_cholesky(self) -> Floats:
+        """Factors in the structure's shape, (S, ...)."""
+        return self.structure.precision_cholesky(self.structure.compact(self.covariances))
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __iter__(self) -> Iterator[PassParameters]:
+        with np.errstate(divide="ignore"):  # a weight of zero is allowed
+            log_weights = np.log(self.weights)
+        for s in range(len(self)):
+            yield PassParameters(
+                self.structure, log_weights[s], self.means[s], self.precision_cholesky[s]
+            )
+
+    def by_chain(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Unstack values (S, ...) to (chain, draw, ...)."""
+        return values.reshape(self.n_chains, -1, *values.shape[1:])
+
+
+def draws_of(tree: xr.DataTree) -> Draws:
+    """Take the parameters out of a tree's posterior."""
+    posterior = require_posterior(tree)
+    mixture = mixture_of(tree)
+    structure = structure_of("full" if mixture is None else mixture.covariance_type)
+    stacked = [
+        posterior[name].transpose("chain", "draw", ...).values
+        for name in ("weights", "means", "covariances")
+    ]
+    weights, means, covariances = (a.reshape(-1, *a.shape[2:]) for a in stacked)
+    return Draws(structure, posterior.sizes["chain"], weights, means, covariances)
+
+
+def require_posterior(tree: xr.DataTree) -> xr.Dataset:
+    """Return the group posterior, or say what is missing from it."""
+    if "posterior" not in tree.children:
+        raise ValueError(
+            "post: expected a tree with the group posterior, as sample returns, got groups "
+            f"{', '.join(tree.children) or 'none'}"
+        )
+    posterior = tree["posterior"].to_dataset()
+    missing = [v for v in ("weights", "means", "covariances") if v not in posterior]
+    if missing:
+        raise ValueError(
+            f"post.posterior: expected the variables weights, means and covariances, "
+            f"{', '.join(missing)} missing; register them as deterministics of your model"
+        )
+    return posterior
+
+
+def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
+    """Rows to evaluate: new ones if given, checked against the tree, else the tree's own."""
+    if x_new is None:
+        if "observed_data" not in tree.children:
+            raise ValueError(
+                "post: expected the group observed_data, got none; pass the rows themselves"
+            )
+        data = tree["observed_data"]["x"].transpose("obs", "feature")
+        features = tuple(str(f) for f in data["feature"].values)
+        return Table(np.ascontiguousarray(data.values, float), features, data["obs"].values)
+    table = as_table(x_new, name="x_new")
+    expected = tree["posterior"].sizes["feature"]
+    if table.values.shape[1] != expected:
+        raise ValueError(
+            f"x_new: expected {expected} column(s), as in the fit, got {table.values.shape[1]}"
+        )
+    return table
