@@ -129,9 +129,7 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
     identified = attrs["advice"].startswith("components are identified")
-    findings.append(
-        Finding("ok" if identified else "warning", "identification", attrs["advice"])
-    )
+    findings.append(Finding("ok" if identified else "warning", "identification", attrs["advice"]))
     if post.attrs.get("interrupted"):
         n = post["posterior"].sizes
         findings.append(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Draws", "data_of", "draws_of", "require_posterior"]
 
+
 @dataclass(frozen=True)
 class Draws:
     """S = chains x draws points."""

@@ -289,7 +289,8 @@ def fit_em(
     >>> em.point_estimate["weights"].values.round(3)
     array([0.356, 0.644])
     """
-    from bayesmix.schema import observed_data, optimization, point_estimate, root
+    from bayesmix.point_tree import optimization, point_estimate
+    from bayesmix.schema import observed_data, root
 
     started = time.perf_counter()
     table = as_table(x)

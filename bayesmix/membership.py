@@ -16,14 +16,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["membership"]
+__all__ = ["interval", "membership"]
 
 _BLOCK_BYTES = 1 << 26
 
 
-def membership(
-    post: xr.DataTree, x_new: Any = None, *, ci_prob: float | None = None
-) -> xr.Dataset:
+def membership(post: xr.DataTree, x_new: Any = None, *, ci_prob: float | None = None) -> xr.Dataset:
     r"""Posterior probability that each row belongs to each component.
 
     .. math:: P(z_i = k \mid x) = E[r_{ik}(\theta) \mid x]
@@ -63,7 +61,7 @@ def membership(
         post = relabel(post)
     table = data_of(post, x_new)
     draws = draws_of(post)
-    tails = _tails(ci_prob)
+    tails = interval(ci_prob)
     mean, deviation, lower, upper = _moments(table.values, draws, tails)
     by_component = ("obs", "component")
     return xr.Dataset(
@@ -77,11 +75,12 @@ def membership(
             "label_probability": ("obs", mean.max(axis=1)),
         },
         coords={"obs": table.index, "component": post["posterior"]["component"].values},
-        attrs={"ci_prob": tails[1] - tails[0]},
+        attrs={"ci_prob": round(tails[1] - tails[0], 12)},
     )
 
 
-def _tails(ci_prob: float | None) -> tuple[float, float]:
+def interval(ci_prob: float | None) -> tuple[float, float]:
+    """Lower and upper tail probability of an equal-tailed interval; None is ArviZ's mass."""
     if ci_prob is None:
         from arviz_base import rcParams
 

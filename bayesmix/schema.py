@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 
 from bayesmix.mixture import Mixture
-from bayesmix.optima import Status, advice
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.inputs import Table
-    from bayesmix.optima import Fit
 
     Floats = NDArray[np.float64]
 
@@ -32,7 +30,6 @@ __all__ = [
     "load",
     "mixture_of",
     "observed_data",
-    "optimization",
     "point_estimate",
     "posterior",
     "root",
@@ -87,49 +84,15 @@ def root(
     return tree
 
 
-def point_estimate(fit: Fit, features: tuple[str, ...]) -> xr.Dataset:
-    """Turn the winner of EM into a group."""
-    point = fit.point
-    values = {
-        "weights": point.weights,
-        "means": point.means,
-        "covariances": point.dense_covariances,
-    }
-    dataset = xr.Dataset(
+def point_estimate(
+    weights: Floats, means: Floats, covariances: Floats, features: tuple[str, ...]
+) -> xr.Dataset:
+    """Turn one point into a group; covariances dense."""
+    values = {"weights": weights, "means": means, "covariances": covariances}
+    return xr.Dataset(
         {name: (dims, values[name]) for name, dims in _PARAMETERS.items()},
-        coords=_coords(len(point.weights), features),
+        coords=_coords(len(weights), features),
     )
-    return dataset.assign_attrs(
-        objective=fit.objective,
-        log_likelihood=fit.log_likelihood,
-        status=fit.status.name.lower(),
-        advice=advice(fit.status),
-    )
-
-
-def optimization(fits: list[Fit], index: int, sentence: str) -> xr.Dataset:
-    """Turn every start of EM into a group, one entry per restart."""
-    longest = max(len(fit.trace) for fit in fits)
-    trace = np.full((len(fits), longest), np.nan)
-    for row, fit in zip(trace, fits, strict=True):
-        row[: len(fit.trace)] = fit.trace
-    values = {
-        "status": np.array([fit.status for fit in fits], dtype=np.int8),
-        "objective": np.array([fit.objective for fit in fits]),
-        "n_iter": np.array([fit.n_iter for fit in fits]),
-        "min_eigenvalue_ratio": np.array([fit.min_eigenvalue_ratio for fit in fits]),
-        "min_component_size": np.array([fit.min_component_size for fit in fits]),
-        "objective_trace": trace,
-    }
-    dataset = xr.Dataset(
-        {name: (dims, values[name]) for name, dims in SCHEMA["optimization"].items()},
-        coords={"restart": np.arange(len(fits)), "iteration": np.arange(longest)},
-    )
-    dataset["status"].attrs.update(
-        flag_values=np.array(list(Status), dtype=np.int8),
-        flag_meanings=" ".join(status.name.lower() for status in Status),
-    )
-    return dataset.assign_attrs(best_restart=index, verdict=sentence)
 
 
 def observed_data(table: Table) -> xr.Dataset:

@@ -1,0 +1,48 @@
+"""EM's fits as groups of a tree: the winning point, and how every start ended."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayesmix import schema
+from bayesmix.optima import Fit, Status, advice
+
+__all__ = ["optimization", "point_estimate"]
+
+
+def point_estimate(fit: Fit, features: tuple[str, ...]) -> xr.Dataset:
+    """Turn the winner of EM into a group."""
+    point = fit.point
+    dataset = schema.point_estimate(point.weights, point.means, point.dense_covariances, features)
+    return dataset.assign_attrs(
+        objective=fit.objective,
+        log_likelihood=fit.log_likelihood,
+        status=fit.status.name.lower(),
+        advice=advice(fit.status),
+    )
+
+
+def optimization(fits: list[Fit], index: int, sentence: str) -> xr.Dataset:
+    """Turn every start of EM into a group, one entry per restart."""
+    longest = max(len(fit.trace) for fit in fits)
+    trace = np.full((len(fits), longest), np.nan)
+    for row, fit in zip(trace, fits, strict=True):
+        row[: len(fit.trace)] = fit.trace
+    values = {
+        "status": np.array([fit.status for fit in fits], dtype=np.int8),
+        "objective": np.array([fit.objective for fit in fits]),
+        "n_iter": np.array([fit.n_iter for fit in fits]),
+        "min_eigenvalue_ratio": np.array([fit.min_eigenvalue_ratio for fit in fits]),
+        "min_component_size": np.array([fit.min_component_size for fit in fits]),
+        "objective_trace": trace,
+    }
+    dataset = xr.Dataset(
+        {name: (dims, values[name]) for name, dims in schema.SCHEMA["optimization"].items()},
+        coords={"restart": np.arange(len(fits)), "iteration": np.arange(longest)},
+    )
+    dataset["status"].attrs.update(
+        flag_values=np.array(list(Status), dtype=np.int8),
+        flag_meanings=" ".join(status.name.lower() for status in Status),
+    )
+    return dataset.assign_attrs(best_restart=index, verdict=sentence)
