@@ -124,7 +124,7 @@ def compare_to_posterior(
     weights, means, covariances = (
         reference[name].values for name in ("weights", "means", "covariances")
     )
-    own = Draws(draws.structure, 1, weights[None], means[None], covariances[None])
+    own = Draws(structure_of("full"), 1, weights[None], means[None], covariances[None])
     parameters = next(iter(own))
     return Comparison(
         components=_components(own, draws, features, ci_prob),
@@ -170,9 +170,9 @@ def _components(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    names, at_point = _readable(point, features)
-    _, values = _readable(draws, features)
-    at_point = at_point[0]
+    correlated = draws.structure.correlated
+    names, values = _readable(draws, features, correlated)
+    at_point = _readable(point, features, correlated)[1][0]
     lower, upper = np.quantile(values, interval(ci_prob), axis=0)
     mean, sd = values.mean(axis=0), values.std(axis=0)
     below = (values < at_point).mean(axis=0)
@@ -189,7 +189,9 @@ def _components(
     )
 
 
-def _readable(draws: Draws, features: list[str]) -> tuple[list[tuple[int, str]], Floats]:
+def _readable(
+    draws: Draws, features: list[str], correlated: bool
+) -> tuple[list[tuple[int, str]], Floats]:
     """Parameters in the units of the data, (S, parameters): weights, means, sds, correlations."""
     names: list[tuple[int, str]] = []
     columns: list[Floats] = []
@@ -205,7 +207,7 @@ def _readable(draws: Draws, features: list[str]) -> tuple[list[tuple[int, str]],
         for j, feature in enumerate(features):
             names.append((k, f"sd {feature}"))
             columns.append(sd[:, j])
-        if draws.structure.name in ("full", "tied"):
+        if correlated:
             for i, j in pairs:
                 names.append((k, f"correlation {features[j]}, {features[i]}"))
                 columns.append(covariance[:, i, j] / (sd[:, i] * sd[:, j]))

@@ -36,6 +36,8 @@ class Structure(ABC):
     """A covariance structure: shapes, the pass's arithmetic, prior density and mode."""
 
     name: ClassVar[str]
+    correlated: ClassVar[bool]
+    """Whether features may be correlated within a component."""
 
     @abstractmethod
     def n_parameters(self, n_components: int, n_features: int) -> int:
@@ -60,6 +62,14 @@ class Structure(ABC):
     @abstractmethod
     def precision_cholesky(self, covariances: Floats) -> Floats:
         """Factorize the precisions; LinAlgError if a covariance is not positive definite."""
+
+    @abstractmethod
+    def precisions(self, covariances: Floats) -> Floats:
+        """Invert covariances, or precisions, in the structure's shape."""
+
+    @abstractmethod
+    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
+        """scikit-learn's factors u with precision = u uᵀ, upper triangular."""
 
     @abstractmethod
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
@@ -140,6 +150,7 @@ class Full(Structure):
     """Each component has its own covariance."""
 
     name = "full"
+    correlated = True
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
@@ -158,6 +169,12 @@ class Full(Structure):
 
     def precision_cholesky(self, covariances: Floats) -> Floats:
         return _precision_cholesky(covariances)
+
+    def precisions(self, covariances: Floats) -> Floats:
+        return np.linalg.inv(covariances)
+
+    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
+        return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
 
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
         return np.log(np.diagonal(factor, axis1=-2, axis2=-1))
@@ -189,6 +206,7 @@ class Tied(Structure):
     """All components share one covariance."""
 
     name = "tied"
+    correlated = True
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
@@ -207,6 +225,12 @@ class Tied(Structure):
 
     def precision_cholesky(self, covariances: Floats) -> Floats:
         return _precision_cholesky(covariances)
+
+    def precisions(self, covariances: Floats) -> Floats:
+        return np.linalg.inv(covariances)
+
+    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
+        return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
 
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
         logs = np.log(np.diagonal(factor, axis1=-2, axis2=-1))
@@ -239,6 +263,7 @@ class Diag(Structure):
     """Each component has its own variances and no correlation."""
 
     name = "diag"
+    correlated = False
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
@@ -256,6 +281,12 @@ class Diag(Structure):
         return np.repeat(np.diag(pooled)[None], n_components, axis=0)
 
     def precision_cholesky(self, covariances: Floats) -> Floats:
+        return _inverse_root(covariances)
+
+    def precisions(self, covariances: Floats) -> Floats:
+        return 1 / covariances
+
+    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
         return _inverse_root(covariances)
 
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
@@ -289,6 +320,7 @@ class Spherical(Structure):
     """Each component has one variance for all features."""
 
     name = "spherical"
+    correlated = False
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components
@@ -306,6 +338,12 @@ class Spherical(Structure):
         return np.full(n_components, np.trace(pooled) / len(pooled))
 
     def precision_cholesky(self, covariances: Floats) -> Floats:
+        return _inverse_root(covariances)
+
+    def precisions(self, covariances: Floats) -> Floats:
+        return 1 / covariances
+
+    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
         return _inverse_root(covariances)
 
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesmix.covariance import STRUCTURES, Structure, structure_of
 from bayesmix.gaussian import log_dirichlet
-from bayesmix.inputs import as_generator, as_table, as_weights, require_varying
+from bayesmix.inputs import as_generator, as_table, as_weights, require_full_rank, require_varying
 from bayesmix.optima import Fit, Status, advice, best, judge, min_eigenvalue_ratio, verdict
 from bayesmix.passes import (
     PassParameters,
@@ -58,8 +58,9 @@ class Point:
         """Covariances of shape (K, D, D)."""
         return self.structure.dense(self.covariances, *self.means.shape)
 
-    def permuted(self, order: NDArray[np.intp]) -> Point:
-        """The same point with its components in another order."""
+    def ordered(self) -> Point:
+        """The same point with its components in the order of their means."""
+        order = np.lexsort(self.means.T[::-1])
         covariances = self.structure.compact(self.dense_covariances[order])
         return replace(
             self, weights=self.weights[order], means=self.means[order], covariances=covariances
@@ -135,8 +136,10 @@ def start_point(problem: Problem, resp: Floats) -> Point:
     center, found = statistics_of_responsibilities(problem.x, tied, resp, problem.sample_weight)
     point = replace(problem, structure=tied).maximize(center, found)
     covariance = point.covariances
-    if min_eigenvalue_ratio(covariance[None], problem.data_covariance) < 1e-10:
-        covariance = problem.data_covariance
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # no spread within the groups of the start
+        covariance = tied.ridge(problem.data_covariance, problem.reg_covar)
     average = problem.structure.average(covariance, problem.n_components)
     return replace(point, structure=problem.structure, covariances=average)
 
@@ -305,8 +308,7 @@ def fit_em(
     )
     winner = fits[index]
     if mixture.weights.exchangeable:
-        order = np.lexsort(winner.point.means.T[::-1])
-        winner = replace(winner, point=winner.point.permuted(order))
+        winner = replace(winner, point=winner.point.ordered())
     sentence = verdict(fits, fits[index], tol=tol, total=problem.total)
     if winner.status is not Status.CONVERGED:
         warn_of(winner.status, sentence, stacklevel=2)
@@ -327,8 +329,10 @@ def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = No
     mixture.require("em")
     n, d = table.values.shape
     mixture.require_features(d)
+    structure = structure_of(mixture.covariance_type)
     if mixture.components is None:
-        require_varying(table, "maximum likelihood has no bound there")
+        check = require_full_rank if structure.correlated else require_varying
+        check(table, "maximum likelihood is unbounded there")
         if n < mixture.n_components:
             raise ValueError(
                 f"x: expected at least as many rows as components ({mixture.n_components}) for "
@@ -336,7 +340,7 @@ def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = No
             )
     return Problem(
         table.values,
-        structure_of(mixture.covariance_type),
+        structure,
         mixture.n_components,
         mixture.weights.concentrations,
         mixture.components,

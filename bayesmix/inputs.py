@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     RandomSeed = int | np.integer | np.random.SeedSequence | np.random.Generator | None
 
-__all__ = ["Table", "as_generator", "as_table", "as_weights", "require_varying"]
+__all__ = [
+    "Table",
+    "as_generator",
+    "as_table",
+    "as_weights",
+    "require_full_rank",
+    "require_varying",
+]
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,18 @@ def require_varying(table: Table, reason: str) -> None:
         raise ValueError(
             f"x: column {_quoted(constant)} is constant ({reason}); drop it, or state a proper "
             "prior of your own"
+        )
+
+
+def require_full_rank(table: Table, reason: str) -> None:
+    """Refuse columns that determine each other, or too few rows for a covariance."""
+    require_varying(table, reason)
+    n, d = table.values.shape
+    correlation = np.atleast_2d(np.corrcoef(table.values, rowvar=False))
+    if np.linalg.eigvalsh(correlation)[0] < 1e-12:
+        raise ValueError(
+            f"x: the covariance of its {n} row(s) and {d} column(s) is singular ({reason}); drop "
+            "columns that others determine, or state a proper prior of your own"
         )
 
 

@@ -157,7 +157,7 @@ def sampled_labels(x: Floats, parameters: PassParameters, uniform: Floats) -> ND
     for rows in _blocks(x, parameters):
         joint, _ = _joint(x[rows], parameters)
         cumulative = np.cumsum(np.exp(joint - joint.max(axis=0)), axis=0)
-        drawn = (cumulative < uniform[rows] * cumulative[-1]).sum(axis=0)
+        drawn = (cumulative <= uniform[rows] * cumulative[-1]).sum(axis=0)
         out[rows] = np.minimum(drawn, last)
     return out
 

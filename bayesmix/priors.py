@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.inputs import as_table, require_varying
+from bayesmix.inputs import as_table, require_full_rank
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -170,17 +170,9 @@ def fraley_raftery(x: ArrayLike, n_components: int) -> NormalInverseWishart:
     4.0
     """
     table = as_table(x)
-    require_varying(table, "fraley_raftery derives its scale from the data")
-    n, d = table.values.shape
+    require_full_rank(table, "fraley_raftery derives its scale from the data")
+    d = table.values.shape[1]
     covariance = np.atleast_2d(np.cov(table.values, rowvar=False))
-    deviations = np.sqrt(np.diag(covariance))
-    correlation = covariance / np.outer(deviations, deviations)
-    if np.linalg.eigvalsh(correlation)[0] < 1e-12:
-        raise ValueError(
-            f"x: the covariance of {n} rows and {d} columns is singular, so no prior scale can be "
-            "derived from it; drop columns that others determine, or state a "
-            "NormalInverseWishart of your own"
-        )
     return NormalInverseWishart(
         table.values.mean(axis=0), 0.01, d + 2.0, covariance / n_components ** (2 / d)
     )

@@ -171,6 +171,8 @@ def _starts(
     near = [fit for fit in fits if best - fit.objective < _NEAR_NATS]
     distinct = {round(fit.objective, 2): fit.point for fit in near}
     optima = [distinct[key] for key in sorted(distinct, reverse=True)]
+    if mixture.weights.exchangeable:
+        optima = [point.ordered() for point in optima]
     starts = []
     for chain in range(chains):
         weighted = replace(problem, sample_weight=generator.exponential(size=len(table.values)))

@@ -1,0 +1,210 @@
+"""The reference definition against scipy.stats and high-precision arithmetic."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesmix as bm
+from bayesmix import gaussian
+from bayesmix.covariance import structure_of
+from tests.support import (
+    EPS,
+    STRUCTURES,
+    Parameters,
+    compact,
+    random_covariances,
+    random_parameters,
+    random_prior,
+    rows_of,
+)
+
+# scipy works through an eigendecomposition: eps times the condition number (1e3 at most), with
+# room for the sums.
+RTOL = 1e5 * EPS
+
+
+def scipy_component_log_density(x: np.ndarray, point: Parameters) -> np.ndarray:
+    columns = [
+        stats.multivariate_normal(mean, covariance).logpdf(x)
+        for mean, covariance in zip(point.means, point.covariances, strict=True)
+    ]
+    return np.stack([np.atleast_1d(c) for c in columns], axis=-1)
+
+
+def scipy_log_prior(mixture: bm.Mixture, point: Parameters) -> float:
+    """Log prior density as DESIGN's table states it, from scipy's distributions only."""
+    prior = mixture.components
+    concentrations = mixture.weights.concentrations
+    value = 0.0
+    if len(concentrations) > 1:
+        value = stats.dirichlet(concentrations).logpdf(point.weights)
+    for mean, covariance in zip(point.means, point.covariances, strict=True):
+        value += stats.multivariate_normal(prior.mean, covariance / prior.mean_precision).logpdf(
+            mean
+        )
+    scale, d = np.asarray(prior.covariance_scale), prior.n_features
+    variances = np.diagonal(point.covariances, axis1=-2, axis2=-1)
+    shape = (prior.dof - d + 1) / 2
+    match mixture.covariance_type:
+        case "full":
+            inverse_wishart = stats.invwishart(prior.dof, scale)
+            return value + sum(inverse_wishart.logpdf(c) for c in point.covariances)
+        case "tied":
+            return value + stats.invwishart(prior.dof, scale).logpdf(point.covariances[0])
+        case "diag":
+            return value + stats.invgamma(shape, scale=np.diag(scale) / 2).logpdf(variances).sum()
+        case _:
+            rate = np.trace(scale) / (2 * d)
+            return value + stats.invgamma(shape, scale=rate).logpdf(variances[:, 0]).sum()
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_likelihood_equals_scipy(structure, d):
+    point = random_parameters(structure, 3, d)
+    x = rows_of(point, 50)
+    expected = scipy_component_log_density(x, point)
+    found = gaussian.component_log_density(x, point.means, point.covariances)
+    np.testing.assert_allclose(found, expected, rtol=RTOL, atol=RTOL)
+    joint = np.exp(expected) * point.weights
+    np.testing.assert_allclose(gaussian.log_density(x, *point), np.log(joint.sum(1)), rtol=RTOL)
+    np.testing.assert_allclose(
+        gaussian.log_likelihood(x, *point), np.log(joint.sum(1)).sum(), rtol=RTOL
+    )
+    np.testing.assert_allclose(
+        gaussian.responsibilities(x, *point), joint / joint.sum(1, keepdims=True), rtol=RTOL
+    )
+
+
+@pytest.mark.parametrize("concentration", [1.0, 2.5, 0.5, (1.0, 2.0, 3.5)])
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_prior_equals_scipy(structure, d, concentration):
+    mixture = bm.Mixture(bm.Dirichlet(3, concentration), random_prior(d), structure)
+    point = random_parameters(structure, 3, d, seed=1)
+    found = gaussian.log_prior(mixture, *point)
+    np.testing.assert_allclose(found, scipy_log_prior(mixture, point), rtol=RTOL)
+    x = rows_of(point, 20)
+    expected = found + gaussian.log_likelihood(x, *point)
+    np.testing.assert_allclose(
+        gaussian.log_posterior(mixture, x, *point), expected, rtol=4 * EPS, atol=4 * EPS
+    )
+
+
+@pytest.mark.parametrize("dof_above", [0.05, 1.0, 2.5, 300.25])
+def test_prior_for_any_degrees_of_freedom(structure, dof_above):
+    prior = random_prior(3, dof=2 + dof_above)  # more than D - 1 = 2
+    mixture = bm.Mixture(bm.Dirichlet(2), prior, structure)
+    point = random_parameters(structure, 2, 3)
+    np.testing.assert_allclose(
+        gaussian.log_prior(mixture, *point), scipy_log_prior(mixture, point), rtol=RTOL
+    )
+
+
+def test_one_feature_is_the_normal_distribution():
+    point = random_parameters("full", 2, 1)
+    x = np.linspace(-3, 3, 7)[:, None]
+    expected = stats.norm(point.means[:, 0], np.sqrt(point.covariances[:, 0, 0])).logpdf(x)
+    found = gaussian.component_log_density(x, point.means, point.covariances)
+    np.testing.assert_allclose(found, expected, rtol=16 * EPS)
+
+
+def test_one_feature_is_the_same_prior_for_every_structure():
+    point = random_parameters("tied", 1, 1)
+    values = [
+        gaussian.log_prior(bm.Mixture(bm.Dirichlet(1), random_prior(1), s), *point)
+        for s in STRUCTURES
+    ]
+    # (dof - D + 1)/2 = dof/2 and tr S/(2D) = S/2: one inverse gamma written in two ways
+    np.testing.assert_allclose(values, values[0], rtol=64 * EPS)
+
+
+def test_batch_axes_are_loops(structure):
+    points = [
+        [random_parameters(structure, 3, 2, seed=10 * i + j) for j in range(3)] for i in (1, 2)
+    ]
+    batch = [np.array([[p[i] for p in row] for row in points]) for i in range(3)]
+    mixture = bm.Mixture(bm.Dirichlet(3, (1.0, 2.0, 3.5)), random_prior(2), structure)
+    x = rows_of(points[0][0], 11)
+
+    def check(function, shape):
+        found = function(*batch)
+        assert found.shape == shape
+        expected = [[function(*p) for p in row] for row in points]
+        np.testing.assert_allclose(found, expected, rtol=64 * EPS, atol=64 * EPS)
+
+    check(lambda w, m, c: gaussian.component_log_density(x, m, c), (2, 3, 11, 3))
+    check(lambda w, m, c: gaussian.log_density(x, w, m, c), (2, 3, 11))
+    check(lambda w, m, c: gaussian.log_likelihood(x, w, m, c), (2, 3))
+    check(lambda w, m, c: gaussian.responsibilities(x, w, m, c), (2, 3, 11, 3))
+    check(lambda w, m, c: gaussian.log_prior(mixture, w, m, c), (2, 3))
+    check(lambda w, m, c: gaussian.log_posterior(mixture, x, w, m, c), (2, 3))
+
+
+def test_long_double_is_kept_and_used():
+    """Against 40 decimal digits, in one dimension and two components."""
+    weights, means, variances = (0.3, 0.7), (-1.25, 0.7), (0.11, 2.3)
+    x = 0.123
+    with localcontext() as context:
+        context.prec = 40
+        pi = Decimal("3.141592653589793238462643383279502884197169")
+        terms = [
+            Decimal(w)
+            * (-((Decimal(x) - Decimal(m)) ** 2) / (2 * Decimal(v))).exp()
+            / (2 * pi * Decimal(v)).sqrt()
+            for w, m, v in zip(weights, means, variances, strict=True)
+        ]
+        exact = sum(terms).ln()
+        as_long = np.longdouble(str(exact))
+    wide = np.longdouble
+    found = gaussian.log_likelihood(
+        np.array([[x]], wide),
+        np.array(weights, wide),
+        np.array(means, wide)[:, None],
+        np.array(variances, wide)[:, None, None],
+    )
+    assert found.dtype == wide
+    # a dozen roundings; a pi in double precision would be wrong by 2e-17
+    assert abs(found - as_long) <= 8 * np.finfo(wide).eps * abs(as_long)
+
+
+def test_a_weight_of_zero_is_allowed():
+    point = random_parameters("full", 3, 2)
+    weights = np.array([0.25, 0.75, 0.0])
+    x = rows_of(point, 10)
+    two = gaussian.log_density(x, weights[:2], point.means[:2], point.covariances[:2])
+    found = gaussian.log_density(x, weights, point.means, point.covariances)
+    np.testing.assert_allclose(found, two, rtol=4 * EPS)
+    prior = bm.Mixture(bm.Dirichlet(3), random_prior(2))
+    assert np.isfinite(gaussian.log_prior(prior, weights, point.means, point.covariances))
+
+
+def test_far_rows_stay_finite():
+    point = random_parameters("full", 3, 2)
+    x = np.array([[1e6, -1e6]])  # every density underflows
+    assert np.isfinite(gaussian.log_density(x, *point)).all()
+    np.testing.assert_allclose(gaussian.responsibilities(x, *point).sum(-1), 1, rtol=4 * EPS)
+
+
+def test_covariances_must_be_positive_definite():
+    point = random_parameters("full", 2, 2)
+    broken = point.covariances.copy()
+    broken[1] = [[1.0, 2.0], [2.0, 1.0]]
+    with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+        gaussian.log_density(np.zeros((1, 2)), point.weights, point.means, broken)
+
+
+def test_prior_of_maximum_likelihood_is_refused():
+    point = random_parameters("full", 2, 2)
+    with pytest.raises(ValueError, match=r"components=None is maximum likelihood.*fraley_raftery"):
+        gaussian.log_prior(bm.Mixture(bm.Dirichlet(2)), *point)
+
+
+def test_random_covariances_have_their_structure(structure, rng):
+    """What the other tests stand on."""
+    dense = random_covariances(structure, 3, 4, rng)
+    back = structure_of(structure).dense(compact(structure, dense), 3, 4)
+    np.testing.assert_array_equal(back, dense)
+    assert np.linalg.cond(dense).max() < 1e3
