@@ -16,7 +16,14 @@ import numpy as np
 
 from bayesmix.covariance import STRUCTURES, Structure, structure_of
 from bayesmix.gaussian import log_dirichlet
-from bayesmix.inputs import as_generator, as_table, as_weights, require_full_rank, require_varying
+from bayesmix.inputs import (
+    as_generator,
+    as_table,
+    as_weights,
+    require_count,
+    require_full_rank,
+    require_varying,
+)
 from bayesmix.optima import Fit, Status, advice, best, judge, min_eigenvalue_ratio, verdict
 from bayesmix.passes import (
     PassParameters,
@@ -91,6 +98,12 @@ class Problem:
         delta = (self.x - mean)[None]
         weight = np.ones(len(self.x)) if self.sample_weight is None else self.sample_weight
         return STRUCTURES["tied"].scatter(delta, weight[None]) / self.total
+
+    @cached_property
+    def reference_covariance(self) -> Floats:
+        """What a collapse is measured against: `data_covariance` in this structure, (D, D)."""
+        average = self.structure.average(self.data_covariance, 1)
+        return self.structure.dense(average, 1, self.x.shape[1])[0]
 
     def expect(self, point: Point) -> tuple[Statistics, float]:
         """E-step: the statistics at a point and the objective there."""
@@ -185,7 +198,9 @@ def run(problem: Problem, start: Point, *, max_iter: int, tol: float) -> Fit:
         log_likelihood=found.log_likelihood,
         trace=np.asarray(trace),
         status=status,
-        min_eigenvalue_ratio=min_eigenvalue_ratio(point.dense_covariances, problem.data_covariance),
+        min_eigenvalue_ratio=min_eigenvalue_ratio(
+            point.dense_covariances, problem.reference_covariance
+        ),
         min_component_size=float(found.sizes.min()),
     )
     return judge(problem, fit)
@@ -272,7 +287,8 @@ def fit_em(
     Raises
     ------
     ValueError
-        If the mixture has no usable mode, or the data cannot carry the fit.
+        If the mixture has no usable mode, the data cannot carry the fit, or an argument is out
+        of range.
 
     Warns
     -----
@@ -296,6 +312,10 @@ def fit_em(
     from bayesmix.schema import observed_data, root
 
     started = time.perf_counter()
+    require_count(n_init, "n_init")
+    require_count(max_iter, "max_iter")
+    if not tol >= 0:
+        raise ValueError(f"tol: expected a number of at least 0, got {tol!r}")
     table = as_table(x)
     problem = problem_of(mixture, table, as_weights(sample_weight, len(table.values)))
     index, fits = search(
@@ -335,8 +355,9 @@ def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = No
         check(table, "maximum likelihood is unbounded there")
         if n < mixture.n_components:
             raise ValueError(
-                f"x: expected at least as many rows as components ({mixture.n_components}) for "
-                f"maximum likelihood, got {n}; use fewer components, or give a component prior"
+                f"{table.name}: expected at least as many rows as components "
+                f"({mixture.n_components}) for maximum likelihood, got {n}; use fewer components, "
+                "or give a component prior"
             )
     return Problem(
         table.values,

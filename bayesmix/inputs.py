@@ -17,6 +17,7 @@ __all__ = [
     "as_generator",
     "as_table",
     "as_weights",
+    "require_count",
     "require_full_rank",
     "require_varying",
 ]
@@ -30,6 +31,8 @@ class Table:
     """Shape (n, D), C-contiguous."""
     features: tuple[str, ...]
     index: NDArray[Any]
+    name: str = "x"
+    """How errors call the table."""
 
 
 def as_table(x: Any, *, name: str = "x") -> Table:
@@ -77,14 +80,17 @@ def as_table(x: Any, *, name: str = "x") -> Table:
         raise ValueError(f"{name}: expected distinct column names, got {', '.join(features)}")
     _require_finite(values, features, name)
     index = np.arange(len(values)) if index is None else np.asarray(index)
-    return Table(np.ascontiguousarray(values), features, index)
+    return Table(np.ascontiguousarray(values), features, index, name)
 
 
 def as_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
     """Check row weights: n finite numbers, none negative, not all zero."""
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=float)
+    given = np.asarray(sample_weight)
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"sample_weight: expected numbers, got an array of dtype {given.dtype}")
+    weights = given.astype(float)
     if weights.shape != (n,):
         raise ValueError(f"sample_weight: expected shape ({n},), got {weights.shape}")
     if not np.all(np.isfinite(weights)) or np.any(weights < 0):
@@ -103,20 +109,32 @@ def as_generator(random_seed: RandomSeed) -> np.random.Generator:
         )
     if isinstance(random_seed, (int, np.integer)) and random_seed < 0:
         raise ValueError(f"random seed: expected a number of at least 0, got {random_seed}")
-    return np.random.default_rng(random_seed)
+    try:
+        return np.random.default_rng(random_seed)
+    except TypeError as error:
+        raise TypeError(
+            "random seed: expected None, an int, a SeedSequence or a numpy Generator, got "
+            f"{random_seed!r}"
+        ) from error
+
+
+def require_count(value: Any, name: str) -> None:
+    """Refuse what is not a whole number of at least 1."""
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
 
 
 def require_varying(table: Table, reason: str) -> None:
     """Refuse a single row and constant columns, naming them."""
     if len(table.values) < 2:
-        raise ValueError(f"x: expected at least 2 rows ({reason}), got 1")
+        raise ValueError(f"{table.name}: expected at least 2 rows ({reason}), got 1")
     constant = [
         f for f, c in zip(table.features, np.ptp(table.values, axis=0) == 0, strict=True) if c
     ]
     if constant:
         raise ValueError(
-            f"x: column {_quoted(constant)} is constant ({reason}); drop it, or state a proper "
-            "prior of your own"
+            f"{table.name}: column {_quoted(constant)} is constant ({reason}); drop it, or state a "
+            "proper prior of your own"
         )
 
 
@@ -127,8 +145,8 @@ def require_full_rank(table: Table, reason: str) -> None:
     correlation = np.atleast_2d(np.corrcoef(table.values, rowvar=False))
     if np.linalg.eigvalsh(correlation)[0] < 1e-12:
         raise ValueError(
-            f"x: the covariance of its {n} row(s) and {d} column(s) is singular ({reason}); drop "
-            "columns that others determine, or state a proper prior of your own"
+            f"{table.name}: the covariance of its {n} row(s) and {d} column(s) is singular "
+            f"({reason}); drop columns that others determine, or state a proper prior of your own"
         )
 
 
@@ -163,7 +181,7 @@ def _require_finite(values: NDArray[np.float64], features: tuple[str, ...], name
     kind = "NaN" if np.isnan(values[bad, column]).any() else "inf"
     raise ValueError(
         f"{name}: column {features[column]!r} has {len(bad)} value(s) that are {kind} (first in "
-        f"row {bad[0]}); drop or impute those rows"
+        f"row {bad[0]}, counting from 0); drop or impute those rows"
     )
 
 

@@ -67,7 +67,7 @@ class Fit:
     """Objective before the first and after every iteration."""
     status: Status
     min_eigenvalue_ratio: float
-    """Smallest eigenvalue of a covariance relative to the covariance of all rows."""
+    """Smallest eigenvalue of a covariance relative to that of all rows, in the structure."""
     min_component_size: float
     """Smallest sum of responsibilities."""
 

@@ -1,0 +1,8 @@
+"""Pictures of a mixture: matplotlib axes in, axes out."""
+
+from bayesmix.plots.clusters import clusters, pairs
+from bayesmix.plots.comparison import confidence, forest
+from bayesmix.plots.density import density
+from bayesmix.plots.traces import traces
+
+__all__ = ["clusters", "confidence", "density", "forest", "pairs", "traces"]

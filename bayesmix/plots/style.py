@@ -1,0 +1,34 @@
+"""What all pictures share: colors and markers that survive print and color blindness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["POINT_COLOR", "axes_or_new", "color", "marker"]
+
+# Okabe & Ito 2008, without yellow (too pale on white) and black (kept for the point fit).
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+POINT_COLOR = "black"
+
+
+def color(component: int) -> str:
+    """Color of a component."""
+    return _COLORS[component % len(_COLORS)]
+
+
+def marker(component: int) -> str:
+    """Marker of a component; with the color it tells 30 components apart."""
+    return _MARKERS[component % len(_MARKERS)]
+
+
+def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes:
+    """Return the axes given, or those of a new figure."""
+    if ax is not None:
+        return ax
+    return plt.subplots(figsize=size, layout="constrained")[1]
