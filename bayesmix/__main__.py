@@ -185,7 +185,7 @@ def _print(made: Report, console: Console) -> None:
         shown.add_column("posterior mean ± sd", justify="right")
         for row in frame.head(_MAX_SHOWN).itertuples():
             spread = f"{row.mean:.4g} ± {row.sd:.2g}"
-            shown.add_row(str(row.component), row.parameter, f"{row.point:.4g}", spread)
+            shown.add_row(str(row.component), str(row.parameter), f"{row.point:.4g}", spread)
         console.print(shown)
         if len(frame) > _MAX_SHOWN:
             console.print(f"… {len(frame) - _MAX_SHOWN} more in tables/components.csv")

@@ -13,6 +13,7 @@ from bayesmix.diagnostics import log_likelihoods
 from bayesmix.draws import Draws, data_of, draws_of, require_posterior
 from bayesmix.membership import interval, membership
 from bayesmix.relabel import relabel
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,9 @@ class Comparison:
         from html import escape
 
         lines = "".join(f"<li>{escape(s)}</li>" for s in [*self.sentences(), self.advice])
-        return f"<ul>{lines}</ul>" + self.components.to_html(index=False, float_format="%.4g")
+        return f"<ul>{lines}</ul>" + self.components.to_html(
+            index=False, float_format="{:.4g}".format
+        )
 
 
 def compare_to_posterior(
@@ -142,12 +145,7 @@ def _point_dataset(point: Any) -> xr.Dataset:
     import xarray as xr
 
     if isinstance(point, xr.DataTree):
-        if "point_estimate" not in point.children:
-            raise ValueError(
-                "point: expected a tree with the group point_estimate, as fit_em returns, got "
-                f"groups {', '.join(point.children) or 'none'}"
-            )
-        return point["point_estimate"].to_dataset()
+        return group(point, "point_estimate")
     missing = [a for a in ("weights_", "means_", "covariances_") if not hasattr(point, a)]
     if missing:
         raise ValueError(
@@ -195,7 +193,7 @@ def _readable(
     """Parameters in the units of the data, (S, parameters): weights, means, sds, correlations."""
     names: list[tuple[int, str]] = []
     columns: list[Floats] = []
-    pairs = list(zip(*np.tril_indices(len(features), -1), strict=True))
+    pairs = [(i, j) for i in range(len(features)) for j in range(i)]
     for k in range(draws.weights.shape[1]):
         covariance = draws.covariances[:, k]
         sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))

@@ -243,7 +243,7 @@ class Tied(Structure):
         return (np.swapaxes(weight[..., None] * delta, -1, -2) @ delta).sum(axis=0)
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
-        return sizes.sum()
+        return np.asarray(sizes.sum())
 
     def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
         return prior.dof + prior.n_features + 1 + n_components
@@ -362,7 +362,7 @@ class Spherical(Structure):
         return prior.dof + 3
 
     def prior_scale(self, scale: Floats) -> Floats:
-        return np.trace(scale) / len(scale)
+        return np.asarray(np.trace(scale) / len(scale))
 
     def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
         scale = self.prior_scale(np.asarray(prior.covariance_scale))
@@ -383,6 +383,10 @@ def structure_of(covariance_type: str) -> Structure:
 def _precision_cholesky(covariances: Floats) -> Floats:
     """Lower factors l with inverse(covariance) = l lᵀ: flip, factorize, flip back, invert."""
     upper = np.linalg.cholesky(covariances[..., ::-1, ::-1])[..., ::-1, ::-1]
+    # What a feature varies given the later ones: below this share only rounding is left of it.
+    left, variances = (np.diagonal(a, axis1=-2, axis2=-1) for a in (upper, covariances))
+    if not np.all(np.square(left) > 1e-13 * variances):
+        raise np.linalg.LinAlgError("a covariance is singular to working precision")
     return np.tril(np.swapaxes(np.linalg.inv(upper), -1, -2))
 
 

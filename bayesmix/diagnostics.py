@@ -11,6 +11,7 @@ from bayesmix import passes
 from bayesmix.draws import Draws, data_of, draws_of
 from bayesmix.inputs import as_generator
 from bayesmix.relabel import relabel
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,8 +84,8 @@ def label_invariant(
             for name, (dims, value) in values.items()
         },
         coords={
-            "chain": post["posterior"]["chain"].values,
-            "draw": post["posterior"]["draw"].values,
+            "chain": group(post, "posterior")["chain"].values,
+            "draw": group(post, "posterior")["draw"].values,
             "rank": np.arange(1, sorted_weights.shape[1] + 1),
             "point": np.arange(len(at)),
         },
@@ -167,8 +168,8 @@ def _default_points(x: Floats) -> Floats:
 
 def _log_likelihood(post: xr.DataTree, draws: Draws, x: Floats) -> Floats:
     if "sample_stats" in post.children and "log_likelihood_total" in post["sample_stats"]:
-        stored = post["sample_stats"]["log_likelihood_total"].transpose("chain", "draw").values
-        return stored.reshape(-1)
+        stored = group(post, "sample_stats")["log_likelihood_total"]
+        return stored.transpose("chain", "draw").values.reshape(-1)
     return log_likelihoods(draws, x)
 
 
@@ -180,12 +181,12 @@ def log_likelihoods(draws: Draws, x: Floats) -> Floats:
 def _n_clusters(
     post: xr.DataTree, draws: Draws, x: Floats, random_seed: RandomSeed
 ) -> NDArray[np.int64]:
-    posterior = post["posterior"]
+    posterior = group(post, "posterior")
     if "n_clusters" in posterior:
         return posterior["n_clusters"].transpose("chain", "draw").values.reshape(-1)
     k = draws.weights.shape[1]
     if "allocation" in post.children:
-        label = post["allocation"]["label"].transpose("chain", "draw", "obs").values
+        label = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
         return count_clusters(label, k).reshape(-1)
     return count_clusters(sampled_allocation(draws, x, as_generator(random_seed)), k)
 
@@ -253,7 +254,7 @@ def _mixing(post: xr.DataTree) -> list[Finding]:
 def _nuts(post: xr.DataTree) -> list[Finding]:
     if "sample_stats" not in post.children or "diverging" not in post["sample_stats"]:
         return []
-    stats = post["sample_stats"]
+    stats = group(post, "sample_stats")
     found = []
     diverging = int(stats["diverging"].sum())
     if diverging:

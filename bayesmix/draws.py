@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.inputs import Table, as_table
 from bayesmix.passes import PassParameters
-from bayesmix.schema import mixture_of
+from bayesmix.schema import group, mixture_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,12 +72,7 @@ def draws_of(tree: xr.DataTree) -> Draws:
 
 def require_posterior(tree: xr.DataTree) -> xr.Dataset:
     """Return the group posterior, or say what is missing from it."""
-    if "posterior" not in tree.children:
-        raise ValueError(
-            "post: expected a tree with the group posterior, as sample returns, got groups "
-            f"{', '.join(tree.children) or 'none'}"
-        )
-    posterior = tree["posterior"].to_dataset()
+    posterior = group(tree, "posterior")
     missing = [v for v in ("weights", "means", "covariances") if v not in posterior]
     if missing:
         raise ValueError(
@@ -90,15 +85,11 @@ def require_posterior(tree: xr.DataTree) -> xr.Dataset:
 def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
     """Rows to evaluate: new ones if given, checked against the tree, else the tree's own."""
     if x_new is None:
-        if "observed_data" not in tree.children:
-            raise ValueError(
-                "post: expected the group observed_data, got none; pass the rows themselves"
-            )
-        data = tree["observed_data"]["x"].transpose("obs", "feature")
+        data = group(tree, "observed_data")["x"].transpose("obs", "feature")
         features = tuple(str(f) for f in data["feature"].values)
         return Table(np.ascontiguousarray(data.values, float), features, data["obs"].values)
     table = as_table(x_new, name="x_new")
-    expected = tree["posterior"].sizes["feature"]
+    expected = group(tree, "posterior").sizes["feature"]
     if table.values.shape[1] != expected:
         raise ValueError(
             f"x_new: expected {expected} column(s), as in the fit, got {table.values.shape[1]}"

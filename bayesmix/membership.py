@@ -9,6 +9,7 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.draws import Draws, data_of, draws_of
 from bayesmix.relabel import relabel
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,7 +75,7 @@ def membership(post: xr.DataTree, x_new: Any = None, *, ci_prob: float | None = 
             "label": ("obs", mean.argmax(axis=1)),
             "label_probability": ("obs", mean.max(axis=1)),
         },
-        coords={"obs": table.index, "component": post["posterior"]["component"].values},
+        coords={"obs": table.index, "component": group(post, "posterior")["component"].values},
         attrs={"ci_prob": round(tails[1] - tails[0], 12)},
     )
 

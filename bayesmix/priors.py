@@ -54,7 +54,7 @@ class Dirichlet:
                 f"(n_components), got {size}"
             )
         if not np.all(np.asarray(values) > 0):
-            raise ValueError(f"concentration: expected numbers above 0, got {self.concentration}")
+            raise ValueError(f"concentration: expected numbers above 0, got {self.concentration!r}")
         object.__setattr__(self, "concentration", values)
 
     @property
@@ -140,7 +140,7 @@ class NormalInverseWishart:
         )
 
 
-def fraley_raftery(x: ArrayLike, n_components: int) -> NormalInverseWishart:
+def fraley_raftery(x: Any, n_components: int) -> NormalInverseWishart:
     r"""Component prior derived from the data as Fraley & Raftery (2007) propose.
 
     Mean: the column means; :math:`\kappa = 0.01`; :math:`\nu = D + 2`;
@@ -184,7 +184,7 @@ def _plain(values: ArrayLike, name: str, *, max_ndim: int) -> Any:
     if array.ndim > max_ndim:
         raise ValueError(f"{name}: expected at most {max_ndim} dimension(s), got {array.ndim}")
     if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name}: expected finite numbers, got {values}")
+        raise ValueError(f"{name}: expected finite numbers, got {values!r}")
     if array.ndim == 0:
         return float(array)
     return tuple(_plain(row, name, max_ndim=max_ndim - 1) for row in array)

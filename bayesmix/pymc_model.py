@@ -244,7 +244,7 @@ class _Wishart(_Geometry):
         self.below = np.tril_indices(self.d, -1)
         self.place = np.zeros((len(self.below[0]), self.d, self.d))
         self.place[np.arange(len(self.below[0])), *self.below] = 1
-        self.dof = prior.dof - np.arange(self.d)
+        self.dof: Floats = prior.dof - np.arange(self.d, dtype=np.float64)
 
     def factor(self, values: Mapping[str, Any]) -> Any:
         bartlett = values[CHI_SQUARED][..., None] ** 0.5 * np.eye(self.d)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.draws import Draws, draws_of
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,7 +61,7 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
     target = _reference(post, draws) if reference is None else _point(reference, draws)
     permutation = _match(_divergence(draws, *target))
     tree = post.copy()
-    posterior = post["posterior"].to_dataset()
+    posterior = group(post, "posterior")
     by_chain = draws.by_chain(permutation)
     index = xr.DataArray(by_chain, dims=("chain", "draw", "component"))
     for name in ("weights", "means", "covariances"):
@@ -68,7 +69,7 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
         posterior[name] = variable.isel(component=index).transpose(*variable.dims).variable
     tree["posterior"] = xr.DataTree(posterior)
     if "allocation" in post.children:
-        tree["allocation"] = xr.DataTree(_permuted_labels(post["allocation"], by_chain))
+        tree["allocation"] = xr.DataTree(_permuted_labels(group(post, "allocation"), by_chain))
     rate = _non_permutation_rate(draws, permutation)
     identity = np.arange(permutation.shape[1])
     earlier = _earlier_permutation(post)
@@ -92,7 +93,8 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
 def _reference(post: xr.DataTree, draws: Draws) -> tuple[Floats, Floats]:
     best = 0
     if "sample_stats" in post.children and "lp" in post["sample_stats"]:
-        best = int(post["sample_stats"]["lp"].transpose("chain", "draw").values.argmax())
+        lp = group(post, "sample_stats")["lp"].transpose("chain", "draw")
+        best = int(lp.values.argmax())
     return draws.means[best], draws.covariances[best]
 
 
@@ -124,19 +126,18 @@ def _match(cost: Floats) -> NDArray[np.intp]:
     return np.stack([linear_sum_assignment(c.T)[1] for c in cost])
 
 
-def _permuted_labels(allocation: Any, permutation: NDArray[np.intp]) -> xr.Dataset:
-    dataset = allocation.to_dataset()
-    label = dataset["label"]
+def _permuted_labels(allocation: xr.Dataset, permutation: NDArray[np.intp]) -> xr.Dataset:
+    label = allocation["label"]
     inverse = np.argsort(permutation, axis=-1).astype(label.dtype)
     chains, draws, _ = label.shape
     at = np.arange(chains)[:, None, None], np.arange(draws)[None, :, None]
-    return dataset.assign(label=(label.dims, inverse[(*at, label.values)]))
+    return allocation.assign(label=(label.dims, inverse[(*at, label.values)]))
 
 
 def _earlier_permutation(post: xr.DataTree) -> NDArray[np.intp] | None:
     if "relabeling" not in post.children:
         return None
-    return post["relabeling"]["permutation"].values
+    return group(post, "relabeling")["permutation"].values
 
 
 def _non_permutation_rate(draws: Draws, permutation: NDArray[np.intp]) -> float:

@@ -22,6 +22,7 @@ from bayesmix.inputs import Table, as_table
 from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.priors import Dirichlet, fraley_raftery
 from bayesmix.sampling import sample
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,14 +190,14 @@ def tables(made: Report) -> dict[str, pd.DataFrame]:
     return {
         "components": _em_components(made),
         "memberships": _em_memberships(made),
-        "diagnostics": made.em["optimization"].to_dataset().drop_dims("iteration").to_dataframe(),
+        "diagnostics": group(made.em, "optimization").drop_dims("iteration").to_dataframe(),
     }
 
 
 def _em_components(made: Report) -> pd.DataFrame:
     import pandas as pd
 
-    point = made.em["point_estimate"]
+    point = group(made.em, "point_estimate")
     rows = []
     for k, weight in enumerate(point["weights"].values):
         covariance = point["covariances"].values[k]
@@ -212,7 +213,7 @@ def _em_memberships(made: Report) -> pd.DataFrame:
 
     from bayesmix.gaussian import responsibilities
 
-    point = made.em["point_estimate"]
+    point = group(made.em, "point_estimate")
     resp = responsibilities(
         made.table.values, *(point[v].values for v in ("weights", "means", "covariances"))
     )

@@ -207,7 +207,8 @@ def _tree(
     group = posterior(
         values["weights"], values["means"], covariances_of(mixture, values), table.features
     )
-    tree = xr.DataTree.from_dict({"posterior": group, "observed_data": observed_data(table)})
+    observed = observed_data(table)
+    tree = xr.DataTree.from_dict({"posterior": group, "observed_data": observed})
     tree.attrs["bayesmix_model"] = mixture.to_json()
     draws = draws_of(tree)
     log_likelihood = log_likelihoods(draws, table.values)
@@ -220,7 +221,7 @@ def _tree(
     tree["sample_stats"] = xr.DataTree(stats)
     if for_labels is not None:
         label = draws.by_chain(sampled_allocation(draws, table.values, for_labels))
-        coords = {c: group[c] for c in by_draw} | {"obs": tree["observed_data"]["obs"].values}
+        coords = {c: group[c] for c in by_draw} | {"obs": observed["obs"].values}
         tree["allocation"] = xr.DataTree(
             xr.Dataset({"label": ((*by_draw, "obs"), label)}, coords=coords)
         )

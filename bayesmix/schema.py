@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCHEMA",
     "as_draws",
+    "group",
     "load",
     "mixture_of",
     "observed_data",
@@ -133,13 +134,19 @@ def as_draws(point: xr.DataTree) -> xr.DataTree:
     >>> dict(bm.as_draws(em).posterior.sizes)["draw"]
     1
     """
-    if "point_estimate" not in point.children:
-        raise ValueError(
-            "as_draws: expected a tree with the group point_estimate, as fit_em returns, got "
-            f"groups {', '.join(point.children) or 'none'}"
-        )
-    dataset = point["point_estimate"].to_dataset().expand_dims(chain=[0], draw=[0])
+    dataset = group(point, "point_estimate").expand_dims(chain=[0], draw=[0])
     return xr.DataTree.from_dict({"posterior": dataset})
+
+
+def group(tree: xr.DataTree, name: str) -> xr.Dataset:
+    """Take a group out of a tree, or say that it is missing and who makes it."""
+    if name not in tree.children:
+        maker = "fit_em" if name in ("point_estimate", "optimization") else "sample"
+        raise ValueError(
+            f"tree: expected the group {name}, as {maker} returns, got groups "
+            f"{', '.join(tree.children) or 'none'}"
+        )
+    return tree[name].to_dataset()
 
 
 def mixture_of(tree: xr.DataTree) -> Mixture | None:
@@ -191,44 +198,44 @@ def validate(tree: xr.DataTree) -> None:
     for name in tree.children:
         if name not in SCHEMA:
             raise ValueError(f"tree: expected groups among {', '.join(SCHEMA)}, got {name!r}")
-        _validate_group(name, tree[name].to_dataset())
+        _validate_group(name, group(tree, name))
     for name in {"point_estimate", "posterior"} & set(tree.children):
-        _validate_parameters(name, tree[name].to_dataset(), mixture)
+        _validate_parameters(name, group(tree, name), mixture)
 
 
-def _validate_group(group: str, dataset: xr.Dataset) -> None:
-    for name, dims in SCHEMA[group].items():
+def _validate_group(where: str, dataset: xr.Dataset) -> None:
+    for name, dims in SCHEMA[where].items():
         if name not in dataset:
-            if (group, name) in _OPTIONAL or (group == "sample_stats" and name == "lp"):
+            if (where, name) in _OPTIONAL or (where == "sample_stats" and name == "lp"):
                 continue
-            raise ValueError(f"{group}: expected a variable {name!r} with dims {dims}, got none")
+            raise ValueError(f"{where}: expected a variable {name!r} with dims {dims}, got none")
         if dataset[name].dims != dims:
-            raise ValueError(f"{group}.{name}: expected dims {dims}, got {dataset[name].dims}")
-    if group == "sample_stats":
-        for name, variable in dataset.data_vars.items():
+            raise ValueError(f"{where}.{name}: expected dims {dims}, got {dataset[name].dims}")
+    if where == "sample_stats":
+        for statistic, variable in dataset.data_vars.items():
             if variable.dims[:2] != _DRAWS:
                 raise ValueError(
-                    f"{group}.{name}: expected dims starting {_DRAWS}, got {variable.dims}"
+                    f"{where}.{statistic}: expected dims starting {_DRAWS}, got {variable.dims}"
                 )
 
 
-def _validate_parameters(group: str, dataset: xr.Dataset, mixture: Mixture | None) -> None:
+def _validate_parameters(where: str, dataset: xr.Dataset, mixture: Mixture | None) -> None:
     for name in _PARAMETERS:
         if not np.isfinite(dataset[name].values).all():
-            raise ValueError(f"{group}.{name}: expected finite values")
+            raise ValueError(f"{where}.{name}: expected finite values")
     weights, covariances = dataset["weights"].values, dataset["covariances"].values
     if mixture is not None and weights.shape[-1] != mixture.n_components:
         raise ValueError(
-            f"{group}.weights: expected {mixture.n_components} components, as in the model, got "
+            f"{where}.weights: expected {mixture.n_components} components, as in the model, got "
             f"{weights.shape[-1]}"
         )
     if weights.min() < 0 or not np.allclose(weights.sum(axis=-1), 1, rtol=0, atol=1e-8):
-        raise ValueError(f"{group}.weights: expected weights of at least 0 that sum to one")
+        raise ValueError(f"{where}.weights: expected weights of at least 0 that sum to one")
     size = np.sqrt(np.einsum("...ii,...jj->...ij", covariances, covariances))
     if not np.all(np.abs(covariances - np.swapaxes(covariances, -1, -2)) <= 1e-10 * size):
-        raise ValueError(f"{group}.covariances: expected symmetric matrices")
+        raise ValueError(f"{where}.covariances: expected symmetric matrices")
     if np.linalg.eigvalsh(covariances / size)[..., 0].min() <= 0:
-        raise ValueError(f"{group}.covariances: expected positive definite matrices")
+        raise ValueError(f"{where}.covariances: expected positive definite matrices")
 
 
 def _coords(n_components: int, features: tuple[str, ...]) -> dict[str, Any]:

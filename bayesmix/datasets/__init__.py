@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, overload
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["names", "load"]
+__all__ = ["load", "names"]
 
 _LABELS = {"iris": "Species"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +13,7 @@ from bayesmix.draws import data_of, draws_of
 from bayesmix.membership import membership
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
 from bayesmix.relabel import relabel
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,9 +85,9 @@ def clusters(
         ]
         ax.add_collection(LineCollection(outlines, colors=color(k), linewidths=0.5, alpha=0.25))
     if point is not None:
-        group = point["point_estimate"]
+        estimate = group(point, "point_estimate")
         for mean, covariance in zip(
-            group["means"].values, group["covariances"].values, strict=True
+            estimate["means"].values, estimate["covariances"].values, strict=True
         ):
             outline = _ellipse(mean[at], covariance[np.ix_(at, at)], coverage)
             ax.plot(*outline.T, color=POINT_COLOR, linewidth=1.6)
@@ -139,14 +140,14 @@ def pairs(
 def _relabeled(post: xr.DataTree, point: xr.DataTree | None) -> xr.DataTree:
     if "relabeling" in post.children:
         return post
-    reference = None if point is None else point["point_estimate"].to_dataset()
+    reference = None if point is None else group(point, "point_estimate")
     return relabel(post, reference=reference)
 
 
 def _separating(post: xr.DataTree) -> list[str]:
     """Features in the order of the data, the best separating ones if there are many."""
     draws = draws_of(post)
-    names = [str(f) for f in post["posterior"]["feature"].values]
+    names = [str(f) for f in group(post, "posterior")["feature"].values]
     means = draws.means.mean(axis=0)
     variances = np.diagonal(draws.covariances.mean(axis=0), axis1=-2, axis2=-1)
     spread = means.var(axis=0) / variances.mean(axis=0)
@@ -165,7 +166,8 @@ def _draw_rows(ax: Axes, x: Floats, found: xr.Dataset) -> None:
         for certain in (True, False):
             rows = (label == k) & (sure == certain)
             ax.scatter(
-                *x[rows].T,
+                x[rows, 0],
+                x[rows, 1],
                 s=18 if certain else 34,
                 marker=marker(k),
                 facecolors=color(k) if certain else "none",
@@ -185,7 +187,7 @@ def _ellipse(mean: Floats, covariance: Floats, coverage: float) -> Floats:
 
 
 def _handles(found: xr.Dataset, coverage: float, *, with_point: bool) -> list[Line2D]:
-    def dot(k: int, **kwargs: object) -> Line2D:
+    def dot(k: int, **kwargs: Any) -> Line2D:
         return Line2D([], [], linestyle="none", marker=marker(k), **kwargs)
 
     handles = [

@@ -9,6 +9,7 @@ import numpy as np
 from bayesmix.draws import data_of, draws_of
 from bayesmix.membership import interval
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,9 +69,17 @@ def density(
     )
     ax.plot(grid, curves.mean(axis=0), color=color(0), label="posterior mean")
     if point is not None:
-        group = point["point_estimate"]
-        at = [group[v].values[None] for v in ("weights", "means", "covariances")]
-        ax.plot(grid, _marginal(grid, *at, j)[0], color=POINT_COLOR, linestyle="--", label="EM")
+        estimate = group(point, "point_estimate")
+        weights, means, covariances = (
+            estimate[v].values[None] for v in ("weights", "means", "covariances")
+        )
+        ax.plot(
+            grid,
+            _marginal(grid, weights, means, covariances, j)[0],
+            color=POINT_COLOR,
+            linestyle="--",
+            label="EM",
+        )
     ax.set(xlabel=name, ylabel="density")
     ax.set_ylim(bottom=0)
     ax.legend(fontsize="small")

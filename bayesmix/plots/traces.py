@@ -1,4 +1,4 @@
-"""Traces of what no relabeling changes: do the chains agree?"""
+"""Traces of what no relabeling changes: do the chains agree."""
 
 from __future__ import annotations
 
