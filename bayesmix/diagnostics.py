@@ -263,7 +263,7 @@ def _nuts(post: xr.DataTree) -> list[Finding]:
                 "warning",
                 "divergences",
                 f"{diverging} of {stats['diverging'].size} transitions diverged",
-                "raise target_accept, or use a tighter component prior",
+                "tune longer (tune=), or use a tighter component prior",
             )
         )
     else:
@@ -274,7 +274,7 @@ def _nuts(post: xr.DataTree) -> list[Finding]:
                 "warning",
                 "tree depth",
                 f"{deep} transitions reached the maximum tree depth",
-                "tune longer",
+                "tune longer (tune=)",
             )
         )
     return found

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.gaussian import log_dirichlet
+from bayesmix.priors import NormalInverseWishart
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,7 +19,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Fit", "Status", "advice", "best", "judge", "min_eigenvalue_ratio", "reached", "verdict"]
+__all__ = [
+    "Fit",
+    "Status",
+    "advice",
+    "best",
+    "judge",
+    "log_mass",
+    "min_eigenvalue_ratio",
+    "reached",
+    "verdict",
+]
 
 
 class Status(IntEnum):
@@ -143,6 +156,34 @@ def verdict(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> str:
     }
     parts += [f"{counts[status]} {word}" for status, word in words.items() if counts[status]]
     return "; ".join(parts)
+
+
+def log_mass(problem: Problem, point: Point) -> float:
+    r"""Approximate the log posterior mass around a MAP optimum, up to a constant.
+
+    Laplace's method with the curvature of the complete data: the objective minus the log density,
+    at its own mode, of the conjugate posterior given the responsibilities. A peak of the density
+    on a few rows is high but narrow; this is what tells it from one that holds the posterior.
+    """
+    prior, structure = problem.prior, problem.structure
+    if prior is None:
+        raise ValueError("log_mass: expected a problem with a component prior")
+    found, objective = problem.expect(point)
+    k, d = point.means.shape
+    factor = point.parameters.precision_cholesky
+    dense = point.dense_covariances
+    counts = np.broadcast_to(structure.likelihood_count(found.sizes, d), k)
+    shared = structure.name == "tied"
+    blocks = [np.arange(k)] if shared else [np.array([j]) for j in range(k)]
+    conditional = log_dirichlet(problem.concentrations + found.sizes, point.weights)
+    for block in blocks:
+        j = block[0]
+        scale = dense[j] * (counts[j] + structure.prior_count(prior, len(block)))
+        precision = np.exp(np.log(prior.mean_precision + found.sizes[block]).mean())
+        updated = NormalInverseWishart(np.zeros(d), precision, prior.dof + counts[j], scale)
+        part = factor if shared else factor[block]
+        conditional += structure.log_prior(np.zeros((len(block), d)), part, updated)
+    return float(objective - conditional)
 
 
 def min_eigenvalue_ratio(covariances: Floats, reference: Floats) -> float:

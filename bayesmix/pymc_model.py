@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chains", "build_model", "covariances_of", "initial_values", "sample_nuts"]
 
+_TARGET_ACCEPT = 0.9  # 0.8 diverges where components overlap
 CHI_SQUARED, NORMAL = "bartlett_chi_squared", "bartlett_normal"
 
 
@@ -428,6 +429,7 @@ def sample_nuts(
                 random_seed=generator,
                 initvals=[dict(start) for start in starts],
                 init="adapt_diag",
+                target_accept=_TARGET_ACCEPT,
                 nuts_sampler="pymc",
                 var_names=[v.name for v in frozen.free_RVs],
                 compute_convergence_checks=False,

@@ -19,6 +19,7 @@ from bayesmix.comparison import Comparison, compare_to_posterior
 from bayesmix.diagnostics import Finding, diagnose, summary
 from bayesmix.em import fit_em
 from bayesmix.inputs import Table, as_table
+from bayesmix.membership import interval
 from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.priors import Dirichlet, fraley_raftery
 from bayesmix.sampling import sample
@@ -35,6 +36,7 @@ __all__ = ["Report", "report"]
 
 _PARTS = ("figures", "tables", "em.nc", "posterior.nc", "index.html")
 _LEAST_CERTAIN = 10
+_MAX_FEATURES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +267,6 @@ def _page(made: Report, figures: dict[str, str]) -> str:
     )
     frames = tables(made)
     memberships = frames["memberships"]
-    certainty = "em_probability" if made.comparison is None else "label_probability"
     return environment.get_template("report.html.j2").render(
         made=made,
         prior=made.mixture.components,
@@ -274,13 +275,32 @@ def _page(made: Report, figures: dict[str, str]) -> str:
         optimum=made.em["point_estimate"].attrs,
         starts=made.em["optimization"].attrs["verdict"],
         components=_shown_components(frames["components"]),
-        least_certain=memberships.sort_values(certainty).head(_LEAST_CERTAIN),
-        memberships=memberships,
+        least_certain=_least_certain(made, memberships),
+        shown_features=made.table.features[:_MAX_FEATURES],
+        mass=f"{_mass():.0%}",
         cross=_cross_table(made, memberships),
         figures=figures,
-        diagnostics=frames["diagnostics"],
         attrs=(made.em if made.post is None else made.post).attrs,
     )
+
+
+def _mass() -> float:
+    lower, upper = interval(None)
+    return upper - lower
+
+
+def _least_certain(made: Report, memberships: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the data for the page, least certain first."""
+    certainty = "em_probability" if made.comparison is None else "label_probability"
+    order = np.argsort(memberships[certainty].to_numpy(), kind="stable")[:_LEAST_CERTAIN]
+    return [
+        {
+            "obs": memberships.index[i],
+            "values": made.table.values[i, :_MAX_FEATURES],
+            **memberships.iloc[i].to_dict(),
+        }
+        for i in order
+    ]
 
 
 def _shown_components(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from bayesmix.draws import draws_of
 from bayesmix.em import Problem, run, search
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_generator, as_table
-from bayesmix.optima import Status
+from bayesmix.optima import Status, log_mass
 from bayesmix.schema import observed_data, posterior, root
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ Sampler = Literal["auto", "nuts"]
 Stored = Literal["parameters", "allocation"]
 
 _BUDGET_BYTES = 2 << 30
-_NEAR_NATS = 5.0  # optima further below the best one are not worth a chain
+_N_INIT = 20
+_NEAR_NATS = 5.0  # optima with less of the posterior's mass than this are not worth a chain
 _START_ITERATIONS = 20
 
 
@@ -57,7 +58,8 @@ def sample(
     r"""Sample the posterior of a mixture.
 
     Chains start near the optima of EM: each at a draw of the weighted likelihood bootstrap
-    (Newton & Raftery 1994) around one of those within 5 nats of the best. Labels are drawn at
+    (Newton & Raftery 1994) around one of those whose mass, by Laplace's method, is within a
+    factor e^-5 of the largest. Labels are drawn at
     every stored point, and what no relabeling changes is checked for convergence.
 
     Parameters
@@ -164,13 +166,14 @@ def _starts(
         np.maximum(mixture.weights.concentrations, 1),
         mixture.components,
     )
-    index, fits = search(
-        problem, generator, init_params="k-means++", n_init=10, max_iter=500, tol=1e-6
+    _, fits = search(
+        problem, generator, init_params="k-means++", n_init=_N_INIT, max_iter=500, tol=1e-6
     )
-    best = fits[index].objective
-    near = [fit for fit in fits if best - fit.objective < _NEAR_NATS]
-    distinct = {round(fit.objective, 2): fit.point for fit in near}
-    optima = [distinct[key] for key in sorted(distinct, reverse=True)]
+    usable = [fit for fit in fits if np.isfinite(fit.objective)]
+    distinct = {round(fit.objective, 2): fit.point for fit in usable}
+    masses = {key: log_mass(problem, point) for key, point in distinct.items()}
+    ranked = sorted(masses, key=lambda key: -masses[key])
+    optima = [distinct[key] for key in ranked if masses[ranked[0]] - masses[key] < _NEAR_NATS]
     if mixture.weights.exchangeable:
         optima = [point.ordered() for point in optima]
     starts = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def root(
     tree.attrs.update(
         bayesmix_model=mixture.to_json(),
         versions=json.dumps({name: version(name) for name in packages}),
-        random_seed=random_seed if isinstance(random_seed, int) else str(random_seed),
+        random_seed=_plain_seed(random_seed),
         seconds=seconds,
     )
     return tree
@@ -100,7 +101,7 @@ def observed_data(table: Table) -> xr.Dataset:
     """Turn the data into a group; columns name the features, the index names the rows."""
     index = table.index
     if index.dtype.kind not in "iufUM":
-        index = index.astype(str)
+        index = np.array([str(name) for name in index])
     return xr.Dataset(
         {"x": (("obs", "feature"), table.values)},
         coords={"obs": index, "feature": list(table.features)},
@@ -172,8 +173,15 @@ def load(path: str | PathLike[str]) -> xr.DataTree:
     FileNotFoundError, ValueError
         If there is no such file, or it does not hold a tree of this schema.
     """
-    with xr.open_datatree(path, engine="h5netcdf") as file:
-        tree = file.load()
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"load: expected a file, found none at {path}")
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as file:
+            tree = file.load()
+    except OSError as error:
+        raise ValueError(
+            f"load: expected a netCDF file, as tree.to_netcdf writes, and {path} is none"
+        ) from error
     validate(tree)
     return tree
 
@@ -231,11 +239,20 @@ def _validate_parameters(where: str, dataset: xr.Dataset, mixture: Mixture | Non
         )
     if weights.min() < 0 or not np.allclose(weights.sum(axis=-1), 1, rtol=0, atol=1e-8):
         raise ValueError(f"{where}.weights: expected weights of at least 0 that sum to one")
+    if np.diagonal(covariances, axis1=-2, axis2=-1).min() <= 0:
+        raise ValueError(f"{where}.covariances: expected variances above 0")
     size = np.sqrt(np.einsum("...ii,...jj->...ij", covariances, covariances))
     if not np.all(np.abs(covariances - np.swapaxes(covariances, -1, -2)) <= 1e-10 * size):
         raise ValueError(f"{where}.covariances: expected symmetric matrices")
     if np.linalg.eigvalsh(covariances / size)[..., 0].min() <= 0:
         raise ValueError(f"{where}.covariances: expected positive definite matrices")
+
+
+def _plain_seed(random_seed: Any) -> int | str:
+    """Turn a seed into what netCDF can hold: no boolean, no integer above 64 bits."""
+    if isinstance(random_seed, (int, np.integer)) and random_seed < 2**63:
+        return int(random_seed)
+    return str(random_seed)
 
 
 def _coords(n_components: int, features: tuple[str, ...]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from bayesmix.covariance import structure_of
 from bayesmix.optima import Status
 from tests.support import (
     EPS,
-    STRUCTURES,
     blobs,
     cells,
     compact,
@@ -110,7 +109,7 @@ def test_tree_reports_the_objective_of_its_own_point(cell):
 @pytest.mark.parametrize("cell", cells("em", fits=False), ids=" ".join)
 def test_cells_that_em_cannot_fit_are_refused_with_a_way_out(cell):
     mixture = mixture_of_cell(cell, 2)
-    with pytest.raises(ValueError, match="use a concentration|leave the concentration at 1"):
+    with pytest.raises(ValueError, match=r"use a concentration|leave the concentration at 1"):
         bm.fit_em(mixture, blobs(30, 2, 3))
 
 
@@ -186,7 +185,7 @@ def test_gradient_is_zero_at_the_mode(structure, prior, d):
         slope = (above - below) / 2
         curvature = 2 * center - above - below
         assert curvature > 0
-        assert abs(slope) / np.sqrt(curvature) < 1e-3
+        assert abs(slope) / np.sqrt(curvature) < 1e-4
 
 
 @pytest.mark.parametrize("prior", PRIORS)

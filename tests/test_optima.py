@@ -1,0 +1,102 @@
+"""What a finished start is worth: Laplace mass, winner, verdict."""
+
+import numpy as np
+import pytest
+from scipy.special import gammaln, multigammaln
+
+import bayesmix as bm
+from bayesmix.em import problem_of, run, search, start_point
+from bayesmix.inputs import as_table
+from bayesmix.optima import Status, best, log_mass, verdict
+
+
+def single_component_problem(covariance_type):
+    x = bm.datasets.load("iris")
+    mixture = bm.Mixture(bm.Dirichlet(1), bm.fraley_raftery(x, 1), covariance_type)
+    return problem_of(mixture, as_table(x))
+
+
+def log_evidence(x, prior, covariance_type):
+    """Closed form of K = 1, conjugate in every structure."""
+    n, d = x.shape
+    m, kappa, nu = np.asarray(prior.mean), prior.mean_precision, prior.dof
+    scale = np.asarray(prior.covariance_scale)
+    delta = x - x.mean(axis=0)
+    pull = kappa * n / (kappa + n)
+    scatter = delta.T @ delta + pull * np.outer(x.mean(axis=0) - m, x.mean(axis=0) - m)
+    common = 0.5 * d * np.log(kappa / (kappa + n)) - 0.5 * n * d * np.log(np.pi)
+    if covariance_type in ("full", "tied"):
+        return (
+            common
+            + multigammaln((nu + n) / 2, d)
+            - multigammaln(nu / 2, d)
+            + nu / 2 * np.linalg.slogdet(scale)[1]
+            - (nu + n) / 2 * np.linalg.slogdet(scale + scatter)[1]
+        )
+    a = (nu - d + 1) / 2
+    if covariance_type == "diag":
+        before, after, counts = np.diag(scale), np.diag(scale + scatter), np.full(d, n)
+    else:
+        before = np.array([np.trace(scale) / d])
+        after, counts = before + np.trace(scatter), np.array([n * d])
+    terms = (
+        gammaln(a + counts / 2) - gammaln(a) + a * np.log(before) - (a + counts / 2) * np.log(after)
+    )
+    return common + terms.sum()
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_log_mass_is_the_evidence_where_the_posterior_is_conjugate(covariance_type):
+    problem = single_component_problem(covariance_type)
+    fit = run(problem, start_point(problem, np.ones((150, 1))), max_iter=50, tol=1e-10)
+    expected = log_evidence(problem.x, problem.prior, covariance_type)
+    # EM stops within rounding of the mode, where the mass is stationary
+    assert log_mass(problem, fit.point) == pytest.approx(expected, rel=1e-9)
+
+
+def test_log_mass_prefers_the_wide_mode_over_the_narrow_peak():
+    """A tight pair of rows gives the higher density; the genuine split holds the mass."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(-1.5, 1, 100), rng.normal(1.5, 1, 100), [4.0, 4.0001]])[:, None]
+    prior = bm.NormalInverseWishart([0.0], 0.01, 3.0, [[1e-6]])
+    problem = problem_of(bm.Mixture(bm.Dirichlet(2), prior), as_table(x))
+    split = np.eye(2)[(x[:, 0] > 0).astype(int)]
+    pair = np.eye(2)[(x[:, 0] > 3.9999).astype(int) * (x[:, 0] < 4.0002)]
+    wide, narrow = (
+        run(problem, start_point(problem, resp), max_iter=2000, tol=1e-8) for resp in (split, pair)
+    )
+    assert min(wide.point.weights) > 0.3
+    wide_gain = log_mass(problem, wide.point) - log_mass(problem, narrow.point)
+    assert wide_gain > wide.objective - narrow.objective
+
+
+def test_log_mass_needs_a_prior():
+    x = bm.datasets.load("faithful")
+    problem = problem_of(bm.Mixture(bm.Dirichlet(2)), as_table(x))
+    point = start_point(problem, np.eye(2)[(x["waiting"] > 67).astype(int)])
+    with pytest.raises(ValueError, match="component prior"):
+        log_mass(problem, point)
+
+
+def test_a_singular_start_never_wins_and_is_counted():
+    rng = np.random.default_rng(0)
+    x = np.concatenate(
+        [rng.normal(size=(40, 2)), rng.normal(6, 1, size=(40, 2)), np.full((6, 2), 30.0)]
+    )
+    problem = problem_of(bm.Mixture(bm.Dirichlet(3)), as_table(x))
+    spike = np.zeros((len(x), 3))
+    spike[:40, 0], spike[40:80, 1], spike[80:, 2] = 1, 1, 1
+    genuine = search(
+        problem,
+        np.random.default_rng(1),
+        init_params="k-means++",
+        n_init=8,
+        max_iter=500,
+        tol=1e-6,
+    )[1]
+    singular = run(problem, start_point(problem, spike), max_iter=500, tol=1e-6)
+    assert singular.status in (Status.SINGULAR, Status.SPURIOUS)
+    fits = [singular, *[f for f in genuine if f.status is Status.CONVERGED]]
+    index, marked = best(fits, tol=1e-6, total=problem.total)
+    assert index != 0
+    assert "1 singular" in verdict(marked, marked[index], tol=1e-6, total=problem.total)
