@@ -77,7 +77,7 @@ class Comparison:
         ]
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw each row's probability under the point against the posterior's."""
+        """Draw the least certain rows: the point's probability beside the posterior's."""
         from bayesmix.plots import confidence
 
         return confidence(self, ax=ax)

@@ -17,13 +17,12 @@ from bayesmix.inputs import as_generator, as_weights
 from bayesmix.mixture import CovarianceType
 from bayesmix.optima import Fit, Status, best, verdict
 from bayesmix.passes import PassParameters
+from bayesmix.priors import NormalInverseWishart
 from bayesmix.starts import InitParams, start_responsibilities
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from xarray import DataTree
-
-    from bayesmix.priors import NormalInverseWishart
 
     Floats = NDArray[np.float64]
 
@@ -224,7 +223,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
         for name in ("tol", "reg_covar"):
             value = getattr(self, name)
-            if not value >= 0:
+            if not isinstance(value, (int, float, np.number)) or not value >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
         for name, values in (
             ("covariance_type", get_args(CovarianceType)),
@@ -234,6 +233,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 raise ValueError(
                     f"{name}: expected one of {', '.join(values)}, got {getattr(self, name)!r}"
                 )
+        if not isinstance(self.prior, NormalInverseWishart | None):
+            raise ValueError(
+                f"prior: expected None or a NormalInverseWishart, for example fraley_raftery(x, "
+                f"{self.n_components}), got {self.prior!r}"
+            )
 
     def _problem(self, x: Floats, sample_weight: Floats | None) -> Problem:
         n, d = x.shape
@@ -259,7 +263,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _given_start(self, problem: Problem) -> Point | None:
         """Where the last fit ended, or what the user gave; None for random starts."""
         if self.warm_start and hasattr(self, "starts_"):
-            return self.starts_[self._best].point
+            return self._last_point(problem)
         given = (self.weights_init, self.means_init, self.precisions_init)
         if all(value is None for value in given):
             return None
@@ -271,6 +275,16 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             problem.sample_weight,
         )
         return given_point(start_point(problem, resp), *given)
+
+    def _last_point(self, problem: Problem) -> Point:
+        point = self.starts_[self._best].point
+        same = point.structure is problem.structure
+        if not same or point.means.shape != (problem.n_components, problem.x.shape[1]):
+            raise ValueError(
+                "warm_start: expected n_components, covariance_type and the number of features of "
+                "the last fit, got others; set warm_start=False"
+            )
+        return point
 
     def _keep(self, fits: list[Fit], index: int, problem: Problem) -> None:
         winner = fits[index]
@@ -332,20 +346,23 @@ def given_point(
         point = replace(point, means=_shaped("means_init", means, shape))
     if precisions is not None:
         given = _shaped("precisions_init", precisions, point.covariances.shape)
-        try:
-            covariances = structure.precisions(given)
-            structure.precision_cholesky(covariances)
-        except np.linalg.LinAlgError:
-            raise ValueError("precisions_init: expected positive definite precisions") from None
-        point = replace(point, covariances=covariances)
+        dense = structure.dense(given, *shape)
+        symmetric = np.allclose(dense, np.swapaxes(dense, -1, -2))
+        if not symmetric or np.linalg.eigvalsh(dense).min() <= 0:
+            raise ValueError("precisions_init: expected symmetric, positive definite precisions")
+        point = replace(point, covariances=structure.precisions(given))
     return point
 
 
 def _shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    array = np.asarray(value, dtype=float)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: expected numbers, got an array of dtype {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
-    return array
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or inf")
+    return array.astype(float)
 
 
 def _generator(random_state: Any) -> np.random.Generator:

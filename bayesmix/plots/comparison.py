@@ -59,54 +59,65 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
     return grid
 
 
-def confidence(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
-    """Draw each row's probability of its label: EM's against the posterior's, with interval.
-
-    Rows below the diagonal are placed with more confidence by EM than the posterior supports.
+def confidence(comparison: Comparison, *, n_rows: int = 40, ax: Axes | None = None) -> Axes:
+    """Draw the least certain rows: EM's probability of its component beside the posterior's.
 
     Parameters
     ----------
     comparison : Comparison
+    n_rows : int, default 40
+        How many rows, the least certain under the posterior first.
     ax : matplotlib Axes, optional
 
     Returns
     -------
     matplotlib Axes
     """
-    ax = axes_or_new(ax, (5.6, 5.2))
-    rows = comparison.memberships.sort_values("overconfident")
-    ax.axhline(CONFIDENT, color="0.6", linewidth=0.8, linestyle=":")
-    ax.axvline(CONFIDENT, color="0.6", linewidth=0.8, linestyle=":")
-    low = min(rows["point_probability"].min(), rows["posterior_lower"].min()) - 0.02
-    ax.plot([low, 1], [low, 1], color="0.6", linewidth=0.8)
-    for over, shade, name in (
-        (False, color(0), "rows"),
-        (True, color(1), f"EM > {CONFIDENT:.0%}, posterior not"),
+    ax = axes_or_new(ax, (8, 4))
+    rows = comparison.memberships.sort_values("posterior_probability", kind="stable").head(n_rows)
+    place = np.arange(len(rows))
+    ax.axhline(CONFIDENT, color="0.5", linewidth=0.8, linestyle=":")
+    for over, shade, shape, name in (
+        (False, color(0), "o", "posterior, with interval"),
+        (True, color(1), "s", f"the same, where EM is > {CONFIDENT:.0%} sure and it is not"),
     ):
-        part = rows[rows["overconfident"] == over]
+        at = rows["overconfident"].to_numpy() == over
+        if not at.any():
+            continue
+        part = rows[at]
         ax.vlines(
-            part["point_probability"],
+            place[at],
             part["posterior_lower"],
             part["posterior_upper"],
             color=shade,
-            linewidth=0.9,
-            alpha=0.5,
+            linewidth=3,
+            alpha=0.4,
         )
         ax.plot(
-            part["point_probability"],
+            place[at],
             part["posterior_probability"],
             linestyle="none",
-            marker="s" if over else "o",
-            markersize=4,
+            marker=shape,
+            markersize=5,
             color=shade,
-            label=f"{name} ({len(part)})",
+            label=name,
         )
-    ax.set(
-        xlim=(low, 1.01),
-        ylim=(low, 1.01),
-        aspect="equal",
-        xlabel="EM: probability of the row's component",
-        ylabel="posterior: probability of that component, with interval",
+    ax.plot(
+        place,
+        rows["point_probability"],
+        linestyle="none",
+        marker="_",
+        markersize=9,
+        markeredgewidth=1.8,
+        color=POINT_COLOR,
+        label="EM",
     )
-    ax.legend(fontsize="small", loc="upper left")
+    ax.set(
+        ylim=(-0.03, 1.03),
+        xlim=(-0.8, len(rows) - 0.2),
+        ylabel="probability of EM's component",
+        xlabel=f"the {len(rows)} least certain of {len(comparison.memberships)} rows",
+    )
+    ax.set_xticks(place, [str(name) for name in rows.index], rotation=90, fontsize="x-small")
+    ax.legend(fontsize="small", loc="lower right")
     return ax
