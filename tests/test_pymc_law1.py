@@ -32,6 +32,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
@@ -51,7 +52,8 @@ from tests.support import (
 
 K = 2
 CONCENTRATIONS = (1.0, (1.5, 3.0))
-FAST = Mode(linker="py", optimizer="fast_compile")  # a few points: compiling is what takes time
+# The test evaluates a few points; compiling is what takes time, C above all.
+FAST = Mode(linker="py", optimizer="fast_compile")
 CASES = [(s, d, c) for s in STRUCTURES for d in (1, 3) for c in CONCENTRATIONS]
 
 
@@ -79,6 +81,7 @@ class Case:
 
 
 @cache
+@pytensor.config.change_flags(cxx="")
 def case(structure: str, d: int, concentration: float | tuple[float, ...]) -> Case:
     mixture = bm.Mixture(bm.Dirichlet(K, concentration), random_prior(d), structure)
     x = blobs(50, d, 1) + 4.0 * (np.arange(50)[:, None] % K)  # apart: no weight is 0 at the mode
