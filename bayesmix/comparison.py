@@ -71,7 +71,7 @@ class Comparison:
             f"EM assigns {self.n_confident} of {len(self.memberships)} rows with more than "
             f"{CONFIDENT:.0%} probability; for {self.n_overconfident} of them the posterior does "
             "not.",
-            f"{self.n_moved} row(s) have another most probable component under the posterior.",
+            f"{_count(self.n_moved)} another most probable component under the posterior.",
             f"Log-likelihood of EM {self.log_likelihood:.2f}; of the draws {draws.mean():.2f} ± "
             f"{draws.std():.2f}: a point fit sits above the draws, because they spread around it.",
         ]
@@ -161,6 +161,10 @@ def _point_dataset(point: Any) -> xr.Dataset:
             "covariances": (("component", "feature", "feature_bis"), dense),
         }
     )
+
+
+def _count(n: int) -> str:
+    return {0: "No row has", 1: "One row has"}.get(n, f"{n} rows have")
 
 
 def _components(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "diagnose", "label_invariant", "sampled_allocation", "summary"]
 
+CONVERGENCE = ("r_hat", "ess", "divergences", "tree depth")
+"""The checks that say whether the draws can be trusted at all."""
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
 _N_POINTS = 5

@@ -94,10 +94,10 @@ def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
         raise ValueError(
             f"x_new: expected {expected} column(s), as in the fit, got {table.values.shape[1]}"
         )
-    features = [str(f) for f in group(tree, "posterior")["feature"].values]
-    if hasattr(x_new, "columns") and list(table.features) != features:
+    names = tuple(str(f) for f in group(tree, "posterior")["feature"].values)
+    if hasattr(x_new, "columns") and table.features != names:
         raise ValueError(
-            f"x_new: expected the columns {', '.join(features)}, as in the fit, got "
+            f"x_new: expected the columns {', '.join(names)}, as in the fit, got "
             f"{', '.join(table.features)}; put them in this order, or pass an array"
         )
     return table

@@ -56,13 +56,12 @@ def as_table(x: Any, *, name: str = "x") -> Table:
     """
     if isinstance(x, Table):
         return x
+    pandas = hasattr(x, "iloc")
     columns = getattr(x, "columns", None)
-    index = getattr(x, "index", None) if hasattr(x, "iloc") else None
+    index = x.index if pandas else None
     features = None if columns is None else tuple(str(c) for c in columns)
-    if columns is not None and hasattr(x, "dtypes"):
-        values = _numeric_frame(x, name)
-    else:
-        values = _numeric_array(x, name)
+    framed = pandas and columns is not None
+    values = _numeric_frame(x, name) if framed else _numeric_array(x, name)
     if values.ndim == 1:
         values = values[:, None]
         features = None if getattr(x, "name", None) is None else (str(x.name),)

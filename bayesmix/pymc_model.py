@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -434,6 +435,7 @@ def sample_nuts(
                 var_names=[v.name for v in frozen.free_RVs],
                 compute_convergence_checks=False,
                 progressbar=progressbar,
+                callback=_interrupt_all(draws) if cores == 1 else None,
                 model=frozen,
             )
         except ValueError as error:
@@ -445,6 +447,18 @@ def sample_nuts(
     complete = dict(group.sizes).get("draw") == draws and group.sizes["chain"] == len(starts)
     values = {str(name): variable.values for name, variable in group.data_vars.items()}
     return Chains(values, stats, interrupted=not complete)
+
+
+def _interrupt_all(draws: int) -> Callable[..., None]:
+    """End the chains after an interrupted one too; PyMC would go on with the next."""
+    kept: Counter[int] = Counter()
+
+    def callback(trace: Any, draw: Any) -> None:
+        if draw.chain > 0 and kept[draw.chain - 1] < draws:
+            raise KeyboardInterrupt
+        kept[draw.chain] += not draw.tuning
+
+    return callback
 
 
 def _compile(frozen: pm.Model) -> None:

@@ -142,7 +142,7 @@ def _earlier_permutation(post: xr.DataTree) -> NDArray[np.intp] | None:
 
 def _non_permutation_rate(draws: Draws, permutation: NDArray[np.intp]) -> float:
     """Cluster all component draws by k-means; a draw fails if two of its own share a cluster."""
-    from scipy.cluster.vq import kmeans2
+    from scipy.cluster.vq import ClusterError, kmeans2
 
     k = permutation.shape[1]
     if k == 1:
@@ -152,9 +152,15 @@ def _non_permutation_rate(draws: Draws, permutation: NDArray[np.intp]) -> float:
     unit = np.sqrt(variances.mean(axis=(0, 1)))
     features = np.concatenate([draws.means / unit, 0.5 * np.log(variances)], axis=-1)
     matched = features[rows, permutation]
-    _, cluster = kmeans2(
-        matched.reshape(len(draws) * k, -1), matched.mean(axis=0), minit="matrix", missing="warn"
-    )
+    try:
+        _, cluster = kmeans2(
+            matched.reshape(len(draws) * k, -1),
+            matched.mean(axis=0),
+            minit="matrix",
+            missing="raise",
+        )
+    except ClusterError:  # one cluster too few for any draw to have one each
+        return 1.0
     sorted_clusters = np.sort(cluster.reshape(len(draws), k), axis=1)
     return float((sorted_clusters != np.arange(k)).any(axis=1).mean())
 

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bayesmix.covariance import structure_of
-from bayesmix.diagnostics import count_clusters, diagnose, log_likelihoods, sampled_allocation
+from bayesmix.diagnostics import (
+    CONVERGENCE,
+    count_clusters,
+    diagnose,
+    log_likelihoods,
+    sampled_allocation,
+)
 from bayesmix.draws import draws_of
 from bayesmix.em import Problem, run, search
 from bayesmix.gaussian import log_prior
-from bayesmix.inputs import Table, as_generator, as_table
+from bayesmix.inputs import Table, as_generator, as_table, require_count
 from bayesmix.optima import Status, log_mass
 from bayesmix.schema import observed_data, posterior, root
 
@@ -99,7 +105,7 @@ def sample(
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        With the findings of `diagnose` that call for action.
+        With the findings of `diagnose` on convergence that call for action.
 
     References
     ----------
@@ -118,9 +124,12 @@ def sample(
         raise ValueError(f"sampler: expected one of {get_args(Sampler)}, got {sampler!r}")
     if unknown := set(store) - set(get_args(Stored)):
         raise ValueError(f"store: expected names among {get_args(Stored)}, got {unknown}")
-    for name, value in (("draws", draws), ("chains", chains)):
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
+    require_count(draws, "draws")
+    require_count(chains, "chains")
+    if cores is not None:
+        require_count(cores, "cores")
+    if tune is not None and (not isinstance(tune, (int, np.integer)) or tune < 0):
+        raise ValueError(f"tune: expected a whole number of at least 0, got {tune!r}")
     mixture.require("nuts")
     table = as_table(x)
     mixture.require_features(len(table.features))
@@ -234,8 +243,8 @@ def _tree(
 
 
 def _warn(tree: xr.DataTree) -> None:
-    problems = [str(f) for f in diagnose(tree) if f.severity == "warning"]
-    if problems:
+    found = [f for f in diagnose(tree) if f.check in CONVERGENCE and f.severity == "warning"]
+    if found:
         from sklearn.exceptions import ConvergenceWarning
 
-        warnings.warn("; ".join(problems), ConvergenceWarning, stacklevel=3)
+        warnings.warn("; ".join(map(str, found)), ConvergenceWarning, stacklevel=3)

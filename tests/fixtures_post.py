@@ -70,15 +70,19 @@ def planted(
 ) -> xr.DataTree:
     """Make a tree of draws around a point, as a user's own sampler might: no engine, no labels.
 
-    Every entry moves by about ``spread``, relative to its component's standard deviations.
+    Everything moves by about ``spread``, relative to its component's standard deviations.
     """
     rng = np.random.default_rng([seed, chains, draws])
     size = (chains, draws)
     weights = point.weights * np.exp(spread * rng.normal(size=(*size, *point.weights.shape)))
     deviation = np.sqrt(np.diagonal(point.covariances, axis1=-2, axis2=-1))
     means = point.means + spread * deviation * rng.normal(size=(*size, *point.means.shape))
-    stretch = np.exp(spread * rng.normal(size=(*size, *deviation.shape)))
-    covariances = point.covariances * stretch[..., :, None] * stretch[..., None, :]
+    d = point.means.shape[-1]
+    factor = np.linalg.cholesky(point.covariances) @ (
+        np.eye(d) + spread * rng.normal(size=(*size, *point.covariances.shape))
+    )
+    covariances = factor @ np.swapaxes(factor, -1, -2)
+    covariances = (covariances + np.swapaxes(covariances, -1, -2)) / 2
     table = as_table(x)
     group = schema.posterior(
         weights / weights.sum(axis=-1, keepdims=True), means, covariances, table.features

@@ -144,7 +144,7 @@ def test_bad_new_rows(relabeled, x_new, message):
 def test_a_tree_without_data_needs_rows(relabeled):
     bare = relabeled.copy()
     del bare["observed_data"]
-    with pytest.raises(ValueError, match="observed_data, got none; pass the rows themselves"):
+    with pytest.raises(ValueError, match="expected the group observed_data, as sample returns"):
         bm.membership(bare)
     new = rows_of(OVERLAPPING, 7, seed=1)
     xr.testing.assert_identical(bm.membership(bare, new), bm.membership(relabeled, new))

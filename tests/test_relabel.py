@@ -119,10 +119,11 @@ def kullback_leibler(mean, covariance, other_mean, other_covariance):
 def test_the_match_minimizes_the_divergence(seed):
     """Against all permutations, where components overlap and the best one is not obvious."""
     point = random_parameters("full", 4, 2, seed)
+    point = point._replace(means=point.means / 4)
     tree = planted(point, X, draws=10, spread=0.9, seed=seed)
     found = bm.relabel(tree, reference=point_dataset(point, ("x0", "x1")))
     permutation = found["relabeling"]["permutation"].values
-    assert found["relabeling"].attrs["moved"] > 0.3  # the test bites
+    assert found["relabeling"].attrs["moved"] > 0.1  # the test bites
     _, means, covariances = parameters_of(tree)
     for c, s in np.ndindex(2, 10):
         cost = np.array(
@@ -138,17 +139,19 @@ def test_the_match_minimizes_the_divergence(seed):
         assert tuple(permutation[c, s]) == min(total, key=total.get)
 
 
+IDENTICAL = OVERLAPPING._replace(means=np.zeros((2, 2)), covariances=np.array([np.eye(2)] * 2))
+
+
 @pytest.mark.parametrize(
     ("point", "spread", "low", "high"),
     [
         (SEPARATED, 0.03, 0, 0),
         (OVERLAPPING, 0.03, 0, 0),
-        # Two identical components: matched draws lie in one cloud, cut anywhere by k-means.
-        (OVERLAPPING._replace(means=np.zeros((2, 2)), covariances=np.array([np.eye(2)] * 2)),
-         0.3, 0.2, 0.6),
+        (IDENTICAL, 0.3, 0.2, 0.6),  # one cloud of draws, cut anywhere by k-means
+        (IDENTICAL, 0, 1, 1),  # one point, which two clusters cannot share
     ],
-    ids=["separated", "overlapping", "identical"],
-)  # fmt: skip
+    ids=["separated", "overlapping", "identical", "identical draws"],
+)
 def test_non_permutation_rate(point, spread, low, high):
     tree = bm.relabel(planted(point, X, chains=2, draws=200, spread=spread))
     attrs = tree["relabeling"].attrs
@@ -182,7 +185,7 @@ def test_a_reference_of_another_shape(switched):
 
 
 def test_a_tree_without_a_posterior(switched):
-    with pytest.raises(ValueError, match=r"post: expected a tree with the group posterior"):
+    with pytest.raises(ValueError, match="tree: expected the group posterior, as sample returns"):
         bm.relabel(switched.filter(lambda node: node.name not in ("posterior",)))
 
 

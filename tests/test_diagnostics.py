@@ -1,0 +1,246 @@
+"""What is judged does not depend on the labels, and what is wrong is found and named."""
+
+from __future__ import annotations
+
+import arviz_stats
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayesmix as bm
+from bayesmix import gaussian
+from bayesmix.diagnostics import count_clusters, label_invariant
+from tests.fixtures_post import (
+    OVERLAPPING,
+    SEPARATED,
+    completed,
+    parameters_of,
+    permuted,
+    planted,
+    random_permutations,
+    sampled,
+)
+from tests.support import random_parameters, random_prior, rows_of
+
+X = rows_of(SEPARATED, 40)
+MIXTURE = bm.Mixture(bm.Dirichlet(3), random_prior(2))
+
+
+@pytest.fixture(scope="module")
+def bare() -> xr.DataTree:
+    """Draws alone, as from a user's own model."""
+    return planted(SEPARATED, X)
+
+
+@pytest.fixture(scope="module")
+def whole(bare) -> xr.DataTree:
+    return completed(bare, MIXTURE)
+
+
+@pytest.fixture(scope="module")
+def steady() -> xr.DataTree:
+    """Independent draws, enough of them for every check to pass."""
+    return completed(planted(SEPARATED, X, chains=4, draws=500, spread=0.1), MIXTURE)
+
+
+def findings(tree: xr.DataTree) -> dict[str, bm.diagnostics.Finding]:
+    return {finding.check: finding for finding in bm.diagnose(tree)}
+
+
+class TestLabelInvariant:
+    def test_values(self, whole):
+        draws = parameters_of(whole)
+        found = label_invariant(whole)
+        expected = {
+            "log_likelihood_total": gaussian.log_likelihood(X, *draws),
+            "weight_entropy": -(draws.weights * np.log(draws.weights)).sum(axis=-1),
+            "weights_sorted": np.sort(draws.weights, axis=-1)[..., ::-1],
+        }
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-12)
+        label = whole["allocation"]["label"].values
+        occupied = [[len(np.unique(own)) for own in chain] for chain in label]
+        np.testing.assert_array_equal(found["n_clusters"], occupied)
+        assert found["rank"].values.tolist() == [1, 2, 3]
+
+    def test_default_points_are_five_rows_across_the_first_feature(self, whole):
+        order = X[np.argsort(X[:, 0])]
+        at = order[[0, 10, 20, 29, 39]]  # 0, 9.75, 19.5, 29.25, 39: halves to even
+        found = label_invariant(whole)["log_density_points"]
+        expected = gaussian.log_density(at, *parameters_of(whole))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+    def test_points_of_the_users_own(self, whole):
+        at = np.array([[0.0, 0.0], [5.0, 5.0]])
+        found = label_invariant(whole, points=at)["log_density_points"]
+        expected = gaussian.log_density(at, *parameters_of(whole))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+    @pytest.mark.parametrize("fields", ["all", "labels", "none"])
+    def test_no_permutation_changes_it(self, whole, fields):
+        """Stored, from the labels, or drawn: the number of clusters included."""
+        tree = whole.copy()
+        if fields != "all":
+            tree["posterior"].dataset = tree["posterior"].to_dataset().drop_vars("n_clusters")
+            del tree["sample_stats"]
+        if fields == "none":
+            del tree["allocation"]
+        switched = permuted(tree, random_permutations(tree))
+        found, expected = (
+            label_invariant(switched, random_seed=1),
+            label_invariant(tree, random_seed=1),
+        )
+        for name in expected:  # sums over components in another order
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, err_msg=name)
+
+    def test_what_is_missing_is_derived(self, bare, whole):
+        derived, stored = label_invariant(bare, random_seed=1), label_invariant(whole)
+        np.testing.assert_allclose(
+            derived["log_likelihood_total"], stored["log_likelihood_total"], rtol=1e-12
+        )
+        assert set(np.unique(derived["n_clusters"])) <= {1, 2, 3}
+
+    def test_drawn_labels_repeat_with_the_seed(self):
+        tree = planted(OVERLAPPING, rows_of(OVERLAPPING, 2))  # often one cluster, often two
+        first, again, other = (
+            label_invariant(tree, random_seed=seed)["n_clusters"].values for seed in (1, 1, 2)
+        )
+        np.testing.assert_array_equal(first, again)
+        assert not np.array_equal(first, other)
+        assert 1.0 < first.mean() < 2.0
+
+    def test_needs_the_data(self, bare):
+        tree = bare.copy()
+        del tree["observed_data"]
+        with pytest.raises(ValueError, match="expected the group observed_data"):
+            label_invariant(tree)
+
+
+def test_count_clusters():
+    label = np.array([[[0, 0, 1], [2, 2, 2]], [[0, 1, 2], [1, 1, 0]]])
+    np.testing.assert_array_equal(count_clusters(label, 4), [[2, 1], [3, 2]])
+
+
+class TestSummary:
+    def test_agrees_with_arviz(self, steady):
+        table = bm.summary(steady, ci_prob=0.8)
+        found = label_invariant(steady)
+        names = ["log_likelihood_total", "weight_entropy", "weights_sorted", "log_density_points"]
+        expected = arviz_stats.summary(found[names], ci_prob=0.8, ci_kind="eti", round_to="none")
+        own = table.loc[expected.index, expected.columns]
+        pd.testing.assert_frame_equal(own.astype(float), expected.astype(float), rtol=1e-12)
+        values = found["log_likelihood_total"].values
+        row = table.loc["log_likelihood_total"]
+        assert row["mean"] == pytest.approx(values.mean(), rel=1e-12)
+        assert row["r_hat"] == pytest.approx(arviz_stats.rhat(values), rel=1e-12)
+        assert row["eti80_lb"] == pytest.approx(np.quantile(values, 0.1), rel=1e-3)
+
+    def test_constant_quantities_are_called_so(self, whole):
+        table = bm.summary(whole)
+        row = table.loc["n_clusters"]
+        assert row["note"] == "constant"
+        assert row[["ess_bulk", "ess_tail", "r_hat"]].isna().all()
+        moving = table.loc[table["note"] == "", ["ess_bulk", "ess_tail", "r_hat"]]
+        assert len(moving) > 20
+        assert moving.notna().all(axis=None)
+
+    def test_components_are_relabeled(self, whole):
+        switched = permuted(whole, random_permutations(whole))
+        table = bm.summary(switched)
+        means = sorted(table.loc[f"means[{k}, x0]", "mean"] for k in range(3))
+        np.testing.assert_allclose(means, [-5, 0, 12], atol=0.05)
+        assert table.attrs["advice"].startswith("components are identified")
+
+
+class TestDiagnose:
+    def test_nothing_to_find(self, steady):
+        found = findings(steady)
+        assert {f.severity for f in found.values()} == {"ok"}
+        assert found.keys() == {"r_hat", "ess", "divergences", "identification"}
+        assert str(found["divergences"]) == "no divergences"
+
+    def test_chains_that_disagree(self, bare):
+        tree = bare.copy(deep=True)
+        tree["posterior"]["means"][1] += 1.0
+        finding = findings(tree)["r_hat"]
+        assert finding.severity == "warning"
+        table = bm.summary(tree)
+        label_free = table[~table.index.str.match(r"(weights|means|covariances)\[")]
+        worst = label_free["r_hat"]
+        assert f"R-hat is {worst.max():.3f} for {worst.idxmax()}, above 1.01" in finding.message
+        assert "run more draws" in finding.remedy
+
+    def test_switching_alone_is_no_fault(self, steady):
+        switched = permuted(steady, random_permutations(steady))
+        assert findings(switched)["r_hat"].severity == "ok"
+
+    def test_too_few_draws(self, whole):
+        finding = findings(whole)["ess"]
+        assert finding.severity == "warning"
+        assert "below 200" in finding.message
+        assert finding.remedy == "run more draws"
+
+    def test_draws_that_hang_together(self, steady):
+        """As many draws, but each repeated 50 times."""
+        tree = steady.isel(draw=np.repeat(np.arange(10), 50))
+        assert findings(tree)["ess"].severity == "warning"
+
+    def test_one_chain(self, steady):
+        finding = findings(steady.isel(chain=[0]))["r_hat"]
+        assert (finding.severity, finding.remedy) == ("warning", "run at least two")
+
+    @pytest.mark.parametrize("count", [1, 7])
+    def test_divergences(self, steady, count):
+        tree = steady.copy(deep=True)
+        tree["sample_stats"]["diverging"][0, :count] = True
+        finding = findings(tree)["divergences"]
+        assert finding.severity == "warning"
+        assert finding.message == f"{count} of 2000 transitions diverged"
+        assert "tighter component prior" in finding.remedy
+
+    def test_tree_depth(self, steady):
+        tree = steady.copy()
+        stats = tree["sample_stats"].to_dataset()
+        tree["sample_stats"].dataset = stats.assign(reached_max_treedepth=~stats["diverging"])
+        assert findings(tree)["tree depth"].message.startswith("2000 transitions reached")
+
+    def test_components_that_cannot_be_told_apart(self):
+        same = OVERLAPPING._replace(
+            means=np.zeros((2, 2)), covariances=np.array([np.eye(2), np.eye(2)])
+        )
+        tree = planted(same, X, spread=0.3)
+        finding = findings(tree)["identification"]
+        assert finding.severity == "warning"
+        assert "label-invariant" in finding.message
+
+    def test_interrupted(self, steady):
+        tree = steady.isel(draw=slice(123))
+        tree.attrs["interrupted"] = 1
+        finding = findings(tree)["interrupted"]
+        assert finding.severity == "warning"
+        assert "4 chain(s) of 123 draws were kept" in finding.message
+
+    def test_a_tree_of_the_users_own_model(self, bare):
+        found = findings(bare)
+        assert found.keys() == {"r_hat", "ess", "identification"}
+
+    def test_a_point_repeated(self):
+        point = random_parameters("full", 2, 2)
+        tree = planted(point, rows_of(point, 20), spread=0)
+        group = tree["posterior"].to_dataset()
+        constant = (("chain", "draw"), np.full((2, 40), 2))
+        tree["posterior"].dataset = group.assign(n_clusters=constant)
+        finding = findings(tree)["mixing"]
+        assert finding.message == "every label-invariant quantity is constant"
+
+    def test_what_the_sampler_gives(self, structure):
+        found = findings(sampled(structure))
+        assert found.keys() == {"r_hat", "ess", "divergences", "identification"}
+        assert found["identification"].severity == "ok"
+
+
+def test_a_finding_reads_as_a_sentence():
+    finding = bm.diagnostics.Finding("warning", "ess", "few draws", "run more")
+    assert str(finding) == "few draws; run more"
+    assert str(bm.diagnostics.Finding("ok", "ess", "many draws")) == "many draws"

@@ -1,0 +1,418 @@
+"""NUTS through PyMC: the tree, the densities at its draws, a known posterior, interrupts."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import arviz_stats
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesmix as bm
+from bayesmix import gaussian
+from bayesmix.covariance import structure_of
+from tests.fixtures_post import (
+    CHAINS,
+    DRAWS,
+    frame,
+    model,
+    parameters_of,
+    sample_quietly,
+    sampled,
+)
+from tests.support import blobs
+
+pymc_model = importlib.import_module("bayesmix.pymc_model")
+sampling = importlib.import_module("bayesmix.sampling")
+
+PYMC_STATISTICS = {
+    "acceptance_rate",
+    "diverging",
+    "energy",
+    "energy_error",
+    "max_energy_error",
+    "n_steps",
+    "reached_max_treedepth",
+    "step_size",
+    "step_size_bar",
+    "tree_depth",
+}
+
+
+class TestTree:
+    def test_follows_the_schema(self, structure):
+        tree = sampled(structure)
+        bm.validate(tree)
+        assert set(tree.children) == {"posterior", "allocation", "sample_stats", "observed_data"}
+        sizes = tree["posterior"].sizes
+        assert (sizes["chain"], sizes["draw"]) == (CHAINS, DRAWS)
+        assert tree["posterior"]["feature"].values.tolist() == ["width", "height"]
+        assert "interrupted" not in tree.attrs
+        assert tree.attrs["random_seed"] == 1
+        assert bm.Mixture.from_dict(model(structure).to_dict()) == model(structure)
+        np.testing.assert_array_equal(tree["observed_data"]["x"], frame())
+
+    def test_statistics_have_the_names_of_pymc(self, structure):
+        stats = sampled(structure)["sample_stats"].to_dataset()
+        assert set(stats) >= PYMC_STATISTICS | {"lp", "lp_unconstrained", "log_likelihood_total"}
+        assert all(v.dims[:2] == ("chain", "draw") for v in stats.data_vars.values())
+        # one density in two measures: the same point, unlike numbers
+        assert not np.allclose(stats["lp"], stats["lp_unconstrained"])
+
+    def test_densities_are_those_of_the_reference(self, structure):
+        """Law 1 at every stored point."""
+        tree = sampled(structure)
+        x, draws = frame().to_numpy(), parameters_of(tree)
+        expected = {
+            "lp": gaussian.log_posterior(model(structure), x, *draws),
+            "log_likelihood_total": gaussian.log_likelihood(x, *draws),
+        }
+        for name, values in expected.items():
+            np.testing.assert_allclose(tree["sample_stats"][name], values, rtol=1e-8)
+
+    def test_unconstrained_density_differs_by_the_volume_element(self, structure):
+        """What PyMC reports: log posterior in its own coordinates, so the two go together."""
+        stats = sampled(structure)["sample_stats"]
+        a, b = (stats[name].values.ravel() for name in ("lp", "lp_unconstrained"))
+        assert np.corrcoef(a, b)[0, 1] > 0.5
+
+    def test_covariances_have_the_structure(self, structure):
+        covariances = parameters_of(sampled(structure)).covariances.reshape(-1, 2, 2, 2)
+        kind = structure_of(structure)
+        again = kind.dense(kind.compact(covariances), 2, 2)
+        np.testing.assert_allclose(covariances, again, rtol=1e-12, atol=1e-14)
+
+    def test_labels(self, structure):
+        tree = sampled(structure)
+        label = tree["allocation"]["label"]
+        assert label.dtype == np.int8
+        assert label.dims == ("chain", "draw", "obs")
+        occupied = [[len(np.unique(own)) for own in chain] for chain in label.values]
+        np.testing.assert_array_equal(tree["posterior"]["n_clusters"], occupied)
+
+    def test_labels_are_drawn_from_the_responsibilities(self, structure):
+        """Of each draw's own parameters: frequencies against probabilities, row by row."""
+        tree = sampled(structure)
+        resp = gaussian.responsibilities(frame().to_numpy(), *parameters_of(tree))[..., 1]
+        drawn = tree["allocation"]["label"].values == 1
+        error = np.sqrt((resp * (1 - resp)).sum(axis=(0, 1)))
+        excess = np.abs((drawn - resp).sum(axis=(0, 1)))
+        assert np.all(excess <= 5 * error + 0.5)  # half a row where nothing is uncertain
+        assert error.max() > 1
+
+    def test_round_trip_through_netcdf(self, structure, tmp_path):
+        tree = sampled(structure)
+        tree.to_netcdf(tmp_path / "post.nc", engine="h5netcdf")
+        loaded = bm.load(tmp_path / "post.nc")
+        assert loaded.equals(tree)
+        assert loaded.attrs["bayesmix_model"] == tree.attrs["bayesmix_model"]
+        assert loaded["allocation"]["label"].dtype == np.int8
+
+
+class TestRandomness:
+    options = dict(draws=30, tune=50, chains=2)  # noqa: RUF012
+
+    @pytest.fixture(scope="class")
+    def first(self):
+        return sample_quietly(model("full"), frame(), cores=2, random_seed=7, **self.options)
+
+    @pytest.mark.parametrize(
+        ("seed", "cores"),
+        [(7, 1), (7, 2), (np.random.SeedSequence(7), 2), (np.random.default_rng(7), 2)],
+        ids=["one core", "two cores", "SeedSequence", "Generator"],
+    )
+    def test_same_seed_same_draws(self, first, seed, cores):
+        again = sample_quietly(model("full"), frame(), cores=cores, random_seed=seed,
+                               **self.options)  # fmt: skip
+        for group in ("posterior", "allocation"):
+            assert again[group].to_dataset().identical(first[group].to_dataset())
+        xr.testing.assert_identical(again["sample_stats"]["lp"], first["sample_stats"]["lp"])
+
+    def test_another_seed_other_draws(self, first):
+        other = sample_quietly(model("full"), frame(), random_seed=8, **self.options)
+        assert not np.array_equal(other["posterior"]["means"], first["posterior"]["means"])
+
+    def test_chains_differ(self, first):
+        means = first["posterior"]["means"].values
+        assert not np.array_equal(means[0], means[1])
+
+
+def closed_form(x: np.ndarray, prior: bm.NormalInverseWishart) -> dict[str, np.ndarray]:
+    """Posterior moments under one component: normal-inverse-Wishart, conjugate.
+
+    Moments of the inverse Wishart: e.g. Gelman et al., Bayesian Data Analysis, appendix A.
+    """
+    n, d = x.shape
+    center, kappa = np.asarray(prior.mean), prior.mean_precision
+    nu = prior.dof + n
+    delta = x - x.mean(axis=0)
+    shift = x.mean(axis=0) - center
+    scale = (
+        np.asarray(prior.covariance_scale)
+        + delta.T @ delta
+        + kappa * n / (kappa + n) * np.outer(shift, shift)
+    )
+    free, diagonal = nu - d - 1, np.diag(scale)
+    return {
+        "means": (kappa * center + n * x.mean(axis=0)) / (kappa + n),
+        "means variance": diagonal / free / (kappa + n),
+        "covariances": scale / free,
+        "covariances variance": ((nu - d + 1) * scale**2 + free * np.outer(diagonal, diagonal))
+        / ((nu - d) * free**2 * (nu - d - 3)),
+    }
+
+
+def closed_form_of_variances(
+    x: np.ndarray, prior: bm.NormalInverseWishart, structure: str
+) -> dict[str, np.ndarray]:
+    """The same for diagonal and spherical covariances: normal-inverse-gamma."""
+    n, d = x.shape
+    center, kappa = np.asarray(prior.mean), prior.mean_precision
+    shape = (prior.dof - d + 1) / 2
+    scatter = np.square(x - x.mean(axis=0)).sum(axis=0)
+    scatter = scatter + kappa * n / (kappa + n) * np.square(x.mean(axis=0) - center)
+    rate = (np.diag(prior.covariance_scale) + scatter) / 2
+    if structure == "diag":
+        shape = shape + n / 2
+    else:
+        shape = shape + n * d / 2
+        rate = np.full(d, np.trace(prior.covariance_scale) / (2 * d) + scatter.sum() / 2)
+    expected = rate / (shape - 1)
+    return {
+        "means": (kappa * center + n * x.mean(axis=0)) / (kappa + n),
+        "means variance": expected / (kappa + n),
+        "covariances": np.diag(expected),
+        "covariances variance": np.diag(expected**2 / (shape - 2)),
+    }
+
+
+@pytest.mark.parametrize(
+    "structure",
+    ["full", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tied", "diag", "spherical"))],
+)
+def test_one_component_has_the_conjugate_posterior(structure):
+    x = blobs(25, 2, 1, seed=4)
+    prior = bm.NormalInverseWishart([1.0, -1.0], 2.0, 6.5, [[3.0, 0.5], [0.5, 1.5]])
+    tree = sample_quietly(
+        bm.Mixture(bm.Dirichlet(1), prior, structure),
+        x,
+        draws=1000,
+        tune=500,
+        chains=2,
+        random_seed=3,
+    )
+    if structure in ("full", "tied"):
+        expected = closed_form(x, prior)
+    else:
+        expected = closed_form_of_variances(x, prior, structure)
+    group = tree["posterior"].to_dataset().isel(component=0)
+    assert (group["weights"] == 1).all()
+    for name in ("means", "covariances"):
+        values = group[name].transpose("chain", "draw", ...)
+        for at in np.ndindex(values.shape[2:]):
+            draws = values.values[(..., *at)]
+            variance = expected[f"{name} variance"][at]
+            if variance == 0:  # off the diagonal
+                assert not draws.any()
+                continue
+            off = draws.mean() - expected[name][at]
+            assert abs(off) < 5 * arviz_stats.mcse(draws, method="mean"), (name, at)
+            off = draws.std() - np.sqrt(variance)
+            assert abs(off) < 5 * arviz_stats.mcse(draws, method="sd"), (name, at)
+
+
+class TestStore:
+    def test_without_labels(self):
+        tree = sample_quietly(
+            model("full"), frame(), draws=5, tune=5, chains=1, random_seed=1, store=("parameters",)
+        )
+        bm.validate(tree)
+        assert set(tree.children) == {"posterior", "sample_stats", "observed_data"}
+        assert "n_clusters" not in tree["posterior"]
+
+    def test_labels_beyond_the_budget(self, monkeypatch):
+        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 2 * 100 * 60 - 1)
+        with pytest.raises(ValueError, match=r"^store: labels .* would take .* GiB, more than"):
+            bm.sample(model("full"), frame(), draws=100, chains=2)
+
+    def test_what_needs_no_labels_has_no_budget(self, monkeypatch):
+        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 1)
+        tree = sample_quietly(
+            model("full"), frame(), draws=5, tune=5, chains=1, random_seed=1, store=("parameters",)
+        )
+        assert tree["posterior"].sizes["draw"] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sampler": "gibbs"}, "sampler: expected one of .*'nuts'.*, got 'gibbs'"),
+        ({"draws": 0}, "draws: expected a whole number of at least 1, got 0"),
+        ({"draws": 1.5}, "draws: expected a whole number of at least 1, got 1.5"),
+        ({"draws": None}, "draws: expected a whole number of at least 1, got None"),
+        ({"chains": 0}, "chains: expected a whole number of at least 1, got 0"),
+        ({"cores": 0}, "cores: expected a whole number of at least 1, got 0"),
+        ({"tune": -1}, "tune: expected a whole number of at least 0, got -1"),
+        ({"tune": 0.5}, "tune: expected a whole number of at least 0, got 0.5"),
+        ({"store": ("labels",)}, "store: expected names among .*'allocation'.*, got {'labels'}"),
+        ({"random_seed": -1}, "random seed: expected a number of at least 0, got -1"),
+        ({"mixture": bm.Mixture(bm.Dirichlet(2))}, "a posterior needs a prior .*fraley_raftery"),
+        ({"x": frame()[["width"]]}, r"x: expected 2 column\(s\), .* component prior, got 1"),
+        ({"x": frame().assign(height="tall")}, "x: column 'height' is not numeric"),
+        ({"x": frame().assign(height=np.nan)}, r"x: column 'height' has 60 value\(s\) that are N"),
+    ],
+)
+def test_bad_arguments_get_one_line(options, message):
+    arguments = {"mixture": model("full"), "x": frame()} | options
+    with pytest.raises(ValueError, match=f"^{message}") as caught:
+        bm.sample(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_findings_are_warned_of():
+    from sklearn.exceptions import ConvergenceWarning
+
+    with pytest.warns(ConvergenceWarning, match="effective draws at least .* run more draws"):
+        bm.sample(
+            model("full"),
+            frame(),
+            draws=20,
+            tune=20,
+            chains=2,
+            random_seed=1,
+            progressbar=False,
+        )
+
+
+class TestInterrupt:
+    """A key press at a chosen draw: PyMC treats it as one at any other time."""
+
+    @pytest.fixture
+    def interrupt(self, monkeypatch):
+        """Interrupt once when a chain has kept so many draws."""
+        original = pymc_model.pm.sample
+
+        def arrange(chain: int, after: int) -> None:
+            kept = np.zeros(CHAINS, int)
+            pressed = []
+
+            def press(trace, draw):
+                kept[draw.chain] += not draw.tuning
+                if not pressed and draw.chain == chain and kept[chain] >= after:
+                    pressed.append(draw)
+                    raise KeyboardInterrupt
+
+            def interrupted(*args, callback=None, **options):
+                def both(trace, draw):
+                    press(trace, draw)
+                    if callback is not None:
+                        callback(trace=trace, draw=draw)
+
+                return original(*args, callback=both, **options)
+
+            monkeypatch.setattr(pymc_model.pm, "sample", interrupted)
+
+        return arrange
+
+    def run(self, cores: int) -> xr.DataTree:
+        return sample_quietly(
+            model("full"), frame(), draws=DRAWS, tune=50, chains=2, cores=cores, random_seed=1
+        )
+
+    @pytest.mark.parametrize("cores", [1, 2])
+    def test_draws_so_far_are_kept(self, interrupt, cores):
+        interrupt(chain=0, after=120)
+        tree = self.run(cores)
+        bm.validate(tree)
+        assert tree.attrs["interrupted"] == 1
+        # what was drawn by the other chain meanwhile depends on the clock
+        sizes = tree["posterior"].sizes
+        assert 1 <= sizes["draw"] <= DRAWS
+        assert sizes["chain"] * sizes["draw"] >= 120
+        for group in ("allocation", "sample_stats"):
+            assert tree[group].sizes["chain"] == sizes["chain"]
+            assert tree[group].sizes["draw"] == sizes["draw"]
+        x = frame().to_numpy()
+        expected = gaussian.log_likelihood(x, *parameters_of(tree))
+        stored = tree["sample_stats"]["log_likelihood_total"]
+        np.testing.assert_allclose(stored, expected, rtol=1e-8)
+
+    def test_chains_are_cut_to_a_common_length(self, interrupt):
+        interrupt(chain=1, after=200)
+        tree = self.run(1)
+        assert dict(tree["posterior"].sizes)["chain"] == 2
+        assert tree["posterior"].sizes["draw"] == 200
+        assert tree.attrs["interrupted"] == 1
+
+    def test_one_press_ends_all_chains(self, interrupt):
+        """Chains run one after another: the second is not begun."""
+        interrupt(chain=0, after=120)
+        tree = self.run(1)
+        assert tree["posterior"].sizes["chain"] == 1
+        assert tree["posterior"].sizes["draw"] == 120
+
+    @pytest.mark.parametrize("cores", [1, 2])
+    def test_before_any_draw(self, interrupt, cores):
+        interrupt(chain=0, after=0)
+        with pytest.raises(KeyboardInterrupt):
+            self.run(cores)
+
+
+def children_of(pid: int) -> list[str]:
+    """Process ids of what a process started."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True,
+                             check=True)  # fmt: skip
+    rows = (line.split() for line in listing.stdout.splitlines())
+    return [child for child, parent in rows if parent == str(pid)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to a group are POSIX's")
+@pytest.mark.parametrize("seconds", [0.0, 6.0])
+def test_control_c_on_the_command_line(tmp_path, seconds):
+    """Pressed when the chains have just begun, and when they have draws."""
+    data = tmp_path / "rows.csv"
+    frame().to_csv(data, index=False)
+    out = tmp_path / "report"
+    command = [sys.executable, "-m", "bayesmix", "report", str(data), "--out", str(out)]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [*command, "--draws", "200000"],
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+        )
+    try:
+        deadline = time.monotonic() + 300
+        while not children_of(process.pid):
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        code = process.wait(timeout=240)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    text = (tmp_path / "said").read_text()
+    assert code == 130, text
+    assert "Traceback" not in text
+    page = (out / "index.html").read_text()
+    assert not list(Path(out).glob(".partial*"))
+    if seconds:
+        assert "<strong>Interrupted.</strong>" in page
+        tree = bm.load(out / "posterior.nc")
+        assert tree.attrs["interrupted"] == 1
+        assert 0 < tree["posterior"].sizes["draw"] < 200_000
+        assert "Interrupted:" in text
+    else:
+        assert "Interrupted.</strong>" in page or "EM only.</strong>" in page
+        bm.load(out / "em.nc")
