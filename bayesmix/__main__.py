@@ -119,13 +119,19 @@ def _read_csv(source: str) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise ValueError(f"{source}: the file is empty; expected a header and rows") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{source}: not readable as CSV ({error}); check the file") from None
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{source}: not readable as CSV ({reason}); check the file") from None
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].fillna("")
+    if all(_is_number(name) for name in header):
+        raise ValueError(
+            f"{source}: the first line holds numbers ({', '.join(header[:3])}, …), not column "
+            "names; put a header line above it"
+        )
     if frame.empty:
         raise ValueError(f"{source}: expected rows below the header, got none")
-    if all(_is_number(name) for name in frame.columns):
+    if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError(
-            f"{source}: the first line holds numbers ({', '.join(frame.columns[:3])}, …), not "
-            "column names; put a header line above it"
+            f"{source}: its rows have more fields than the header has names; name every column"
         )
     return frame
 
@@ -146,10 +152,13 @@ def _require_numbers(source: str, frame: pd.DataFrame) -> None:
     text = [str(c) for c, dtype in frame.dtypes.items() if not is_numeric_dtype(dtype)]
     if text:
         numeric = [str(c) for c in frame.columns if str(c) not in text]
-        way_round = f"--columns {','.join(numeric)}" if numeric else "numeric columns"
+        way_round = (
+            f"leave it out with --columns {','.join(numeric)}, or name it with --label-column"
+            if numeric
+            else "expected commas between the columns and a point in the numbers"
+        )
         raise ValueError(
-            f"{source}: column {', '.join(map(repr, text))} is not numeric; leave it out with "
-            f"{way_round}, or name it with --label-column"
+            f"{source}: column {', '.join(map(repr, text))} is not numeric; {way_round}"
         )
 
 
@@ -162,6 +171,7 @@ def _is_number(text: Any) -> bool:
 
 
 def _print(made: Report, console: Console) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     n, d = made.table.values.shape
@@ -169,6 +179,7 @@ def _print(made: Report, console: Console) -> None:
         f"{made.table.name}: {n} rows, {d} feature(s), used as they are "
         "(nothing scaled, no row dropped)",
         highlight=False,
+        markup=False,
     )
     if made.comparison is None:
         console.print("[bold]EM only:[/bold] sampling was interrupted before any draw")
@@ -185,7 +196,9 @@ def _print(made: Report, console: Console) -> None:
         shown.add_column("posterior mean ± sd", justify="right")
         for row in frame.head(_MAX_SHOWN).itertuples():
             spread = f"{row.mean:.4g} ± {row.sd:.2g}"
-            shown.add_row(str(row.component), str(row.parameter), f"{row.point:.4g}", spread)
+            shown.add_row(
+                str(row.component), escape(str(row.parameter)), f"{row.point:.4g}", spread
+            )
         console.print(shown)
         if len(frame) > _MAX_SHOWN:
             console.print(f"… {len(frame) - _MAX_SHOWN} more in tables/components.csv")
@@ -193,8 +206,10 @@ def _print(made: Report, console: Console) -> None:
             console.print(sentence, highlight=False)
         for finding in made.findings:
             style = "yellow" if finding.severity == "warning" else "green"
-            console.print(f"[{style}]{finding.severity}[/{style}] {finding}", highlight=False)
-    console.print(f"Report: {made.path}", soft_wrap=True, highlight=False)
+            console.print(
+                f"[{style}]{finding.severity}[/{style}] {escape(str(finding))}", highlight=False
+            )
+    console.print(f"Report: {made.path}", soft_wrap=True, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,8 @@ def report(
     >>> import bayesmix as bm
     >>> bm.report(bm.datasets.load("faithful"), "report")  # doctest: +SKIP
     """
+    path = Path(out)
+    _require_folder(path)
     table = as_table(x, name=name)
     if len(table.values) < n_components:
         raise ValueError(
@@ -135,12 +137,18 @@ def report(
             announce("interrupted before any draw: reporting EM alone")
     comparison = None if post is None else compare_to_posterior(em, post)
     findings = () if comparison is None else tuple(diagnose(comparison.post))
-    path = Path(out)
     made = Report(path / "index.html", mixture, em, post, comparison, findings, table, labels)
     announce("writing the report")
     with _published(path) as folder:
         _write(made, folder)
     return made
+
+
+def _require_folder(out: Path) -> None:
+    """Refuse, before any work, a path where no folder can be."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"out: expected a folder, but {there} is a file; give another path")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -347,6 +348,26 @@ def test_same_seed_same_fit_for_duplicates_and_shuffled_rows(structure, rng):
     )
 
 
+@pytest.mark.parametrize("structure", ["full", "tied", "diag"])
+def test_starts_do_not_depend_on_the_units_of_the_columns(structure):
+    """The same seed, start by start; a start's path keeps rounding to far below 1e-6."""
+    x, scale = blobs(60, 3, 3), np.array([1e-3, 40.0, 7e5])
+    mixture = bm.Mixture(bm.Dirichlet(3), None, structure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        one = bm.fit_em(mixture, x, n_init=8, random_seed=5)
+        two = bm.fit_em(mixture, x * scale + 3 * scale, n_init=8, random_seed=5)
+    constant = -len(x) * np.log(scale).sum()
+    np.testing.assert_array_equal(one.optimization["status"], two.optimization["status"])
+    genuine = one.optimization["status"].values != Status.SINGULAR
+    assert len(np.unique(one.optimization["objective"].values[genuine].round(3))) > 1
+    np.testing.assert_allclose(
+        two.optimization["objective"].values[genuine] - constant,
+        one.optimization["objective"].values[genuine],
+        rtol=1e-6,
+    )
+
+
 def test_same_seed_same_bits(faithful):
     mixture = bm.Mixture(bm.Dirichlet(2))
     trees = [bm.fit_em(mixture, faithful, n_init=3, random_seed=s) for s in (7, 7)]
@@ -484,6 +505,27 @@ def test_best_confirms_and_ranks():
     assert result(*[(-5.0 - i // 2, good) for i in range(5)]) == (0, good)
 
 
+def test_judge_unmasks():
+    """A near collapse, a handful of rows, a floor of reg_covar; never under a prior."""
+    likelihood = problem_for(bm.Mixture(bm.Dirichlet(2)), blobs(40, 2, 2))
+    fit = em.run(likelihood, start_for(likelihood), max_iter=1000, tol=1e-6)
+    assert fit.status is Status.CONVERGED
+
+    def status(problem=likelihood, **changes):
+        return optima.judge(problem, replace(fit, **changes)).status
+
+    assert status(min_eigenvalue_ratio=1e-7) is Status.CONVERGED
+    assert status(min_eigenvalue_ratio=1e-9) is Status.SINGULAR
+    assert status(min_component_size=4.5) is Status.CONVERGED  # D + 1 rows, and one more
+    assert status(min_component_size=3.5) is Status.SPURIOUS
+    assert status(min_component_size=3.5, status=Status.NON_FINITE) is Status.NON_FINITE
+    smallest = np.linalg.eigvalsh(fit.point.dense_covariances).min()
+    assert status(replace(likelihood, reg_covar=0.4 * smallest)) is Status.CONVERGED
+    assert status(replace(likelihood, reg_covar=0.6 * smallest)) is Status.SINGULAR
+    posterior = replace(likelihood, prior=random_prior(2))
+    assert status(posterior, min_eigenvalue_ratio=1e-9, min_component_size=0.0) is fit.status
+
+
 @pytest.mark.parametrize("status", Status)
 def test_every_status_has_advice(status):
     assert len(optima.advice(status)) > 8
@@ -534,13 +576,20 @@ def test_constant_columns(structure):
 def test_collinear_columns(structure, seed):
     """Unbounded where covariances are free, harmless where features are independent."""
     x = blobs(60, 3, 2, seed)
-    x[:, 2] = x[:, :2] @ np.random.default_rng(seed).normal(size=2) + 1.5
+    x[:, 2] = x[:, :2] @ np.random.default_rng(seed).normal(size=2) + 1.5 if seed else x[:, 0]
     likelihood = bm.Mixture(bm.Dirichlet(2), None, structure)
     if structure in ("full", "tied"):
         refuse("is singular.*columns that others determine", likelihood, x)
     else:
         tree = bm.fit_em(likelihood, x, n_init=3, random_seed=1)
         assert tree.point_estimate.attrs["status"] == "converged"
+        problem = problem_for(likelihood, x)
+        cov = np.cov(x, rowvar=False, bias=True)
+        variances = np.diag(cov) if structure == "diag" else np.trace(cov) / 3
+        # what collapse is measured against is not singular itself
+        np.testing.assert_allclose(
+            problem.reference_covariance, variances * np.eye(3), rtol=1e-12, atol=1e-12
+        )
     prior = bm.Mixture(bm.Dirichlet(2), random_prior(3), structure)
     tree = bm.fit_em(prior, x, n_init=3, random_seed=1)
     assert tree.point_estimate.attrs["status"] == "converged"

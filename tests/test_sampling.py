@@ -104,7 +104,7 @@ class TestTree:
         drawn = tree["allocation"]["label"].values == 1
         error = np.sqrt((resp * (1 - resp)).sum(axis=(0, 1)))
         excess = np.abs((drawn - resp).sum(axis=(0, 1)))
-        assert np.all(excess <= 5 * error + 0.5)  # half a row where nothing is uncertain
+        assert np.all(excess <= 5 * error + 3)  # a rare label is Poisson, not normal
         assert error.max() > 1
 
     def test_round_trip_through_netcdf(self, structure, tmp_path):
@@ -116,32 +116,35 @@ class TestTree:
         assert loaded["allocation"]["label"].dtype == np.int8
 
 
-class TestRandomness:
-    options = dict(draws=30, tune=50, chains=2)  # noqa: RUF012
+def sample_briefly(**options) -> xr.DataTree:
+    return sample_quietly(model("full"), frame(), draws=30, tune=50, chains=2, **options)
 
-    @pytest.fixture(scope="class")
-    def first(self):
-        return sample_quietly(model("full"), frame(), cores=2, random_seed=7, **self.options)
 
-    @pytest.mark.parametrize(
-        ("seed", "cores"),
-        [(7, 1), (7, 2), (np.random.SeedSequence(7), 2), (np.random.default_rng(7), 2)],
-        ids=["one core", "two cores", "SeedSequence", "Generator"],
-    )
-    def test_same_seed_same_draws(self, first, seed, cores):
-        again = sample_quietly(model("full"), frame(), cores=cores, random_seed=seed,
-                               **self.options)  # fmt: skip
-        for group in ("posterior", "allocation"):
-            assert again[group].to_dataset().identical(first[group].to_dataset())
-        xr.testing.assert_identical(again["sample_stats"]["lp"], first["sample_stats"]["lp"])
+@pytest.fixture(scope="module")
+def brief() -> xr.DataTree:
+    return sample_briefly(cores=2, random_seed=7)
 
-    def test_another_seed_other_draws(self, first):
-        other = sample_quietly(model("full"), frame(), random_seed=8, **self.options)
-        assert not np.array_equal(other["posterior"]["means"], first["posterior"]["means"])
 
-    def test_chains_differ(self, first):
-        means = first["posterior"]["means"].values
-        assert not np.array_equal(means[0], means[1])
+@pytest.mark.parametrize(
+    ("seed", "cores"),
+    [(7, 1), (7, 2), (np.random.SeedSequence(7), 2), (np.random.default_rng(7), 2)],
+    ids=["one core", "two cores", "SeedSequence", "Generator"],
+)
+def test_same_seed_same_draws(brief, seed, cores):
+    again = sample_briefly(cores=cores, random_seed=seed)
+    for group in ("posterior", "allocation"):
+        assert again[group].to_dataset().identical(brief[group].to_dataset())
+    xr.testing.assert_identical(again["sample_stats"]["lp"], brief["sample_stats"]["lp"])
+
+
+def test_another_seed_other_draws(brief):
+    other = sample_briefly(random_seed=8)
+    assert not np.array_equal(other["posterior"]["means"], brief["posterior"]["means"])
+
+
+def test_chains_differ(brief):
+    means = brief["posterior"]["means"].values
+    assert not np.array_equal(means[0], means[1])
 
 
 def closed_form(x: np.ndarray, prior: bm.NormalInverseWishart) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from bayesmix.draws import data_of, draws_of
 from bayesmix.membership import membership
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column, marker
 from bayesmix.relabel import relabel
 from bayesmix.schema import group
 
@@ -71,7 +71,7 @@ def clusters(
     names = table.features[:2] if features is None else features
     if len(names) < 2:
         raise ValueError("clusters: expected two features, got one; use plots.density")
-    at = [table.features.index(str(name)) for name in names]
+    at = [column(table, name) for name in names]
     ax = axes_or_new(ax)
     found = membership(post) if found is None else found
     rows = _thinned(len(table.values))

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.draws import data_of, draws_of
 from bayesmix.membership import interval
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column
 from bayesmix.schema import group
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def density(
     """
     table = data_of(post)
     name = table.features[0] if feature is None else str(feature)
-    j = table.features.index(name)
+    j = column(table, name)
     values = table.values[:, j]
     ax = axes_or_new(ax)
     ax.hist(values, bins="fd", density=True, color="0.85", edgecolor="white", label="data")

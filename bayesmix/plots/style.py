@@ -9,7 +9,9 @@ import matplotlib.pyplot as plt
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["POINT_COLOR", "axes_or_new", "color", "marker"]
+    from bayesmix.inputs import Table
+
+__all__ = ["POINT_COLOR", "axes_or_new", "color", "column", "marker"]
 
 # Okabe & Ito 2008, without yellow (too pale on white) and black (kept for the point fit).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -32,3 +34,12 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes
     if ax is not None:
         return ax
     return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def column(table: Table, name: str) -> int:
+    """Find a feature by its name."""
+    if str(name) not in table.features:
+        raise ValueError(
+            f"plots: expected features among {', '.join(table.features)}, got {name!r}"
+        )
+    return table.features.index(str(name))

@@ -46,8 +46,13 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
                 color=color(c),
                 label=f"chain {c}",
             )
-        agreement = float(rhat(values.values)) if len(values) > 1 else np.nan
-        left.set(ylabel=name, title=f"R-hat {agreement:.3f}")
+        if np.ptp(values.values) <= 1e-12 * np.abs(values.values).max():
+            title = "constant"
+        elif len(values) < 2:
+            title = "one chain"
+        else:
+            title = f"R-hat {float(rhat(values.values)):.3f}"
+        left.set(ylabel=name, title=title)
         left.title.set_fontsize("medium")
         right.set_xticks([])
     grid[1, 0].set_xlabel("draw")

@@ -1,0 +1,356 @@
+"""What the pictures show, read off their artists."""
+
+from __future__ import annotations
+
+import importlib
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import same_color
+from matplotlib.path import Path
+from scipy import stats
+
+import bayesmix as bm
+from bayesmix import plots
+from bayesmix.diagnostics import label_invariant
+from tests.fixtures_post import OVERLAPPING, planted, point_dataset
+from tests.support import Parameters, random_parameters, rows_of
+
+FEATURES = ("east", "north")
+N = 150
+
+
+@pytest.fixture(autouse=True)
+def agg():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+def tree_of(point: Parameters, features: tuple[str, ...]) -> xr.DataTree:
+    return xr.DataTree.from_dict({"point_estimate": point_dataset(point, features)})
+
+
+def posterior_of(point: Parameters, features: tuple[str, ...], spread: float = 0.05) -> xr.DataTree:
+    """Draws around a point, relabeled to its order."""
+    rows = pd.DataFrame(rows_of(point, N), columns=list(features))
+    tree = planted(point, rows, chains=2, draws=50, spread=spread)
+    return bm.relabel(tree, reference=point_dataset(point, features))
+
+
+@pytest.fixture(scope="module")
+def post():
+    return posterior_of(OVERLAPPING, FEATURES)
+
+
+@pytest.fixture(scope="module")
+def em():
+    return tree_of(OVERLAPPING, FEATURES)
+
+
+@pytest.fixture(scope="module")
+def comparison(em, post):
+    return bm.compare_to_posterior(em, post)
+
+
+def share_inside(outline: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
+    """Share of a component's own draws that an outline holds."""
+    draws = np.random.default_rng(1).multivariate_normal(mean, covariance, size=20_000)
+    return Path(outline).contains_points(draws).mean()
+
+
+def tolerance(coverage: float) -> float:
+    """Five standard errors of 20,000 draws; the polygon of 100 corners loses less than 0.001."""
+    return 5 * np.sqrt(coverage * (1 - coverage) / 20_000) + 0.001
+
+
+def of_type(ax: plt.Axes, cls: type) -> list:
+    return [artist for artist in ax.collections if type(artist) is cls]
+
+
+class TestClusters:
+    @pytest.mark.parametrize("coverage", [0.5, 0.9, 0.99])
+    def test_ellipses_hold_their_share(self, post, em, coverage):
+        ax = plots.clusters(post, em, coverage=coverage)
+        lines = ax.get_lines()
+        assert len(lines) == 2
+        for line, mean, covariance in zip(lines, *OVERLAPPING[1:], strict=True):
+            assert same_color(line.get_color(), "black")
+            share = share_inside(line.get_xydata(), mean, covariance)
+            assert abs(share - coverage) < tolerance(coverage)
+        of_draws = of_type(ax, LineCollection)
+        assert len(of_draws) == 2
+        group = post["posterior"]
+        for k, collection in enumerate(of_draws):
+            outlines = collection.get_segments()
+            assert len(outlines) == 60
+            for outline, (c, s) in ((outlines[0], (0, 0)), (outlines[-1], (1, 49))):
+                mean, covariance = (group[v].values[c, s, k] for v in ("means", "covariances"))
+                assert abs(share_inside(outline, mean, covariance) - coverage) < tolerance(coverage)
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert f"EM, {coverage:.0%} inside" in texts
+
+    def test_without_a_point_there_is_no_black(self, post):
+        ax = plots.clusters(post)
+        assert not ax.get_lines()
+        assert not any("EM" in text.get_text() for text in ax.get_legend().get_texts())
+
+    def test_rows_are_drawn_once_each_uncertain_ones_hollow(self, post, em):
+        found = bm.membership(post)
+        ax = plots.clusters(post, em, found=found, legend=False)
+        assert ax.get_legend() is None
+        x = post["observed_data"]["x"].values
+        label, sure = found["label"].values, found["label_probability"].values >= 0.95
+        scatters = of_type(ax, PathCollection)
+        assert 0 < sure.sum() < N
+        hollow = [s for s in scatters if s.get_facecolors().size == 0]
+        filled = [s for s in scatters if s.get_facecolors().size]
+        for artists, certain in ((hollow, False), (filled, True)):
+            drawn = [artist.get_offsets() for artist in artists]
+            for k, own in enumerate(drawn):
+                np.testing.assert_array_equal(own, x[(label == k) & (sure == certain)])
+        assert len({s.get_paths()[0].vertices.tobytes() for s in filled}) == 2  # two markers
+
+    def test_axes_have_names_and_are_the_ones_given(self, post):
+        _, given = plt.subplots()
+        ax = plots.clusters(post, ax=given)
+        assert ax is given
+        assert (ax.get_xlabel(), ax.get_ylabel()) == FEATURES
+        assert plt.get_fignums() == [given.figure.number]
+
+    def test_any_two_features(self):
+        point, names = random_parameters("full", 2, 3), ("a", "b", "c")
+        post = posterior_of(point, names)
+        ax = plots.clusters(post, tree_of(point, names), features=("c", "a"))
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "a")
+        at = [2, 0]
+        outline = ax.get_lines()[1].get_xydata()
+        share = share_inside(outline, point.means[1][at], point.covariances[1][np.ix_(at, at)])
+        assert abs(share - 0.9) < tolerance(0.9)
+
+    def test_components_follow_the_point(self, em):
+        """An unrelabeled posterior is put in the point's order, so colors agree."""
+        switched = planted(
+            Parameters(*(values[::-1] for values in OVERLAPPING)),
+            pd.DataFrame(rows_of(OVERLAPPING, N), columns=list(FEATURES)),
+        )
+        ax = plots.clusters(switched, em)
+        for collection, mean in zip(of_type(ax, LineCollection), OVERLAPPING.means, strict=True):
+            center = np.mean([s[:-1].mean(axis=0) for s in collection.get_segments()], axis=0)
+            np.testing.assert_allclose(center, mean, atol=0.1)
+
+    def test_many_rows_are_thinned(self, post, monkeypatch):
+        module = importlib.import_module("bayesmix.plots.clusters")
+        monkeypatch.setattr(module, "_MAX_ROWS", 40)
+        ax = plots.clusters(post)
+        assert sum(len(s.get_offsets()) for s in of_type(ax, PathCollection)) == 40
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"coverage": 0}, "coverage: expected a number between 0 and 1, got 0"),
+            ({"coverage": 95}, "coverage: expected a number between 0 and 1, got 95"),
+            ({"features": ("east", "west")}, "expected features among east, north, got 'west'"),
+        ],
+    )
+    def test_bad_arguments(self, post, options, message):
+        with pytest.raises(ValueError, match=message):
+            plots.clusters(post, **options)
+
+    def test_one_feature_has_another_picture(self):
+        point = random_parameters("full", 2, 1)
+        with pytest.raises(ValueError, match=r"use plots\.density"):
+            plots.clusters(posterior_of(point, ("a",)))
+
+
+class TestPairs:
+    @pytest.fixture
+    def five(self):
+        """Five features of which the second and fourth do not separate, the fourth least."""
+        means = np.array([[0, 0, 0, 0, 0], [5, 0.1, 5, 0, 5]], float)
+        point = Parameters(np.array([0.5, 0.5]), means, np.array([np.eye(5)] * 2))
+        return point, posterior_of(point, tuple("abcde"))
+
+    def test_the_best_separating_features(self, five):
+        point, post = five
+        grid = plots.pairs(post, tree_of(point, tuple("abcde")))
+        assert grid.shape == (3, 3)
+        shown = [[ax.get_visible() for ax in row] for row in grid]
+        np.testing.assert_array_equal(shown, np.tri(3))
+        assert [grid[2, j].get_xlabel() for j in range(3)] == ["a", "b", "c"]
+        assert [grid[i, 0].get_ylabel() for i in range(3)] == ["b", "c", "e"]
+        assert len(grid[1, 0].get_lines()) == 2
+        assert len(grid[0, 0].figure.legends) == 1
+        assert len(plt.get_fignums()) == 1
+
+    def test_two_features_are_one_picture(self, post):
+        assert plots.pairs(post).shape == (1, 1)
+
+
+class TestDensity:
+    @pytest.fixture
+    def ax(self, post, em):
+        return plots.density(post, em, feature="north", ci_prob=0.8)
+
+    def curves(self, ax: plt.Axes) -> dict[str, np.ndarray]:
+        return {line.get_label(): line.get_xydata() for line in ax.get_lines()}
+
+    def test_the_point_is_its_marginal_density(self, ax):
+        grid, values = self.curves(ax)["EM"].T
+        deviation = np.sqrt(OVERLAPPING.covariances[:, 1, 1])
+        each = stats.norm.pdf(grid[:, None], OVERLAPPING.means[:, 1], deviation)
+        np.testing.assert_allclose(values, each @ OVERLAPPING.weights, rtol=1e-12)
+
+    def test_posterior_mean_and_band(self, ax, post):
+        grid, mean = self.curves(ax)["posterior mean"].T
+        weights, means, covariances = (
+            post["posterior"][v].values.reshape(100, 2, *post["posterior"][v].shape[3:])
+            for v in ("weights", "means", "covariances")
+        )
+        deviation = np.sqrt(covariances[..., 1, 1])
+        each = stats.norm.pdf(grid[:, None, None], means[..., 1], deviation)
+        draws = (each * weights).sum(axis=-1)
+        np.testing.assert_allclose(mean, draws.mean(axis=1), rtol=1e-12)
+        (band,) = ax.collections
+        vertices = band.get_paths()[0].vertices
+        for q in (0.1, 0.9):
+            expected = np.quantile(draws, q, axis=1)
+            outline = {(round(a, 9), round(b, 9)) for a, b in vertices}
+            assert {(round(a, 9), round(b, 9)) for a, b in zip(grid, expected, strict=True)} <= (
+                outline
+            )
+        assert band.get_label() == "posterior, 80%"
+
+    def test_everything_has_mass_one(self, ax):
+        for name, curve in self.curves(ax).items():
+            assert np.trapezoid(*curve.T[::-1]) == pytest.approx(1, abs=0.02), name
+        bars = sum(bar.get_width() * bar.get_height() for bar in ax.patches)
+        assert bars == pytest.approx(1)
+
+    def test_names(self, ax, post):
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("north", "density")
+        assert ax.get_ylim()[0] == 0
+        _, given = plt.subplots()
+        assert plots.density(post, ax=given) is given
+        assert given.get_xlabel() == "east"
+        assert set(self.curves(given)) == {"posterior mean"}
+
+    def test_unknown_feature(self, post):
+        with pytest.raises(ValueError, match="expected features among east, north, got 'west'"):
+            plots.density(post, feature="west")
+
+
+class TestForest:
+    def test_intervals_means_and_point(self, comparison):
+        grid = plots.forest(comparison)
+        table = comparison.components
+        shown = [ax for ax in grid.flat if ax.get_visible()]
+        expected = ["weight", "mean east", "mean north", "sd east", "sd north"]
+        assert [ax.get_title() for ax in shown] == expected
+        for ax in shown:
+            part = table[table["parameter"] == ax.get_title()]
+            lines = ax.get_lines()
+            assert len(lines) == 6
+            for k, row in enumerate(part.itertuples()):
+                interval, mean, point = lines[3 * k : 3 * k + 3]
+                assert list(interval.get_xdata()) == [row.lower, row.upper]
+                assert list(mean.get_xdata()) == [row.mean]
+                assert list(point.get_xdata()) == [row.point]
+                assert same_color(point.get_color(), "black")
+                assert set(interval.get_ydata()) == {k}
+
+    def test_many_parameters_are_limited_to_nine_panels(self):
+        point, names = random_parameters("diag", 2, 6), tuple("abcdef")
+        found = bm.compare_to_posterior(tree_of(point, names), posterior_of(point, names))
+        grid = plots.forest(found)
+        assert grid.shape == (3, 3)
+        assert grid[0, 0].get_title() == "weight"
+
+
+class TestConfidence:
+    def test_the_least_certain_rows(self, comparison):
+        _, given = plt.subplots()
+        ax = plots.confidence(comparison, n_rows=20, ax=given)
+        assert ax is given
+        rows = comparison.memberships.sort_values("posterior_probability").head(20)
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        em = lines.pop("EM")
+        np.testing.assert_array_equal(em.get_ydata(), rows["point_probability"])
+        places = [tick.get_text() for tick in ax.get_xticklabels()]
+        assert places == [str(name) for name in rows.index]
+        drawn = {
+            (x, y)
+            for name, line in lines.items()
+            if not name.startswith("_")
+            for x, y in line.get_xydata()
+        }
+        assert drawn == set(enumerate(rows["posterior_probability"]))
+        bars = [segment for c in of_type(ax, LineCollection) for segment in c.get_segments()]
+        found = sorted((s[0, 0], s[0, 1], s[1, 1]) for s in bars)
+        expected = zip(range(20), rows["posterior_lower"], rows["posterior_upper"], strict=True)
+        np.testing.assert_allclose(found, list(expected))
+        assert "20 least certain of 150 rows" in ax.get_xlabel()
+
+    def test_overconfident_rows_stand_out(self, em):
+        wide = bm.compare_to_posterior(em, posterior_of(OVERLAPPING, FEATURES, spread=0.4))
+        assert wide.n_overconfident
+        ax = plots.confidence(wide, n_rows=N)
+        (name,) = [n for n in ax.get_legend_handles_labels()[1] if "95%" in n]
+        (line,) = [line for line in ax.get_lines() if line.get_label() == name]
+        rows = wide.memberships
+        values = rows.loc[rows["overconfident"], "posterior_probability"]
+        np.testing.assert_array_equal(np.sort(line.get_ydata()), np.sort(values))
+
+    def test_fewer_rows_than_asked_for(self, comparison):
+        ax = plots.confidence(comparison, n_rows=1000)
+        assert f"{N} least certain of {N} rows" in ax.get_xlabel()
+
+
+class TestTraces:
+    def test_chains_of_what_no_relabeling_changes(self, post):
+        grid = plots.traces(post)
+        assert grid.shape == (2, 2)
+        found = label_invariant(post, random_seed=0)
+        expected = found["log_likelihood_total"], found["weights_sorted"].isel(rank=0)
+        for (left, right), values in zip(grid, expected, strict=True):
+            drawn = [line.get_ydata() for line in left.get_lines()]
+            np.testing.assert_array_equal(drawn, values)
+            assert left.get_ylabel()
+            assert left.get_title().startswith("R-hat ")
+            assert len(right.patches) == 2
+        assert grid[1, 0].get_xlabel() == "draw"
+        assert len(grid[0, 1].get_legend().get_texts()) == 2
+
+    def test_one_chain(self, post):
+        grid = plots.traces(post.isel(chain=[0]))
+        assert len(grid[0, 0].get_lines()) == 1
+        assert grid[0, 0].get_title() == "one chain"
+
+    def test_a_constant_is_called_so(self):
+        point = random_parameters("full", 1, 2)
+        grid = plots.traces(posterior_of(point, FEATURES))
+        assert grid[0, 0].get_title().startswith("R-hat ")
+        assert grid[1, 0].get_title() == "constant"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda post, comparison: plots.clusters(post).figure,
+        lambda post, comparison: plots.pairs(post)[0, 0].figure,
+        lambda post, comparison: plots.density(post).figure,
+        lambda post, comparison: plots.forest(comparison)[0, 0].figure,
+        lambda post, comparison: plots.confidence(comparison).figure,
+        lambda post, comparison: plots.traces(post)[0, 0].figure,
+    ],
+    ids=["clusters", "pairs", "density", "forest", "confidence", "traces"],
+)
+def test_renders(post, comparison, draw, tmp_path):
+    """Layout and fonts, which the artists alone do not show."""
+    figure = draw(post, comparison)
+    figure.savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 5000
