@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("bayesmix: interrupted before there was anything to report")
         return INTERRUPTED
+    except np.linalg.LinAlgError:  # a ValueError by inheritance, but not one of input
+        raise
     except (ValueError, OSError) as error:
         errors.print(f"bayesmix: {error}", markup=False)
         return BAD_INPUT
@@ -182,7 +186,13 @@ def _print(made: Report, console: Console) -> None:
         markup=False,
     )
     if made.comparison is None:
+        from bayesmix.report import tables
+
         console.print("[bold]EM only:[/bold] sampling was interrupted before any draw")
+        shown = Table("component", "parameter", "EM", title=f"K = {made.mixture.n_components}")
+        for row in tables(made)["components"].head(_MAX_SHOWN).itertuples():
+            shown.add_row(str(row.component), escape(str(row.parameter)), f"{row.em:.4g}")
+        console.print(shown)
     else:
         if made.interrupted:
             sizes = made.comparison.post["posterior"].sizes
@@ -204,11 +214,11 @@ def _print(made: Report, console: Console) -> None:
             console.print(f"… {len(frame) - _MAX_SHOWN} more in tables/components.csv")
         for sentence in made.comparison.sentences():
             console.print(sentence, highlight=False)
-        for finding in made.findings:
-            style = "yellow" if finding.severity == "warning" else "green"
-            console.print(
-                f"[{style}]{finding.severity}[/{style}] {escape(str(finding))}", highlight=False
-            )
+    for finding in made.findings:
+        style = "yellow" if finding.severity == "warning" else "green"
+        console.print(
+            f"[{style}]{finding.severity}[/{style}] {escape(str(finding))}", highlight=False
+        )
     console.print(f"Report: {made.path}", soft_wrap=True, highlight=False, markup=False)
 
 

@@ -9,11 +9,16 @@ import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.diagnostics import log_likelihoods
-from bayesmix.draws import Draws, data_of, draws_of, require_posterior
+from bayesmix.draws import (
+    Draws,
+    data_of,
+    draws_of,
+    log_likelihoods,
+    point_of,
+    require_posterior,
+)
 from bayesmix.membership import interval, membership
 from bayesmix.relabel import relabel
-from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,15 +71,29 @@ class Comparison:
 
     def sentences(self) -> list[str]:
         """The comparison in words."""
-        draws = self.log_likelihood_draws
         return [
             f"EM assigns {self.n_confident} of {len(self.memberships)} rows with more than "
             f"{CONFIDENT:.0%} probability; for {self.n_overconfident} of them the posterior does "
             "not.",
             f"{_count(self.n_moved)} another most probable component under the posterior.",
-            f"Log-likelihood of EM {self.log_likelihood:.2f}; of the draws {draws.mean():.2f} ± "
-            f"{draws.std():.2f}: a point fit sits above the draws, because they spread around it.",
+            self._log_likelihoods(),
         ]
+
+    def _log_likelihoods(self) -> str:
+        draws = self.log_likelihood_draws
+        if self.log_likelihood > draws.mean():
+            verdict = "a point fit sits above most draws, because they spread around it"
+        elif self.log_likelihood >= draws.min():
+            verdict = "the point fits no better than a typical draw"
+        else:
+            verdict = (
+                "the point fits worse than every draw, so it is not the optimum, or of another "
+                "model"
+            )
+        return (
+            f"Log-likelihood of EM {self.log_likelihood:.2f}; of the draws {draws.mean():.2f} ± "
+            f"{draws.std():.2f}: {verdict}."
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the least certain rows: the point's probability beside the posterior's."""
@@ -120,7 +139,7 @@ def compare_to_posterior(
     >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
     >>> bm.compare_to_posterior(em, post).n_overconfident  # doctest: +SKIP
     """
-    reference = _point_dataset(point)
+    reference = point_of(point)
     features = [str(f) for f in require_posterior(post)["feature"].values]
     post = relabel(post, reference=reference)
     draws, table = draws_of(post), data_of(post)
@@ -138,28 +157,6 @@ def compare_to_posterior(
         log_likelihood_draws=log_likelihoods(draws, table.values),
         advice=str(post["relabeling"].attrs["advice"]),
         post=post,
-    )
-
-
-def _point_dataset(point: Any) -> xr.Dataset:
-    import xarray as xr
-
-    if isinstance(point, xr.DataTree):
-        return group(point, "point_estimate")
-    missing = [a for a in ("weights_", "means_", "covariances_") if not hasattr(point, a)]
-    if missing:
-        raise ValueError(
-            f"point: expected a fitted GaussianMixture or a tree of fit_em, got "
-            f"{type(point).__name__} without {', '.join(missing)}; call fit first"
-        )
-    k, d = point.means_.shape
-    dense = structure_of(point.covariance_type).dense(np.asarray(point.covariances_), k, d)
-    return xr.Dataset(
-        {
-            "weights": ("component", np.asarray(point.weights_)),
-            "means": (("component", "feature"), np.asarray(point.means_)),
-            "covariances": (("component", "feature", "feature_bis"), dense),
-        }
     )
 
 

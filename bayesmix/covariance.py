@@ -145,12 +145,32 @@ class Structure(ABC):
         return log_means.sum(axis=-1) + self.log_prior_covariances(factor, prior)
 
 
+class _Matrices(Structure):
+    """What full and tied share: matrices."""
+
+    correlated = True
+
+    def precision_cholesky(self, covariances: Floats) -> Floats:
+        return _precision_cholesky(covariances)
+
+    def precisions(self, covariances: Floats) -> Floats:
+        return np.linalg.inv(covariances)
+
+    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
+        return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
+
+    def prior_scale(self, scale: Floats) -> Floats:
+        return scale
+
+    def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
+        return covariances + reg_covar * np.eye(covariances.shape[-1])
+
+
 @final
-class Full(Structure):
+class Full(_Matrices):
     """Each component has its own covariance."""
 
     name = "full"
-    correlated = True
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
@@ -167,15 +187,6 @@ class Full(Structure):
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.repeat(pooled[None], n_components, axis=0)
 
-    def precision_cholesky(self, covariances: Floats) -> Floats:
-        return _precision_cholesky(covariances)
-
-    def precisions(self, covariances: Floats) -> Floats:
-        return np.linalg.inv(covariances)
-
-    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
-        return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
-
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
         return np.log(np.diagonal(factor, axis1=-2, axis2=-1))
 
@@ -191,22 +202,15 @@ class Full(Structure):
     def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
         return prior.dof + prior.n_features + 2
 
-    def prior_scale(self, scale: Floats) -> Floats:
-        return scale
-
     def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
         return _log_inverse_wishart(factor, prior).sum(axis=-1)
 
-    def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
-        return covariances + reg_covar * np.eye(covariances.shape[-1])
-
 
 @final
-class Tied(Structure):
+class Tied(_Matrices):
     """All components share one covariance."""
 
     name = "tied"
-    correlated = True
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
@@ -222,15 +226,6 @@ class Tied(Structure):
 
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return pooled
-
-    def precision_cholesky(self, covariances: Floats) -> Floats:
-        return _precision_cholesky(covariances)
-
-    def precisions(self, covariances: Floats) -> Floats:
-        return np.linalg.inv(covariances)
-
-    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
-        return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
 
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
         logs = np.log(np.diagonal(factor, axis1=-2, axis2=-1))
@@ -248,22 +243,33 @@ class Tied(Structure):
     def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
         return prior.dof + prior.n_features + 1 + n_components
 
-    def prior_scale(self, scale: Floats) -> Floats:
-        return scale
-
     def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
         return _log_inverse_wishart(factor, prior)
 
+
+class _Variances(Structure):
+    """What diag and spherical share: variances."""
+
+    correlated = False
+
+    def precision_cholesky(self, covariances: Floats) -> Floats:
+        return _inverse_root(covariances)
+
+    def precisions(self, covariances: Floats) -> Floats:
+        return 1 / covariances
+
+    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
+        return _inverse_root(covariances)
+
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
-        return covariances + reg_covar * np.eye(covariances.shape[-1])
+        return covariances + reg_covar
 
 
 @final
-class Diag(Structure):
+class Diag(_Variances):
     """Each component has its own variances and no correlation."""
 
     name = "diag"
-    correlated = False
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
@@ -279,15 +285,6 @@ class Diag(Structure):
 
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.repeat(np.diag(pooled)[None], n_components, axis=0)
-
-    def precision_cholesky(self, covariances: Floats) -> Floats:
-        return _inverse_root(covariances)
-
-    def precisions(self, covariances: Floats) -> Floats:
-        return 1 / covariances
-
-    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
-        return _inverse_root(covariances)
 
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
         return np.log(factor)
@@ -311,16 +308,12 @@ class Diag(Structure):
         scale = self.prior_scale(np.asarray(prior.covariance_scale))
         return _log_inverse_gamma(factor, scale, prior).sum(axis=(-2, -1))
 
-    def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
-        return covariances + reg_covar
-
 
 @final
-class Spherical(Structure):
+class Spherical(_Variances):
     """Each component has one variance for all features."""
 
     name = "spherical"
-    correlated = False
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components
@@ -336,15 +329,6 @@ class Spherical(Structure):
 
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.full(n_components, np.trace(pooled) / len(pooled))
-
-    def precision_cholesky(self, covariances: Floats) -> Floats:
-        return _inverse_root(covariances)
-
-    def precisions(self, covariances: Floats) -> Floats:
-        return 1 / covariances
-
-    def upper_precision_cholesky(self, covariances: Floats) -> Floats:
-        return _inverse_root(covariances)
 
     def log_diagonal(self, factor: Floats, n_components: int, n_features: int) -> Floats:
         return np.repeat(np.log(factor)[..., None], n_features, axis=-1)
@@ -367,9 +351,6 @@ class Spherical(Structure):
     def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
         scale = self.prior_scale(np.asarray(prior.covariance_scale))
         return _log_inverse_gamma(factor, scale, prior).sum(axis=-1)
-
-    def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
-        return covariances + reg_covar
 
 
 STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Tied(), Diag(), Spherical())}

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayesmix import passes
-from bayesmix.draws import Draws, data_of, draws_of
+from bayesmix.draws import (
+    Draws,
+    count_clusters,
+    data_of,
+    draws_of,
+    log_likelihoods,
+    sampled_allocation,
+)
 from bayesmix.inputs import as_generator
-from bayesmix.relabel import relabel
+from bayesmix.relabel import IDENTIFIED, relabel
 from bayesmix.schema import group
 
 if TYPE_CHECKING:
@@ -22,13 +29,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Finding", "diagnose", "label_invariant", "sampled_allocation", "summary"]
+__all__ = ["Finding", "diagnose", "label_invariant", "summary"]
 
 CONVERGENCE = ("r_hat", "ess", "divergences", "tree depth")
 """The checks that say whether the draws can be trusted at all."""
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
+_DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
 _N_POINTS = 5
+_CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
 
 
 @dataclass(frozen=True)
@@ -128,11 +137,17 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     list of Finding
         Warnings name their remedy; a passed check is a finding of severity "ok".
     """
-    findings = [*_mixing(post), *_nuts(post)]
+    moving = _moving(post)
+    findings = [*_mixing(moving, post["posterior"].sizes["chain"]), *_nuts(post)]
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
-    identified = attrs["advice"].startswith("components are identified")
-    findings.append(Finding("ok" if identified else "warning", "identification", attrs["advice"]))
+    if moving is not None and moving["r_hat"].max() > _DIFFERENT_MODES:
+        message = "components are not judged, because the chains disagree"
+        findings.append(Finding("warning", "identification", message))
+    else:
+        identified = attrs["non_permutation_rate"] <= IDENTIFIED
+        severity: Literal["ok", "warning"] = "ok" if identified else "warning"
+        findings.append(Finding(severity, "identification", attrs["advice"]))
     if post.attrs.get("interrupted"):
         n = post["posterior"].sizes
         findings.append(
@@ -146,22 +161,6 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     return findings
 
 
-def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) -> NDArray[Any]:
-    """Draw every row's label at every draw of the parameters, (S, n), smallest integer type."""
-    out = np.empty((len(draws), len(x)), dtype=np.min_scalar_type(-draws.weights.shape[1]))
-    for s, point in enumerate(draws):
-        out[s] = passes.sampled_labels(x, point, generator.uniform(size=len(x)))
-    return out
-
-
-def count_clusters(label: NDArray[Any], n_components: int) -> NDArray[np.int64]:
-    """Number of occupied components of labels (..., n)."""
-    return sum(
-        ((label == k).any(axis=-1).astype(np.int64) for k in range(n_components)),
-        np.zeros(label.shape[:-1], dtype=np.int64),
-    )
-
-
 def _default_points(x: Floats) -> Floats:
     order = np.lexsort(x.T[::-1])
     places = np.linspace(0, len(x) - 1, min(_N_POINTS, len(x))).round().astype(int)
@@ -173,11 +172,6 @@ def _log_likelihood(post: xr.DataTree, draws: Draws, x: Floats) -> Floats:
         stored = group(post, "sample_stats")["log_likelihood_total"]
         return stored.transpose("chain", "draw").values.reshape(-1)
     return log_likelihoods(draws, x)
-
-
-def log_likelihoods(draws: Draws, x: Floats) -> Floats:
-    """Log-likelihood of all rows at every draw, (S,)."""
-    return np.array([passes.log_density(x, point).sum() for point in draws])
 
 
 def _n_clusters(
@@ -213,12 +207,21 @@ def _summarize(dataset: xr.Dataset, ci_prob: float | None) -> pd.DataFrame:
     return table
 
 
-def _mixing(post: xr.DataTree) -> list[Finding]:
+def _moving(post: xr.DataTree) -> pd.DataFrame | None:
+    """Summarize the label-invariant quantities that are not constant; None for too few draws."""
+    if post["posterior"].sizes["draw"] < _CHECKABLE:
+        return None
     table = _summarize(label_invariant(post, random_seed=0), None)
-    moving = table[table["note"] == ""]
+    return table[table["note"] == ""]
+
+
+def _mixing(moving: pd.DataFrame | None, chains: int) -> list[Finding]:
+    if moving is None:
+        return [
+            Finding("warning", "ess", "too few draws to check for convergence", "run more draws")
+        ]
     if moving.empty:
         return [Finding("ok", "mixing", "every label-invariant quantity is constant")]
-    chains = post["posterior"].sizes["chain"]
     found = []
     worst = moving["r_hat"].max()
     if chains < 2:

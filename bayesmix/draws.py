@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix import passes
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.inputs import Table, as_table
 from bayesmix.passes import PassParameters
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Draws", "data_of", "draws_of", "require_posterior"]
+__all__ = [
+    "Draws",
+    "count_clusters",
+    "data_of",
+    "draws_of",
+    "log_likelihoods",
+    "point_of",
+    "require_posterior",
+    "sampled_allocation",
+]
 
 
 @dataclass(frozen=True)
@@ -79,13 +89,63 @@ def require_posterior(tree: xr.DataTree) -> xr.Dataset:
             f"post.posterior: expected the variables weights, means and covariances, "
             f"{', '.join(missing)} missing; register them as deterministics of your model"
         )
+    for name, dims in (
+        ("weights", ("component",)),
+        ("means", ("component", "feature")),
+        ("covariances", ("component", "feature", "feature_bis")),
+    ):
+        if set(posterior[name].dims) != {"chain", "draw", *dims}:
+            raise ValueError(
+                f"post.posterior.{name}: expected dims (chain, draw, {', '.join(dims)}), got "
+                f"({', '.join(map(str, posterior[name].dims))})"
+            )
     return posterior
+
+
+def point_of(point: Any) -> xr.Dataset:
+    """Take weights, means and dense covariances of a fitted estimator or a tree of `fit_em`.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    import xarray as xr
+
+    if isinstance(point, xr.DataTree):
+        return group(point, "point_estimate")
+    missing = [a for a in ("weights_", "means_", "covariances_") if not hasattr(point, a)]
+    if missing:
+        raise ValueError(
+            "point: expected a fitted GaussianMixture or a tree of fit_em, got "
+            f"{type(point).__name__} without {', '.join(missing)}; call fit first"
+        )
+    k, d = point.means_.shape
+    structure = structure_of(point.covariance_type)
+    dataset = xr.Dataset(
+        {
+            "weights": ("component", np.asarray(point.weights_)),
+            "means": (("component", "feature"), np.asarray(point.means_)),
+            "covariances": (
+                ("component", "feature", "feature_bis"),
+                structure.dense(np.asarray(point.covariances_), k, d),
+            ),
+        }
+    )
+    names = getattr(point, "feature_names_in_", None)
+    return dataset if names is None else dataset.assign_coords(feature=[str(f) for f in names])
 
 
 def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
     """Rows to evaluate: new ones if given, checked against the tree, else the tree's own."""
     if x_new is None:
-        data = group(tree, "observed_data")["x"].transpose("obs", "feature")
+        observed = group(tree, "observed_data")
+        if "x" not in observed or set(observed["x"].dims) != {"obs", "feature"}:
+            raise ValueError(
+                "post.observed_data: expected a variable x with dims (obs, feature), got "
+                f"{', '.join(map(str, observed.data_vars)) or 'none'}"
+            )
+        data = observed["x"].transpose("obs", "feature")
         features = tuple(str(f) for f in data["feature"].values)
         return Table(np.ascontiguousarray(data.values, float), features, data["obs"].values)
     table = as_table(x_new, name="x_new")
@@ -101,3 +161,24 @@ def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
             f"{', '.join(table.features)}; put them in this order, or pass an array"
         )
     return table
+
+
+def log_likelihoods(draws: Draws, x: Floats) -> Floats:
+    """Log-likelihood of all rows at every draw, (S,)."""
+    return np.array([passes.log_density(x, point).sum() for point in draws])
+
+
+def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) -> NDArray[Any]:
+    """Draw every row's label at every draw of the parameters, (S, n), smallest integer type."""
+    out = np.empty((len(draws), len(x)), dtype=np.min_scalar_type(-draws.weights.shape[1]))
+    for s, point in enumerate(draws):
+        out[s] = passes.sampled_labels(x, point, generator.uniform(size=len(x)))
+    return out
+
+
+def count_clusters(label: NDArray[Any], n_components: int) -> NDArray[np.int64]:
+    """Number of occupied components of labels (..., n)."""
+    return sum(
+        ((label == k).any(axis=-1).astype(np.int64) for k in range(n_components)),
+        np.zeros(label.shape[:-1], dtype=np.int64),
+    )

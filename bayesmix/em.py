@@ -22,8 +22,10 @@ from bayesmix.inputs import (
     as_weights,
     require_count,
     require_full_rank,
+    require_nonnegative,
     require_varying,
 )
+from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.optima import Fit, Status, advice, best, judge, min_eigenvalue_ratio, verdict
 from bayesmix.passes import (
     PassParameters,
@@ -38,12 +40,26 @@ if TYPE_CHECKING:
     from xarray import DataTree
 
     from bayesmix.inputs import RandomSeed, Table
-    from bayesmix.mixture import Mixture
     from bayesmix.priors import NormalInverseWishart
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Point", "Problem", "fit_em", "run", "search", "start_point"]
+__all__ = [
+    "SINGULAR_START",
+    "Point",
+    "Problem",
+    "fit_em",
+    "problem_of",
+    "run",
+    "search",
+    "start_point",
+    "warn_of",
+]
+
+SINGULAR_START = (
+    "x: every start is singular, because columns determine each other or there are fewer distinct "
+    "rows than the {} components; drop columns, use fewer components, or give a component prior"
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,12 @@ class Problem:
         return float(len(self.x) if self.sample_weight is None else self.sample_weight.sum())
 
     @cached_property
+    def rows_per_weight(self) -> float:
+        """Rows that a unit of weight stands for; 1 without weights."""
+        rows = len(self.x) if self.sample_weight is None else np.count_nonzero(self.sample_weight)
+        return rows / self.total
+
+    @cached_property
     def data_covariance(self) -> Floats:
         """Covariance of all rows, (D, D)."""
         mean = np.average(self.x, axis=0, weights=self.sample_weight)
@@ -109,6 +131,11 @@ class Problem:
         """E-step: the statistics at a point and the objective there."""
         found = statistics(self.x, point.parameters, self.sample_weight)
         return found, found.log_likelihood + self.log_prior(point)
+
+    def without_ridge(self, point: Point) -> Floats:
+        """Dense covariances (K, D, D) less ``reg_covar``: what the rows alone give them."""
+        bare = self.structure.ridge(point.covariances, -self.reg_covar)
+        return self.structure.dense(bare, *point.means.shape)
 
     def log_prior(self, point: Point) -> float:
         """Log prior density of a point; zero for maximum likelihood."""
@@ -199,7 +226,7 @@ def run(problem: Problem, start: Point, *, max_iter: int, tol: float) -> Fit:
         trace=np.asarray(trace),
         status=status,
         min_eigenvalue_ratio=min_eigenvalue_ratio(
-            point.dense_covariances, problem.reference_covariance
+            problem.without_ridge(point), problem.reference_covariance
         ),
         min_component_size=float(found.sizes.min()),
     )
@@ -239,11 +266,7 @@ def search(
         except np.linalg.LinAlgError:
             continue
     if not fits:
-        raise ValueError(
-            "x: every start is singular, because columns determine each other or there are fewer "
-            f"distinct rows than the {problem.n_components} components; drop columns, use fewer "
-            "components, or give a component prior"
-        )
+        raise ValueError(SINGULAR_START.format(problem.n_components))
     return best(fits, tol=tol, total=problem.total)
 
 
@@ -314,8 +337,7 @@ def fit_em(
     started = time.perf_counter()
     require_count(n_init, "n_init")
     require_count(max_iter, "max_iter")
-    if not tol >= 0:
-        raise ValueError(f"tol: expected a number of at least 0, got {tol!r}")
+    require_nonnegative(tol, "tol")
     table = as_table(x)
     problem = problem_of(mixture, table, as_weights(sample_weight, len(table.values)))
     index, fits = search(
@@ -327,7 +349,7 @@ def fit_em(
         tol=tol,
     )
     winner = fits[index]
-    if mixture.weights.exchangeable:
+    if mixture.capability("em").exchangeable:
         winner = replace(winner, point=winner.point.ordered())
     sentence = verdict(fits, fits[index], tol=tol, total=problem.total)
     if winner.status is not Status.CONVERGED:
@@ -346,7 +368,7 @@ def fit_em(
 
 def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = None) -> Problem:
     """Check that EM can fit this mixture to these data, and state what it maximizes."""
-    mixture.require("em")
+    require_mixture(mixture, "em")
     n, d = table.values.shape
     mixture.require_features(d)
     structure = structure_of(mixture.covariance_type)

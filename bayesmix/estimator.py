@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.em import Point, Problem, run, search, start_point, warn_of
-from bayesmix.inputs import as_generator, as_weights
+from bayesmix.em import SINGULAR_START, Point, Problem, run, search, start_point, warn_of
+from bayesmix.inputs import as_generator, as_weights, require_count, require_nonnegative
 from bayesmix.mixture import CovarianceType
 from bayesmix.optima import Fit, Status, best, verdict
 from bayesmix.passes import PassParameters
@@ -140,7 +140,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 tol=self.tol,
             )
         else:
-            fit = run(problem, start, max_iter=self.max_iter, tol=self.tol)
+            try:
+                fit = run(problem, start, max_iter=self.max_iter, tol=self.tol)
+            except np.linalg.LinAlgError:
+                raise ValueError(SINGULAR_START.format(self.n_components)) from None
             index, fits = best([fit], tol=self.tol, total=problem.total)
         self._seconds = time.perf_counter() - started
         self._keep(fits, index, problem)
@@ -217,14 +220,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         )
 
     def _check_parameters(self) -> None:
-        for name, least in (("n_components", 1), ("max_iter", 1), ("n_init", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        for name in ("n_components", "max_iter", "n_init"):
+            require_count(getattr(self, name), name)
         for name in ("tol", "reg_covar"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float, np.number)) or not value >= 0:
-                raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
+            require_nonnegative(getattr(self, name), name)
         for name, values in (
             ("covariance_type", get_args(CovarianceType)),
             ("init_params", get_args(InitParams)),

@@ -19,6 +19,7 @@ __all__ = [
     "as_weights",
     "require_count",
     "require_full_rank",
+    "require_nonnegative",
     "require_varying",
 ]
 
@@ -119,8 +120,16 @@ def as_generator(random_seed: RandomSeed) -> np.random.Generator:
 
 def require_count(value: Any, name: str) -> None:
     """Refuse what is not a whole number of at least 1."""
-    if not isinstance(value, (int, np.integer)) or value < 1:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < 1:
         raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+
+
+def require_nonnegative(value: Any, name: str) -> None:
+    """Refuse what is not a number of at least 0."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not value >= 0:
+        raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
 
 
 def require_varying(table: Table, reason: str) -> None:

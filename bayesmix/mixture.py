@@ -10,7 +10,14 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from bayesmix.priors import Dirichlet, NormalInverseWishart
 
-__all__ = ["CAPABILITIES", "Capability", "CovarianceType", "Engine", "Mixture"]
+__all__ = [
+    "CAPABILITIES",
+    "Capability",
+    "CovarianceType",
+    "Engine",
+    "Mixture",
+    "require_mixture",
+]
 
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
 Engine = Literal["em", "nuts"]
@@ -103,6 +110,16 @@ class Mixture:
     def to_json(self) -> str:
         """Return `to_dict` as JSON, as kept in a tree's attribute ``bayesmix_model``."""
         return json.dumps(self.to_dict())
+
+
+def require_mixture(value: Any, engine: Engine) -> None:
+    """Refuse what is not a `Mixture`, or one that the engine cannot fit."""
+    if not isinstance(value, Mixture):
+        raise TypeError(
+            "mixture: expected a Mixture as the first argument and the data as the second, got "
+            f"{type(value).__name__}"
+        )
+    value.require(engine)
 
 
 @dataclass(frozen=True)

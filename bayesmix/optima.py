@@ -80,7 +80,7 @@ class Fit:
     """Objective before the first and after every iteration."""
     status: Status
     min_eigenvalue_ratio: float
-    """Smallest eigenvalue of a covariance relative to that of all rows, in the structure."""
+    """Smallest eigenvalue of a covariance, less ``reg_covar``, relative to all rows' covariance."""
     min_component_size: float
     """Smallest sum of responsibilities."""
 
@@ -117,12 +117,7 @@ def best(fits: list[Fit], *, tol: float, total: float) -> tuple[int, list[Fit]]:
 def reached(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> list[int]:
     """Find the starts that ended at the winner's optimum."""
     near = max(2 * tol * total, 1e-8 * abs(winner.objective))
-    usable = (Status.CONVERGED, Status.MAX_ITER, Status.UNCONFIRMED)
-    return [
-        i
-        for i, fit in enumerate(fits)
-        if fit is winner or (fit.status in usable and abs(fit.objective - winner.objective) <= near)
-    ]
+    return [i for i, fit in enumerate(fits) if abs(fit.objective - winner.objective) <= near]
 
 
 def advice(status: Status) -> str:
@@ -134,11 +129,10 @@ def judge(problem: Problem, fit: Fit) -> Fit:
     """Unmask maximum-likelihood fits that rest on a singularity or on a handful of rows."""
     if problem.prior is not None or fit.status in (Status.SINGULAR, Status.NON_FINITE):
         return fit
-    smallest = min(float(np.linalg.eigvalsh(c)[0]) for c in fit.point.dense_covariances)
-    if fit.min_eigenvalue_ratio < _SINGULAR_RATIO or smallest < 2 * problem.reg_covar:
+    if fit.min_eigenvalue_ratio < _SINGULAR_RATIO:
         return replace(fit, status=Status.SINGULAR)
     rows_needed = problem.structure.rows_needed(problem.x.shape[1])
-    if fit.min_component_size < rows_needed + 1:
+    if fit.min_component_size * problem.rows_per_weight < rows_needed + 1:
         return replace(fit, status=Status.SPURIOUS)
     return fit
 
@@ -147,6 +141,8 @@ def verdict(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> str:
     """Tell in one sentence how the starts ended."""
     n = len(reached(fits, winner, tol=tol, total=total))
     parts = [f"{n} of {len(fits)} starts reached the best optimum ({winner.objective:.3f})"]
+    if winner.status in (Status.SINGULAR, Status.SPURIOUS, Status.NON_FINITE):
+        parts = [f"none of {len(fits)} starts reached a genuine optimum"]
     counts = Counter(fit.status for fit in fits)
     words = {
         Status.SINGULAR: "singular",

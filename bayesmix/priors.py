@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.inputs import as_table, require_full_rank
+from bayesmix.inputs import as_table, require_count, require_full_rank
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -41,10 +41,7 @@ class Dirichlet:
     concentration: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.n_components, bool) or int(self.n_components) != self.n_components:
-            raise ValueError(f"n_components: expected a whole number, got {self.n_components!r}")
-        if self.n_components < 1:
-            raise ValueError(f"n_components: expected at least 1, got {self.n_components}")
+        require_count(self.n_components, "n_components")
         object.__setattr__(self, "n_components", int(self.n_components))
         values = _plain(self.concentration, "concentration", max_ndim=1)
         size = np.size(values)
@@ -169,6 +166,7 @@ def fraley_raftery(x: Any, n_components: int) -> NormalInverseWishart:
     >>> bm.fraley_raftery(bm.datasets.load("faithful"), 2).dof
     4.0
     """
+    require_count(n_components, "n_components")
     table = as_table(x)
     require_full_rank(table, "fraley_raftery derives its scale from the data")
     d = table.values.shape[1]

@@ -1,4 +1,4 @@
-r"""The mixture as a PyMC model, and NUTS on it. The only module that imports PyMC.
+r"""The mixture as a PyMC model, in Bartlett's coordinates.
 
 The precision of a component is a Wishart variable in Bartlett's coordinates: with
 :math:`C = \mathrm{chol}(S^{-1})` its Cholesky factor is :math:`l = C A`, A lower triangular with
@@ -11,36 +11,28 @@ compilation.
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.blocking import DictToArrayBijection
 from pymc.logprob.transforms import Transform
-from pymc.model.transform.optimization import freeze_model
 
 from bayesmix.covariance import LOG_2PI, structure_of
 from bayesmix.inputs import as_table
+from bayesmix.mixture import Mixture, require_mixture
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
-    from bayesmix.mixture import Mixture
     from bayesmix.priors import NormalInverseWishart
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Chains", "build_model", "covariances_of", "initial_values", "sample_nuts"]
+__all__ = ["build_model", "covariances_of", "initial_values"]
 
-_TARGET_ACCEPT = 0.9  # 0.8 diverges where components overlap
 CHI_SQUARED, NORMAL = "bartlett_chi_squared", "bartlett_normal"
 
 
@@ -75,7 +67,7 @@ def build_model(mixture: Mixture, x: Any) -> pm.Model:
     >>> [v.name for v in bm.build_model(mixture, x).deterministics]
     ['covariances']
     """
-    mixture.require("nuts")
+    require_mixture(mixture, "nuts")
     table = as_table(x)
     n_components, d = mixture.n_components, len(table.features)
     mixture.require_features(d)
@@ -224,12 +216,9 @@ class _Geometry(ABC):
         return factor.reshape(self._shape())
 
     def _shape(self) -> tuple[int, ...]:
-        return {
-            "full": (self.k, self.d, self.d),
-            "tied": (self.d, self.d),
-            "diag": (self.k, self.d),
-            "spherical": (self.k,),
-        }[self.covariance_type]
+        """Shape of the factor, read off its signature."""
+        sizes = {"k": self.k, "d": self.d}
+        return tuple(sizes[axis] for axis in self.signature.strip("()").split(","))
 
     def _color(self, noise: Floats, factor: Floats) -> Floats:
         """Give standard normal noise (..., K, D) the components' covariances."""
@@ -385,97 +374,3 @@ def covariances_of(mixture: Mixture, values: Mapping[str, Floats]) -> Floats:
     lower = geometry.structure.dense(geometry.factor(values), geometry.k, geometry.d)
     inverse = np.linalg.inv(lower)
     return np.swapaxes(inverse, -1, -2) @ inverse
-
-
-@dataclass(frozen=True)
-class Chains:
-    """What NUTS returned, cut to a common length if it was interrupted."""
-
-    values: dict[str, Floats]
-    """Free variables by name, (chain, draw, ...)."""
-    stats: xr.Dataset
-    """PyMC's statistics; its ``lp`` is ``lp_unconstrained`` here."""
-    interrupted: bool
-
-
-def sample_nuts(
-    model: pm.Model,
-    starts: Sequence[Mapping[str, Floats]],
-    *,
-    draws: int,
-    tune: int | None,
-    cores: int,
-    generator: np.random.Generator,
-    progressbar: bool,
-) -> Chains:
-    """Run PyMC's own NUTS, one chain per start.
-
-    PyMC's sampler rather than nutpie: the compilation counts, and from model to result it was
-    twice as fast on faithful (272 x 2, K = 2, 4 x 1,000 draws, warm caches: 5 s against 11 s).
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If interrupted before any draw after tuning.
-    """
-    frozen = freeze_model(model)
-    with _hush("pymc"):
-        _compile(frozen)
-        try:
-            tree = pm.sample(
-                draws,
-                tune=tune,
-                chains=len(starts),
-                cores=cores,
-                random_seed=generator,
-                initvals=[dict(start) for start in starts],
-                init="adapt_diag",
-                target_accept=_TARGET_ACCEPT,
-                nuts_sampler="pymc",
-                var_names=[v.name for v in frozen.free_RVs],
-                compute_convergence_checks=False,
-                progressbar=progressbar,
-                callback=_interrupt_all(draws) if cores == 1 else None,
-                model=frozen,
-            )
-        except ValueError as error:
-            if "Not enough samples" in str(error):
-                raise KeyboardInterrupt from error
-            raise
-    group = tree.posterior.to_dataset()
-    stats = tree.sample_stats.to_dataset().rename(lp="lp_unconstrained")
-    complete = dict(group.sizes).get("draw") == draws and group.sizes["chain"] == len(starts)
-    values = {str(name): variable.values for name, variable in group.data_vars.items()}
-    return Chains(values, stats, interrupted=not complete)
-
-
-def _interrupt_all(draws: int) -> Callable[..., None]:
-    """End the chains after an interrupted one too; PyMC would go on with the next."""
-    kept: Counter[int] = Counter()
-
-    def callback(trace: Any, draw: Any) -> None:
-        if draw.chain > 0 and kept[draw.chain - 1] < draws:
-            raise KeyboardInterrupt
-        kept[draw.chain] += not draw.tuning
-
-    return callback
-
-
-def _compile(frozen: pm.Model) -> None:
-    """Compile density and gradient here, once, before chains fork and would each do it again."""
-    point = frozen.initial_point(random_seed=0)
-    function = frozen.logp_dlogp_function(ravel_inputs=True)
-    function.set_extra_values({})
-    function(DictToArrayBijection.map(point))
-
-
-@contextmanager
-def _hush(name: str) -> Iterator[None]:
-    """Let a library's logger speak of warnings only."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.draws import Draws, draws_of
-from bayesmix.schema import group
+from bayesmix.schema import group, mixture_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["relabel"]
+__all__ = ["IDENTIFIED", "relabel"]
 
-_IDENTIFIED = 0.05  # non-permutation rate above which a component table misleads
+IDENTIFIED = 0.05  # non-permutation rate above which a component table misleads
 
 
 def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.DataTree:
     r"""Permute the components of every draw to match a reference point.
 
     The match minimizes the sum over components of the Kullback-Leibler divergence from the
-    draw's component to the reference's (Hungarian method).
+    draw's component to the reference's (Hungarian method). Where the prior itself tells the
+    components apart (unequal concentrations), labels have a meaning and are kept.
 
     Parameters
     ----------
@@ -58,8 +59,14 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
     import xarray as xr
 
     draws = draws_of(post)
-    target = _reference(post, draws) if reference is None else _point(reference, draws)
-    permutation = _match(_divergence(draws, *target))
+    features = [str(f) for f in group(post, "posterior")["feature"].values]
+    target = _reference(post, draws) if reference is None else _point(reference, draws, features)
+    mixture = mixture_of(post)
+    free = mixture is None or mixture.capability("nuts").exchangeable
+    if free:
+        permutation = _match(_divergence(draws, *target))
+    else:
+        permutation = np.tile(np.arange(draws.weights.shape[1]), (len(draws), 1))
     tree = post.copy()
     posterior = group(post, "posterior")
     by_chain = draws.by_chain(permutation)
@@ -79,11 +86,11 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
             {"permutation": (("chain", "draw", "component"), total)},
             coords={c: posterior[c].values for c in ("chain", "draw", "component")},
             attrs={
-                "method": "parameters",
+                "method": "parameters" if free else "none",
                 "non_permutation_rate": rate,
                 "moved": float((total != identity).any(axis=-1).mean()),
                 "dropped_mass": 0.0,
-                "advice": _advice(rate),
+                "advice": _advice(rate, free),
             },
         )
     )
@@ -98,8 +105,15 @@ def _reference(post: xr.DataTree, draws: Draws) -> tuple[Floats, Floats]:
     return draws.means[best], draws.covariances[best]
 
 
-def _point(reference: xr.Dataset, draws: Draws) -> tuple[Floats, Floats]:
+def _point(reference: xr.Dataset, draws: Draws, features: list[str]) -> tuple[Floats, Floats]:
     means, covariances = reference["means"].values, reference["covariances"].values
+    if "feature" in reference.coords:
+        given = [str(f) for f in reference["feature"].values]
+        if given != features:
+            raise ValueError(
+                f"reference: expected the features {', '.join(features)}, in this order as in the "
+                f"posterior, got {', '.join(given)}"
+            )
     if means.shape != draws.means.shape[1:]:
         raise ValueError(
             f"reference: expected means of shape {draws.means.shape[1:]}, as in the posterior, "
@@ -165,10 +179,13 @@ def _non_permutation_rate(draws: Draws, permutation: NDArray[np.intp]) -> float:
     return float((sorted_clusters != np.arange(k)).any(axis=1).mean())
 
 
-def _advice(rate: float) -> str:
-    if rate <= _IDENTIFIED:
+def _advice(rate: float, free: bool) -> str:
+    if not free:
+        return "the prior tells the components apart, so their labels were kept as sampled"
+    if rate <= IDENTIFIED:
         return "components are identified: the component table can be read"
     return (
-        f"in {rate:.0%} of the draws two components overlap so far that no labeling fits: read "
-        "the label-invariant quantities and the memberships, not the component table"
+        f"in {rate:.0%} of the draws the components do not separate (they overlap, are empty, or "
+        "the posterior has several modes): read the label-invariant quantities and the "
+        "memberships, not the component table"
     )

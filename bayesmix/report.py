@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bayesmix.comparison import Comparison, compare_to_posterior
 from bayesmix.diagnostics import Finding, diagnose, summary
 from bayesmix.em import fit_em
-from bayesmix.inputs import Table, as_table
+from bayesmix.inputs import Table, as_table, require_varying
 from bayesmix.membership import interval
 from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.priors import Dirichlet, fraley_raftery
 from bayesmix.sampling import sample
-from bayesmix.schema import group
+from bayesmix.schema import as_draws, group
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +115,7 @@ def report(
     path = Path(out)
     _require_folder(path)
     table = as_table(x, name=name)
+    require_varying(table, "a mixture needs rows that differ")
     if len(table.values) < n_components:
         raise ValueError(
             f"{name}: expected at least as many rows as components ({n_components}), got "
@@ -136,12 +137,18 @@ def report(
         except KeyboardInterrupt:
             announce("interrupted before any draw: reporting EM alone")
     comparison = None if post is None else compare_to_posterior(em, post)
-    findings = () if comparison is None else tuple(diagnose(comparison.post))
+    findings = (_em_finding(em), *(() if comparison is None else diagnose(comparison.post)))
     made = Report(path / "index.html", mixture, em, post, comparison, findings, table, labels)
     announce("writing the report")
     with _published(path) as folder:
         _write(made, folder)
     return made
+
+
+def _em_finding(em: xr.DataTree) -> Finding:
+    point, verdict = em["point_estimate"].attrs, em["optimization"].attrs["verdict"]
+    severity: Literal["ok", "warning"] = "ok" if point["status"] == "converged" else "warning"
+    return Finding(severity, "EM", f"EM {point['advice']}; {verdict}")
 
 
 def _require_folder(out: Path) -> None:
@@ -233,16 +240,15 @@ def _em_memberships(made: Report) -> pd.DataFrame:
     )
 
 
-def _figures(made: Report) -> dict[str, Figure]:
+def _figures(made: Report) -> dict[str, Any]:
     """Draw with pyplot's state left alone; one figure by the name of its file."""
-    if made.comparison is None:
-        return {}
     import matplotlib as mpl
 
     with mpl.rc_context({"figure.max_open_warning": 0, "savefig.dpi": 130}):
         from bayesmix import plots
 
-        post, em = made.comparison.post, made.em
+        em = made.em
+        post = _em_as_draws(em) if made.comparison is None else made.comparison.post
         match len(made.table.features):
             case 1:
                 overview = plots.density(post, em).figure
@@ -250,12 +256,20 @@ def _figures(made: Report) -> dict[str, Figure]:
                 overview = plots.clusters(post, em).figure
             case _:
                 overview = plots.pairs(post, em)[0, 0].figure
+        if made.comparison is None:
+            return {"overview": overview}
         return {
             "overview": overview,
             "components": plots.forest(made.comparison)[0, 0].figure,
             "confidence": plots.confidence(made.comparison).figure,
             "traces": plots.traces(post)[0, 0].figure,
         }
+
+
+def _em_as_draws(em: xr.DataTree) -> xr.DataTree:
+    tree = as_draws(em)
+    tree["observed_data"] = em["observed_data"]
+    return tree
 
 
 def _png(figure: Figure) -> bytes:
@@ -324,4 +338,6 @@ def _cross_table(made: Report, memberships: pd.DataFrame) -> pd.DataFrame | None
     import pandas as pd
 
     column = "label" if "label" in memberships else "em_label"
-    return pd.crosstab(made.labels.to_numpy(), memberships[column].to_numpy())
+    known = made.labels.astype(object).where(made.labels.notna(), "(no label)")
+    table = pd.crosstab(known.to_numpy(), memberships[column].to_numpy())
+    return table.reindex(columns=range(made.mixture.n_components), fill_value=0)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from bayesmix.covariance import structure_of
-from bayesmix.diagnostics import (
-    CONVERGENCE,
-    count_clusters,
-    diagnose,
-    log_likelihoods,
-    sampled_allocation,
-)
-from bayesmix.draws import draws_of
+from bayesmix.diagnostics import CONVERGENCE, diagnose
+from bayesmix.draws import count_clusters, draws_of, log_likelihoods, sampled_allocation
 from bayesmix.em import Problem, run, search
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_generator, as_table, require_count
+from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.optima import Status, log_mass
-from bayesmix.schema import observed_data, posterior, root
+from bayesmix.schema import observed_data, posterior, root_attrs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,8 +30,7 @@ if TYPE_CHECKING:
 
     from bayesmix.em import Point
     from bayesmix.inputs import RandomSeed
-    from bayesmix.mixture import Mixture
-    from bayesmix.pymc_model import Chains
+    from bayesmix.pymc_nuts import Chains
 
     Floats = NDArray[np.float64]
 
@@ -86,7 +83,8 @@ def sample(
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
     store : sequence of {"parameters", "allocation"}
-        Leave "allocation" out to keep no labels (1 byte per row and draw).
+        The parameters are always kept; leave "allocation" out to keep no labels, which take a
+        byte per row and draw.
 
     Returns
     -------
@@ -122,6 +120,8 @@ def sample(
     started = time.perf_counter()
     if sampler not in get_args(Sampler):
         raise ValueError(f"sampler: expected one of {get_args(Sampler)}, got {sampler!r}")
+    if isinstance(store, str):
+        raise ValueError(f'store: expected a sequence of names, such as ("{store}",), got a string')
     if unknown := set(store) - set(get_args(Stored)):
         raise ValueError(f"store: expected names among {get_args(Stored)}, got {unknown}")
     require_count(draws, "draws")
@@ -130,7 +130,7 @@ def sample(
         require_count(cores, "cores")
     if tune is not None and (not isinstance(tune, (int, np.integer)) or tune < 0):
         raise ValueError(f"tune: expected a whole number of at least 0, got {tune!r}")
-    mixture.require("nuts")
+    require_mixture(mixture, "nuts")
     table = as_table(x)
     mixture.require_features(len(table.features))
     keep_labels = "allocation" in store
@@ -148,12 +148,27 @@ def sample(
         generator=for_chains,
         progressbar=progressbar,
     )
-    tree = _tree(mixture, table, found, for_labels if keep_labels else None)
-    tree.attrs.update(root({}, mixture, random_seed, time.perf_counter() - started).attrs)
-    if found.interrupted:
-        tree.attrs["interrupted"] = 1
-    _warn(tree)
+    with _held_interrupt() as interrupted:  # what is sampled is not lost to a late Ctrl-C
+        tree = _tree(mixture, table, found, for_labels if keep_labels else None)
+        tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
+        if found.interrupted or interrupted:
+            tree.attrs["interrupted"] = 1
+        _warn(tree)
     return tree
+
+
+@contextmanager
+def _held_interrupt() -> Iterator[list[int]]:
+    """Note SIGINT in the list instead of raising; only the main thread gets signals."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _require_budget(n_bytes: int) -> None:
@@ -183,7 +198,7 @@ def _starts(
     masses = {key: log_mass(problem, point) for key, point in distinct.items()}
     ranked = sorted(masses, key=lambda key: -masses[key])
     optima = [distinct[key] for key in ranked if masses[ranked[0]] - masses[key] < _NEAR_NATS]
-    if mixture.weights.exchangeable:
+    if mixture.capability("nuts").exchangeable:
         optima = [point.ordered() for point in optima]
     starts = []
     for chain in range(chains):
@@ -197,7 +212,8 @@ def _starts(
 
 
 def _nuts(mixture: Mixture, table: Table, starts: list[Point], **options: Any) -> Chains:
-    from bayesmix.pymc_model import build_model, initial_values, sample_nuts
+    from bayesmix.pymc_model import build_model, initial_values
+    from bayesmix.pymc_nuts import sample_nuts
 
     model = build_model(mixture, table)
     points = [
@@ -221,7 +237,7 @@ def _tree(
     )
     observed = observed_data(table)
     tree = xr.DataTree.from_dict({"posterior": group, "observed_data": observed})
-    tree.attrs["bayesmix_model"] = mixture.to_json()
+    tree.attrs["bayesmix_model"] = mixture.to_json()  # names the structure of the draws
     draws = draws_of(tree)
     log_likelihood = log_likelihoods(draws, table.values)
     lp = log_likelihood + log_prior(mixture, draws.weights, draws.means, draws.covariances)

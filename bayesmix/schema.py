@@ -35,6 +35,7 @@ __all__ = [
     "point_estimate",
     "posterior",
     "root",
+    "root_attrs",
     "validate",
 ]
 
@@ -76,14 +77,19 @@ def root(
 ) -> xr.DataTree:
     """Put groups under a root that says which model, versions, seed and time made them."""
     tree = xr.DataTree.from_dict(dict(groups))
-    packages = ("bayesmix", "numpy", "scipy", "xarray", "pymc", "pytensor", "arviz")
-    tree.attrs.update(
-        bayesmix_model=mixture.to_json(),
-        versions=json.dumps({name: version(name) for name in packages}),
-        random_seed=_plain_seed(random_seed),
-        seconds=seconds,
-    )
+    tree.attrs.update(root_attrs(mixture, random_seed, seconds))
     return tree
+
+
+def root_attrs(mixture: Mixture, random_seed: Any, seconds: float) -> dict[str, Any]:
+    """Attributes that say which model, versions, seed and time made a tree."""
+    packages = ("bayesmix", "numpy", "scipy", "xarray", "pymc", "pytensor", "arviz")
+    return {
+        "bayesmix_model": mixture.to_json(),
+        "versions": json.dumps({name: version(name) for name in packages}),
+        "random_seed": _plain_seed(random_seed),
+        "seconds": seconds,
+    }
 
 
 def point_estimate(
@@ -203,9 +209,7 @@ def validate(tree: xr.DataTree) -> None:
             "tree: expected a group point_estimate or posterior, got "
             f"{', '.join(tree.children) or 'no groups'}"
         )
-    for name in tree.children:
-        if name not in SCHEMA:
-            raise ValueError(f"tree: expected groups among {', '.join(SCHEMA)}, got {name!r}")
+    for name in set(tree.children) & set(SCHEMA):
         _validate_group(name, group(tree, name))
     for name in {"point_estimate", "posterior"} & set(tree.children):
         _validate_parameters(name, group(tree, name), mixture)

@@ -1,7 +1,7 @@
 """Where EM starts: responsibilities (n, K) from seeds, k-means or chance.
 
-Seeding depends on the rows and their weights only through weighted quantities: a weight of 2 is
-the row twice, and the order of the rows does not matter.
+Seeding ("k-means++", "random_from_data") depends on the rows and their weights only through
+weighted quantities: a weight of 2 is the row twice, and the order of the rows does not matter.
 """
 
 from __future__ import annotations

@@ -196,10 +196,17 @@ def test_plot(found):
         ),
         (
             lambda em, post: (bm.GaussianMixture(2, random_state=1).fit(ROWS[["east"]]), post),
-            r"reference: expected means of shape \(2, 2\), as in the posterior, got \(2, 1\)",
+            "reference: expected the features .*, in this order as in the posterior, got east",
+        ),
+        (
+            lambda em, post: (
+                bm.GaussianMixture(2, random_state=1).fit(ROWS[ROWS.columns[::-1]]),
+                post,
+            ),
+            "reference: expected the features .*, in this order as in the posterior, got",
         ),
     ],
-    ids=["not fitted", "not fitted, scikit-learn", "no point", "no posterior", "K", "D"],
+    ids=["not fitted", "not fitted, scikit-learn", "no point", "no posterior", "K", "D", "order"],
 )
 def test_bad_arguments(em, post, make, message):
     with pytest.raises(ValueError, match=message):

@@ -240,6 +240,24 @@ class TestDiagnose:
         assert found["identification"].severity == "ok"
 
 
+@pytest.mark.parametrize("draws", [1, 2, 3, 4])
+def test_few_draws_are_a_finding_not_an_error(draws):
+    found = findings(sampled("full").isel(draw=slice(draws)))
+    assert found["ess"].severity == "warning"
+    assert ("too few" in found["ess"].message) == (draws < 4)
+
+
+def test_chains_in_different_modes_leave_the_components_unjudged():
+    """Each chain by itself looks identified; together they are two answers."""
+    tree = planted(SEPARATED, X, spread=0.01)
+    posterior = tree["posterior"].to_dataset()
+    shift = xr.where(posterior["chain"] == 0, 3.0, 0.0) * (posterior["component"] == 0)
+    tree["posterior"] = xr.DataTree(posterior.assign(means=(posterior["means"] + shift)))
+    found = findings(tree.drop_nodes([n for n in ("sample_stats",) if n in tree.children]))
+    assert found["r_hat"].severity == "warning"
+    assert found["identification"].message.startswith("components are not judged")
+
+
 def test_a_finding_reads_as_a_sentence():
     finding = bm.diagnostics.Finding("warning", "ess", "few draws", "run more")
     assert str(finding) == "few draws; run more"

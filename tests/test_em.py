@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
@@ -506,7 +507,7 @@ def test_best_confirms_and_ranks():
 
 
 def test_judge_unmasks():
-    """A near collapse, a handful of rows, a floor of reg_covar; never under a prior."""
+    """A near collapse, a handful of rows, whatever their weight; never under a prior."""
     likelihood = problem_for(bm.Mixture(bm.Dirichlet(2)), blobs(40, 2, 2))
     start = em.start_point(likelihood, np.eye(2)[np.arange(40) % 2])  # the clusters as drawn
     fit = em.run(likelihood, start, max_iter=1000, tol=1e-6)
@@ -520,11 +521,32 @@ def test_judge_unmasks():
     assert status(min_component_size=4.5) is Status.CONVERGED  # D + 1 rows, and one more
     assert status(min_component_size=3.5) is Status.SPURIOUS
     assert status(min_component_size=3.5, status=Status.NON_FINITE) is Status.NON_FINITE
-    smallest = np.linalg.eigvalsh(fit.point.dense_covariances).min()
-    assert status(replace(likelihood, reg_covar=0.4 * smallest)) is Status.CONVERGED
-    assert status(replace(likelihood, reg_covar=0.6 * smallest)) is Status.SINGULAR
+    tenth = replace(likelihood, sample_weight=np.full(40, 0.1))
+    assert status(tenth, min_component_size=0.45) is Status.CONVERGED
+    assert status(tenth, min_component_size=0.35) is Status.SPURIOUS
     posterior = replace(likelihood, prior=random_prior(2))
     assert status(posterior, min_eigenvalue_ratio=1e-9, min_component_size=0.0) is fit.status
+
+
+def test_a_large_ridge_is_no_collapse_and_hides_none():
+    x = bm.datasets.load("faithful").to_numpy() * 1e-3
+    spiked = np.concatenate([x, np.full((9, 2), 1.0)])
+    for rows, group, expected in (
+        (x, x[:, 1] > 0.067, Status.CONVERGED),
+        (spiked, spiked[:, 0] > 0.5, Status.SINGULAR),
+    ):
+        problem = replace(problem_for(bm.Mixture(bm.Dirichlet(2)), rows), reg_covar=1e-6)
+        start = em.start_point(problem, np.eye(2)[group.astype(int)])
+        assert em.run(problem, start, max_iter=500, tol=1e-6).status is expected
+
+
+def test_row_weights_of_any_scale_leave_the_status_alone():
+    x, mixture = bm.datasets.load("faithful"), bm.Mixture(bm.Dirichlet(2))
+    plain, weighted = (
+        bm.fit_em(mixture, x, random_seed=1, sample_weight=weight)
+        for weight in (None, np.full(272, 1 / 272))
+    )
+    xr.testing.assert_equal(plain.optimization["status"], weighted.optimization["status"])
 
 
 @pytest.mark.parametrize("status", Status)

@@ -18,10 +18,10 @@ EYE = [[1.0, 0.0], [0.0, 1.0]]
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ((0,), "n_components: expected at least 1, got 0"),
-        ((-3,), "n_components: expected at least 1, got -3"),
-        ((2.5,), "n_components: expected a whole number, got 2.5"),
-        ((True,), "n_components: expected a whole number, got True"),
+        ((0,), "n_components: expected a whole number of at least 1, got 0"),
+        ((-3,), "n_components: expected a whole number of at least 1, got -3"),
+        ((2.5,), "n_components: expected a whole number of at least 1, got 2.5"),
+        ((True,), "n_components: expected a whole number of at least 1, got True"),
         ((2, 0.0), "concentration: expected numbers above 0, got 0.0"),
         ((2, (1.0, -1.0)), "concentration: expected numbers above 0"),
         ((2, (1.0, 2.0, 3.0)), r"concentration: expected one number or 2 of them .*, got 3"),

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
-from bayesmix.draws import data_of, draws_of
+from bayesmix.draws import data_of, draws_of, point_of
 from bayesmix.membership import membership
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column, marker
 from bayesmix.relabel import relabel
@@ -32,7 +32,7 @@ _MAX_ROWS = 5000
 
 def clusters(
     post: xr.DataTree,
-    point: xr.DataTree | None = None,
+    point: Any = None,
     *,
     features: tuple[str, str] | None = None,
     coverage: float = 0.9,
@@ -49,8 +49,9 @@ def clusters(
     ----------
     post : DataTree
         With the groups ``posterior`` and ``observed_data``.
-    point : DataTree, optional
-        With the group ``point_estimate``; the components follow its order.
+    point : DataTree or GaussianMixture, optional
+        With the group ``point_estimate``, or a fitted estimator; the components follow its order
+        unless ``post`` is relabeled already.
     features : pair of str, optional
         Which two; default the first two.
     coverage : float, default 0.9
@@ -77,7 +78,8 @@ def clusters(
     rows = _thinned(len(table.values))
     _draw_rows(ax, table.values[rows][:, at], found.isel(obs=rows))
     draws = draws_of(post)
-    chosen = np.linspace(0, len(draws) - 1, min(_N_ELLIPSES, len(draws))).astype(int)
+    spread = len(draws) > 1  # a single draw is the point itself
+    chosen = np.linspace(0, len(draws) - 1, min(_N_ELLIPSES, len(draws)) * spread).astype(int)
     for k in range(draws.weights.shape[1]):
         outlines = [
             _ellipse(draws.means[s, k][at], draws.covariances[s, k][np.ix_(at, at)], coverage)
@@ -85,7 +87,7 @@ def clusters(
         ]
         ax.add_collection(LineCollection(outlines, colors=color(k), linewidths=0.5, alpha=0.25))
     if point is not None:
-        estimate = group(point, "point_estimate")
+        estimate = point_of(point)
         for mean, covariance in zip(
             estimate["means"].values, estimate["covariances"].values, strict=True
         ):
@@ -94,13 +96,12 @@ def clusters(
     ax.autoscale_view()
     ax.set(xlabel=names[0], ylabel=names[1])
     if legend:
-        _legend(ax, found, coverage, with_point=point is not None)
+        handles = _handles(found, coverage, with_point=point is not None, with_draws=spread)
+        ax.legend(handles=handles, fontsize="small")
     return ax
 
 
-def pairs(
-    post: xr.DataTree, point: xr.DataTree | None = None, *, coverage: float = 0.9
-) -> NDArray[np.object_]:
+def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDArray[np.object_]:
     """Draw `clusters` for every pair of the (at most four) features that separate best.
 
     Returns
@@ -132,15 +133,17 @@ def pairs(
                 ax=ax,
             )
             ax.label_outer()
-    handles = _handles(found, coverage, with_point=point is not None)
+    handles = _handles(
+        found, coverage, with_point=point is not None, with_draws=len(draws_of(post)) > 1
+    )
     figure.legend(handles=handles, loc="upper right", fontsize="small")
     return grid
 
 
-def _relabeled(post: xr.DataTree, point: xr.DataTree | None) -> xr.DataTree:
+def _relabeled(post: xr.DataTree, point: Any) -> xr.DataTree:
     if "relabeling" in post.children:
         return post
-    reference = None if point is None else group(point, "point_estimate")
+    reference = None if point is None else point_of(point)
     return relabel(post, reference=reference)
 
 
@@ -186,7 +189,9 @@ def _ellipse(mean: Floats, covariance: Floats, coverage: float) -> Floats:
     return mean + radius * circle @ np.linalg.cholesky(covariance).T
 
 
-def _handles(found: xr.Dataset, coverage: float, *, with_point: bool) -> list[Line2D]:
+def _handles(
+    found: xr.Dataset, coverage: float, *, with_point: bool, with_draws: bool
+) -> list[Line2D]:
     def dot(k: int, **kwargs: Any) -> Line2D:
         return Line2D([], [], linestyle="none", marker=marker(k), **kwargs)
 
@@ -198,15 +203,11 @@ def _handles(found: xr.Dataset, coverage: float, *, with_point: bool) -> list[Li
         handles.append(
             dot(0, markerfacecolor="none", color="0.3", label=f"placed with < {_UNSURE:.0%}")
         )
-    handles.append(
-        Line2D([], [], color="0.5", linewidth=0.7, label=f"posterior draws, {coverage:.0%} inside")
-    )
+    if with_draws:
+        name = f"posterior draws, {coverage:.0%} inside"
+        handles.append(Line2D([], [], color="0.5", linewidth=0.7, label=name))
     if with_point:
         handles.append(
             Line2D([], [], color=POINT_COLOR, linewidth=1.6, label=f"EM, {coverage:.0%} inside")
         )
     return handles
-
-
-def _legend(ax: Axes, found: xr.Dataset, coverage: float, *, with_point: bool) -> None:
-    ax.legend(handles=_handles(found, coverage, with_point=with_point), fontsize="small")

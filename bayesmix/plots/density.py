@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.draws import data_of, draws_of
+from bayesmix.draws import data_of, draws_of, point_of
 from bayesmix.membership import interval
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column
-from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["density"]
 
 _MAX_DRAWS = 400
+_MAX_BINS = 200
 
 
 def density(
     post: xr.DataTree,
-    point: xr.DataTree | None = None,
+    point: Any = None,
     *,
     feature: str | None = None,
     ci_prob: float | None = None,
@@ -37,8 +37,8 @@ def density(
     ----------
     post : DataTree
         With the groups ``posterior`` and ``observed_data``.
-    point : DataTree, optional
-        With the group ``point_estimate``.
+    point : DataTree or GaussianMixture, optional
+        With the group ``point_estimate``, or a fitted estimator.
     feature : str, optional
         Which column; its marginal density is drawn. Default the first.
     ci_prob : float, optional
@@ -54,7 +54,8 @@ def density(
     j = column(table, name)
     values = table.values[:, j]
     ax = axes_or_new(ax)
-    ax.hist(values, bins="fd", density=True, color="0.85", edgecolor="white", label="data")
+    bins = np.histogram_bin_edges(values, _n_bins(values))
+    ax.hist(values, bins=bins.tolist(), density=True, color="0.85", edgecolor="white", label="data")
     margin = 0.08 * np.ptp(values)
     grid = np.linspace(values.min() - margin, values.max() + margin, 400)
     draws = draws_of(post)
@@ -62,14 +63,14 @@ def density(
     parameters = (draws.weights[chosen], draws.means[chosen], draws.covariances[chosen])
     curves = _marginal(grid, *parameters, j)
     tails = interval(ci_prob)
-    lower, upper = np.quantile(curves, tails, axis=0)
-    mass = tails[1] - tails[0]
-    ax.fill_between(
-        grid, lower, upper, color=color(0), alpha=0.3, linewidth=0, label=f"posterior, {mass:.0%}"
-    )
-    ax.plot(grid, curves.mean(axis=0), color=color(0), label="posterior mean")
+    if len(draws) > 1:  # a single draw is the point itself
+        tails = interval(ci_prob)
+        lower, upper = np.quantile(curves, tails, axis=0)
+        mass = f"posterior, {tails[1] - tails[0]:.0%}"
+        ax.fill_between(grid, lower, upper, color=color(0), alpha=0.3, linewidth=0, label=mass)
+        ax.plot(grid, curves.mean(axis=0), color=color(0), label="posterior mean")
     if point is not None:
-        estimate = group(point, "point_estimate")
+        estimate = point_of(point)
         weights, means, covariances = (
             estimate[v].values[None] for v in ("weights", "means", "covariances")
         )
@@ -84,6 +85,13 @@ def density(
     ax.set_ylim(bottom=0)
     ax.legend(fontsize="small")
     return ax
+
+
+def _n_bins(values: Floats) -> int:
+    """Number of bins by Freedman and Diaconis, without making them: an outlier asks for many."""
+    quartiles = np.quantile(values, [0.25, 0.75])
+    width = 2 * np.diff(quartiles)[0] / np.cbrt(len(values))
+    return _MAX_BINS if width <= 0 else max(1, int(min(np.ptp(values) / width + 1, _MAX_BINS)))
 
 
 def _marginal(grid: Floats, weights: Floats, means: Floats, covariances: Floats, j: int) -> Floats:
