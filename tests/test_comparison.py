@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -222,3 +224,20 @@ def test_posterior_of_separated_components_agrees_with_its_center():
     assert found.advice.startswith("components are identified")
     assert found.n_overconfident == found.n_moved == 0
     assert found.n_confident == 60
+
+
+@pytest.mark.parametrize(
+    ("log_likelihood", "verdict"),
+    [
+        (-90.0, "sits above most draws"),
+        (-101.0, "no better than a typical"),
+        (-200.0, "worse than"),
+    ],
+)
+def test_the_sentence_on_the_fit_says_what_is_true(em, post, log_likelihood, verdict):
+    found = replace(
+        bm.compare_to_posterior(em, post),
+        log_likelihood=log_likelihood,
+        log_likelihood_draws=np.array([-98.0, -100.0, -102.0]),
+    )
+    assert verdict in found.sentences()[-1]

@@ -121,6 +121,7 @@ class TestClusters:
         assert ax is given
         assert (ax.get_xlabel(), ax.get_ylabel()) == FEATURES
         assert plt.get_fignums() == [given.figure.number]
+        assert plots.clusters(post).figure is not given.figure  # a new one, not the current one
 
     def test_any_two_features(self):
         point, names = random_parameters("full", 2, 3), ("a", "b", "c")
@@ -354,3 +355,11 @@ def test_renders(post, comparison, draw, tmp_path):
     figure = draw(post, comparison)
     figure.savefig(tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 5000
+
+
+def test_one_wild_value_does_not_ask_for_thousands_of_bars():
+    point = Parameters(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    tree = planted(point, np.append(rows_of(point, 300), [[1e5]], axis=0), draws=20)
+    ax = bm.plots.density(tree)
+    assert 1 <= len(ax.containers[0]) <= 200
+    plt.close(ax.figure)

@@ -6,6 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesmix as bm
 from tests.fixtures_post import (
@@ -195,3 +196,15 @@ def test_a_posterior_without_a_parameter(switched, missing):
     tree["posterior"].dataset = tree["posterior"].to_dataset().drop_vars(missing)
     with pytest.raises(ValueError, match=f"{missing} missing; register them as deterministics"):
         bm.relabel(tree)
+
+
+def test_labels_with_a_meaning_are_kept(switched):
+    """Unequal concentrations tell the components apart; permuting would change the density."""
+    tree = switched.copy()
+    weights = bm.Dirichlet(3, (20.0, 1.0, 1.0))
+    tree.attrs["bayesmix_model"] = bm.Mixture(weights, random_prior(2)).to_json()
+    kept = bm.relabel(tree)
+    xr.testing.assert_equal(kept["posterior"].to_dataset(), switched["posterior"].to_dataset())
+    assert kept["relabeling"].attrs["method"] == "none"
+    assert kept["relabeling"].attrs["moved"] == 0
+    assert "tells the components apart" in kept["relabeling"].attrs["advice"]

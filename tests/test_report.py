@@ -376,3 +376,27 @@ def test_a_file_where_the_folder_should_be(inside, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"out: expected a folder, but .*taken is a file; give an"):
         bm.report(frame(), out)
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("structure", "indexed"), [("full", True), ("tied", False)])
+def test_the_formula_is_that_of_the_structure(structure, indexed, tmp_path):
+    bm.report(frame(), tmp_path, random_seed=1, covariance_type=structure)
+    page = (tmp_path / "index.html").read_text()
+    assert ("<msub><mi>Σ</mi><mi>k</mi></msub>" in page) is indexed
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_rows_without_a_label_are_counted_too(tmp_path):
+    labels = pd.Series(["a"] * 20 + [None] * 40, dtype=object)
+    made = bm.report(frame(), tmp_path, random_seed=1, labels=labels)
+    counts = module._cross_table(made, module.tables(made)["memberships"])
+    assert counts.loc["(no label)"].sum() == 40
+    assert counts.columns.tolist() == [0, 1]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_how_em_ended_is_a_finding(tmp_path):
+    made = bm.report(frame(), tmp_path, random_seed=1)
+    assert made.findings[0].check == "EM"
+    assert "starts reached the best optimum" in made.findings[0].message

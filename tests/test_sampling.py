@@ -419,3 +419,12 @@ def test_control_c_on_the_command_line(tmp_path, seconds):
     else:
         assert "Interrupted.</strong>" in page or "EM only.</strong>" in page
         bm.load(out / "em.nc")
+
+
+def test_an_interrupt_after_sampling_loses_nothing():
+    """While draws are being put in the tree, SIGINT is noted, and raised no more."""
+    before = signal.getsignal(signal.SIGINT)
+    with sampling._held_interrupt() as noted:
+        signal.raise_signal(signal.SIGINT)
+    assert noted == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is before
