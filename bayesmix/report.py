@@ -311,17 +311,14 @@ def _mass() -> float:
     return upper - lower
 
 
-def _least_certain(made: Report, memberships: pd.DataFrame) -> list[dict[str, Any]]:
+def _least_certain(made: Report, memberships: pd.DataFrame) -> list[dict[Any, Any]]:
     """Rows of the data for the page, least certain first."""
     certainty = "em_probability" if made.comparison is None else "label_probability"
     order = np.argsort(memberships[certainty].to_numpy(), kind="stable")[:_LEAST_CERTAIN]
+    shown = memberships.iloc[order].reset_index().to_dict("records")
     return [
-        {
-            "obs": memberships.index[i],
-            "values": made.table.values[i, :_MAX_FEATURES],
-            **memberships.iloc[i].to_dict(),
-        }
-        for i in order
+        {**row, "values": made.table.values[i, :_MAX_FEATURES]}
+        for i, row in zip(order, shown, strict=True)
     ]
 
 

@@ -252,6 +252,9 @@ def test_interrupted_before_any_draw(tmp_path, monkeypatch):
     np.testing.assert_allclose(weights, made.em["point_estimate"]["weights"], rtol=1e-12)
     bm.load(tmp_path / "em.nc")
     assert any("EM alone" in message for message in said)
+    shown = module._least_certain(made, module.tables(made)["memberships"])
+    assert shown[0]["em_label"] in (0, 1)
+    assert isinstance(shown[0]["em_label"], int)
 
 
 @pytest.mark.usefixtures("undrawn")
