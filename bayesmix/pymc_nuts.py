@@ -14,6 +14,8 @@ import pymc as pm
 from pymc.blocking import DictToArrayBijection
 from pymc.model.transform.optimization import freeze_model
 
+from bayesmix.interrupts import noted_interrupt
+
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
@@ -56,7 +58,7 @@ def sample_nuts(
         If interrupted before any draw after tuning.
     """
     frozen = freeze_model(model)
-    with _hush("pymc"):
+    with _hush("pymc"), noted_interrupt(hold=False) as noted:
         _compile(frozen)
         try:
             tree = pm.sample(
@@ -75,8 +77,8 @@ def sample_nuts(
                 callback=_interrupt_all(draws) if cores == 1 else None,
                 model=frozen,
             )
-        except ValueError as error:
-            if "Not enough samples" in str(error):
+        except Exception as error:  # Ctrl-C can break a chain's process and its pipe, too
+            if noted or "Not enough samples" in str(error):
                 raise KeyboardInterrupt from error
             raise
     group = tree.posterior.to_dataset()

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -114,6 +115,7 @@ def report(
     """
     path = Path(out)
     _require_folder(path)
+    _load_libraries()
     table = as_table(x, name=name)
     require_varying(table, "a mixture needs rows that differ")
     if len(table.values) < n_components:
@@ -143,6 +145,12 @@ def report(
     with _published(path) as folder:
         _write(made, folder)
     return made
+
+
+def _load_libraries() -> None:
+    """Import what the page needs now: an import that Ctrl-C cuts short cannot be repeated."""
+    for name in ("matplotlib.pyplot", "arviz_stats", "h5netcdf", "jinja2", "bayesmix.plots"):
+        import_module(name)
 
 
 def _em_finding(em: xr.DataTree) -> Finding:

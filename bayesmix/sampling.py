@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,6 +17,7 @@ from bayesmix.draws import count_clusters, draws_of, log_likelihoods, sampled_al
 from bayesmix.em import Problem, run, search
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_generator, as_table, require_count
+from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.optima import Status, log_mass
 from bayesmix.schema import observed_data, posterior, root_attrs
@@ -148,27 +146,13 @@ def sample(
         generator=for_chains,
         progressbar=progressbar,
     )
-    with _held_interrupt() as interrupted:  # what is sampled is not lost to a late Ctrl-C
+    with noted_interrupt(hold=True) as noted:  # what is sampled is not lost to a late Ctrl-C
         tree = _tree(mixture, table, found, for_labels if keep_labels else None)
         tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
-        if found.interrupted or interrupted:
+        if found.interrupted or noted:
             tree.attrs["interrupted"] = 1
         _warn(tree)
     return tree
-
-
-@contextmanager
-def _held_interrupt() -> Iterator[list[int]]:
-    """Note SIGINT in the list instead of raising; only the main thread gets signals."""
-    noted: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield noted
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _require_budget(n_bytes: int) -> None:

@@ -38,6 +38,10 @@ def rows(header: str = "a,b", n: int = 20, extra: str = "") -> str:
     return "\n".join([header, *(f"{a},{b}{extra}" for a, b in values)]) + "\n"
 
 
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
 class TestGood:
     def test_a_csv_file(self, capsys):
         assert main(["report", write(rows()), "--out", "out", "--seed", "3"]) == 0
@@ -88,9 +92,13 @@ class TestGood:
         assert "mean Petal.Width" in page
         assert f"mean {column}" not in page
 
-    def test_brackets_are_no_markup(self, capsys):
+    @pytest.mark.parametrize("code", [0, 130])
+    def test_brackets_are_no_markup(self, capsys, monkeypatch, code):
+        """In the table of both fits, and in that of EM alone."""
+        if code == 130:
+            monkeypatch.setattr(report, "sample", interrupt)
         name = write(rows(header="[red]a,[/b]"), name="[bold]rows.csv")
-        assert main(["report", name, "--out", "[i]out"]) == 0
+        assert main(["report", name, "--out", "[i]out"]) == code
         out = capsys.readouterr().out
         assert "[bold]rows.csv: 20 rows" in out
         assert "mean [red]a" in out
@@ -197,18 +205,15 @@ def test_bad_usage(arguments, message, capsys):
 
 
 class TestInterrupt:
-    def interrupt(self, *_, **__):
-        raise KeyboardInterrupt
-
     def test_before_anything(self, monkeypatch, capsys):
-        monkeypatch.setattr(report, "fit_em", self.interrupt)
+        monkeypatch.setattr(report, "fit_em", interrupt)
         assert main(["report", write(rows())]) == 130
         said = capsys.readouterr().err
         assert said == "bayesmix: interrupted before there was anything to report\n"
         assert not Path("report").exists()
 
     def test_before_any_draw(self, monkeypatch, capsys):
-        monkeypatch.setattr(report, "sample", self.interrupt)
+        monkeypatch.setattr(report, "sample", interrupt)
         assert main(["report", write(rows())]) == 130
         assert "EM only: sampling was interrupted before any draw" in capsys.readouterr().out
         assert "EM only." in Path("report/index.html").read_text()

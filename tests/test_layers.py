@@ -13,7 +13,7 @@ import bayesmix
 
 ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
-    {"inputs", "priors", "mixture", "datasets"},
+    {"inputs", "interrupts", "priors", "mixture", "datasets"},
     {"covariance", "gaussian", "passes", "schema"},
     {"em", "starts", "optima", "point_tree", "estimator", "pymc_model", "pymc_nuts"},
     {"draws", "sampling", "relabel", "membership", "diagnostics", "comparison"},
