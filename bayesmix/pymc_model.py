@@ -67,12 +67,11 @@ def build_model(mixture: Mixture, x: Any) -> pm.Model:
     >>> [v.name for v in bm.build_model(mixture, x).deterministics]
     ['covariances']
     """
-    require_mixture(mixture, "nuts")
+    geometry = _geometry(mixture)
+    prior = geometry.prior
     table = as_table(x)
     n_components, d = mixture.n_components, len(table.features)
     mixture.require_features(d)
-    prior = _component_prior(mixture)
-    geometry = _geometry(mixture)
     names = list(table.features)
     pairs = [f"{names[i]}:{names[j]}" for i, j in zip(*np.tril_indices(d, -1), strict=True)]
     coords = {
@@ -338,15 +337,10 @@ class _Spherical(_Variances):
 _GEOMETRIES = {g.covariance_type: g for g in (_Full, _Tied, _Diag, _Spherical)}
 
 
-def _component_prior(mixture: Mixture) -> NormalInverseWishart:
-    mixture.require("nuts")
-    assert mixture.components is not None  # what `require` has just checked
-    return mixture.components
-
-
 def _geometry(mixture: Mixture) -> _Geometry:
-    prior = _component_prior(mixture)
-    return _GEOMETRIES[mixture.covariance_type](prior, mixture.n_components)
+    require_mixture(mixture, "nuts")
+    assert mixture.components is not None  # what `require_mixture` has just checked
+    return _GEOMETRIES[mixture.covariance_type](mixture.components, mixture.n_components)
 
 
 def initial_values(

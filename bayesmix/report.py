@@ -191,7 +191,8 @@ def _write(made: Report, folder: Path) -> None:
     if made.post is not None:
         made.post.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
     (folder / "tables").mkdir()
-    for name, frame in tables(made).items():
+    frames = tables(made)
+    for name, frame in frames.items():
         frame.to_csv(folder / "tables" / f"{name}.csv", index=name != "components")
     (folder / "figures").mkdir()
     inline = {}
@@ -199,7 +200,7 @@ def _write(made: Report, folder: Path) -> None:
         data = _png(figure)
         (folder / "figures" / f"{name}.png").write_bytes(data)
         inline[name] = base64.b64encode(data).decode()
-    (folder / "index.html").write_text(_page(made, inline), encoding="utf-8")
+    (folder / "index.html").write_text(_page(made, frames, inline), encoding="utf-8")
 
 
 def tables(made: Report) -> dict[str, pd.DataFrame]:
@@ -289,13 +290,12 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _page(made: Report, figures: dict[str, str]) -> str:
+def _page(made: Report, frames: dict[str, pd.DataFrame], figures: dict[str, str]) -> str:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
         loader=PackageLoader("bayesmix"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    frames = tables(made)
     memberships = frames["memberships"]
     return environment.get_template("report.html.j2").render(
         made=made,
