@@ -172,7 +172,8 @@ def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) 
     """Draw every row's label at every draw of the parameters, (S, n), smallest integer type."""
     out = np.empty((len(draws), len(x)), dtype=np.min_scalar_type(-draws.weights.shape[1]))
     for s, point in enumerate(draws):
-        out[s] = passes.sampled_labels(x, point, generator.uniform(size=len(x)))
+        key = generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True)
+        out[s] = passes.sampled_labels(x, point, key)
     return out
 
 

@@ -18,7 +18,6 @@ from bayesmix.covariance import STRUCTURES, Structure, structure_of
 from bayesmix.gaussian import log_dirichlet
 from bayesmix.inputs import (
     as_generator,
-    as_table,
     as_weights,
     require_count,
     require_full_rank,
@@ -27,13 +26,9 @@ from bayesmix.inputs import (
 )
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.optima import Fit, Status, advice, best, judge, min_eigenvalue_ratio, verdict
-from bayesmix.passes import (
-    PassParameters,
-    Statistics,
-    statistics,
-    statistics_of_responsibilities,
-)
-from bayesmix.starts import InitParams, start_responsibilities
+from bayesmix.passes import PassParameters, Statistics, moments, statistics
+from bayesmix.rows import Chunks, Rows, as_rows
+from bayesmix.starts import InitParams, sample_rows, start_responsibilities
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -50,7 +45,9 @@ __all__ = [
     "Problem",
     "fit_em",
     "problem_of",
+    "random_start",
     "run",
+    "sampled",
     "search",
     "start_point",
     "warn_of",
@@ -94,7 +91,7 @@ class Point:
 class Problem:
     """What EM maximizes: data, structure and prior."""
 
-    x: Floats
+    x: Rows
     structure: Structure
     n_components: int
     concentrations: Floats
@@ -105,21 +102,19 @@ class Problem:
     @cached_property
     def total(self) -> float:
         """Number of rows, or their total weight."""
-        return float(len(self.x) if self.sample_weight is None else self.sample_weight.sum())
+        return float(self.x.shape[0] if self.sample_weight is None else self.sample_weight.sum())
 
     @cached_property
     def rows_per_weight(self) -> float:
         """Rows that a unit of weight stands for; 1 without weights."""
-        rows = len(self.x) if self.sample_weight is None else np.count_nonzero(self.sample_weight)
-        return rows / self.total
+        return (
+            1.0 if self.sample_weight is None else np.count_nonzero(self.sample_weight) / self.total
+        )
 
     @cached_property
     def data_covariance(self) -> Floats:
         """Covariance of all rows, (D, D)."""
-        mean = np.average(self.x, axis=0, weights=self.sample_weight)
-        delta = (self.x - mean)[None]
-        weight = np.ones(len(self.x)) if self.sample_weight is None else self.sample_weight
-        return STRUCTURES["tied"].scatter(delta, weight[None]) / self.total
+        return moments(self.x, self.sample_weight)[2]
 
     @cached_property
     def reference_covariance(self) -> Floats:
@@ -170,10 +165,33 @@ class Problem:
         return self.structure.scatter(delta[:, None, :], weight[:, None])
 
 
+def random_start(
+    problem: Problem, init_params: InitParams, generator: np.random.Generator
+) -> Point:
+    """Draw a start from a problem that holds its rows in memory, see `sampled`."""
+    assert isinstance(problem.x, np.ndarray)
+    resp = start_responsibilities(
+        init_params, problem.x, problem.n_components, generator, problem.sample_weight
+    )
+    return start_point(problem, resp)
+
+
+def sampled(problem: Problem, generator: np.random.Generator) -> Problem:
+    """The same problem on the rows that starts are looked for in, an array."""
+    x, weight = sample_rows(problem.x, problem.n_components, generator, problem.sample_weight)
+    return replace(problem, x=x, sample_weight=weight)
+
+
 def start_point(problem: Problem, resp: Floats) -> Point:
     """Build a start from responsibilities (n, K): their means, one pooled covariance for all."""
     tied = STRUCTURES["tied"]
-    center, found = statistics_of_responsibilities(problem.x, tied, resp, problem.sample_weight)
+    assert isinstance(problem.x, np.ndarray)  # see `sampled`
+    mean = np.average(problem.x, axis=0, weights=problem.sample_weight)
+    delta = problem.x - mean
+    weight = resp if problem.sample_weight is None else resp * problem.sample_weight[:, None]
+    scatter = tied.scatter(delta[None], weight.sum(axis=1)[None])
+    found = Statistics(np.nan, weight.sum(axis=0), weight.T @ delta, scatter)
+    center = np.repeat(mean[None], problem.n_components, axis=0)
     point = replace(problem, structure=tied).maximize(center, found)
     covariance = point.covariances
     try:
@@ -257,12 +275,12 @@ def search(
         If no start has a covariance of full rank.
     """
     fits = []
-    for child in generator.spawn(n_init):
-        resp = start_responsibilities(
-            init_params, problem.x, problem.n_components, child, problem.sample_weight
-        )
+    children = generator.spawn(n_init)
+    sample = sampled(problem, generator)
+    for child in children:
+        start = random_start(sample, init_params, child)
         try:
-            fits.append(run(problem, start_point(problem, resp), max_iter=max_iter, tol=tol))
+            fits.append(run(problem, start, max_iter=max_iter, tol=tol))
         except np.linalg.LinAlgError:
             continue
     if not fits:
@@ -287,8 +305,10 @@ def fit_em(
     mixture : Mixture
         Without a component prior the likelihood is maximized, else the posterior density in the
         measure of ``docs/notation.md``.
-    x : (n, D) array_like or DataFrame
-        The data, used as they are: nothing is scaled or dropped.
+    x : (n, D) array_like or DataFrame, or chunks of rows
+        The data, used as they are: nothing is scaled or dropped. A memory-mapped array stays on
+        disk. A callable that returns an iterator of chunks, or a list of chunks, is read anew for
+        every iteration.
     n_init : int, default 10
         Number of starts, seeded by squared distance after whitening.
     max_iter : int, default 1000
@@ -304,8 +324,8 @@ def fit_em(
     -------
     xarray.DataTree
         Groups ``point_estimate``, ``optimization`` (one entry per start) and ``observed_data``;
-        see ``docs/notation.md``. Components are ordered by their means, first feature first,
-        where the prior allows.
+        (none of chunks); see ``docs/notation.md``. Components are ordered by their means, first
+        feature first, where the prior allows.
 
     Raises
     ------
@@ -338,8 +358,8 @@ def fit_em(
     require_count(n_init, "n_init")
     require_count(max_iter, "max_iter")
     require_nonnegative(tol, "tol")
-    table = as_table(x)
-    problem = problem_of(mixture, table, as_weights(sample_weight, len(table.values)))
+    table = as_rows(x)
+    problem = problem_of(mixture, table, as_weights(sample_weight, table.values.shape[0]))
     index, fits = search(
         problem,
         as_generator(random_seed),
@@ -354,16 +374,13 @@ def fit_em(
     sentence = verdict(fits, fits[index], tol=tol, total=problem.total)
     if winner.status is not Status.CONVERGED:
         warn_of(winner.status, sentence, stacklevel=2)
-    return root(
-        {
-            "point_estimate": point_estimate(winner, table.features),
-            "optimization": optimization(fits, index, sentence),
-            "observed_data": observed_data(table),
-        },
-        mixture,
-        random_seed,
-        time.perf_counter() - started,
-    )
+    groups = {
+        "point_estimate": point_estimate(winner, table.features),
+        "optimization": optimization(fits, index, sentence),
+    }
+    if not isinstance(table.values, Chunks):
+        groups["observed_data"] = observed_data(table)
+    return root(groups, mixture, random_seed, time.perf_counter() - started)
 
 
 def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = None) -> Problem:

@@ -12,13 +12,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.em import SINGULAR_START, Point, Problem, run, search, start_point, warn_of
+from bayesmix.em import SINGULAR_START, Point, Problem, random_start, run, sampled, search, warn_of
 from bayesmix.inputs import as_generator, as_weights, require_count, require_nonnegative
 from bayesmix.mixture import CovarianceType
 from bayesmix.optima import Fit, Status, best, verdict
 from bayesmix.passes import PassParameters
 from bayesmix.priors import NormalInverseWishart
-from bayesmix.starts import InitParams, start_responsibilities
+from bayesmix.starts import InitParams
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -127,7 +127,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Fit to rows X (n, D), optionally weighted (n,); y is ignored."""
         started = time.perf_counter()
         self._check_parameters()
-        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         problem = self._problem(x, as_weights(sample_weight, len(x)))
         start = self._given_start(problem)
         if start is None:
@@ -266,14 +266,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         given = (self.weights_init, self.means_init, self.precisions_init)
         if all(value is None for value in given):
             return None
-        resp = start_responsibilities(
-            self.init_params,
-            problem.x,
-            self.n_components,
-            _generator(self.random_state),
-            problem.sample_weight,
-        )
-        return given_point(start_point(problem, resp), *given)
+        generator = _generator(self.random_state)
+        start = random_start(sampled(problem, generator), self.init_params, generator)
+        return given_point(start, *given)
 
     def _last_point(self, problem: Problem) -> Point:
         point = self.starts_[self._best].point
@@ -315,7 +310,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> tuple[Floats, PassParameters]:
         check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float64, reset=False)
+        x = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         structure = structure_of(self.covariance_type)
         point = Point(structure, self.weights_, self.means_, self.covariances_)
         return x, point.parameters

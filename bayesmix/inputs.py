@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Table:
-    """A checked table: finite float64 values with the names of its columns and rows."""
+    """A checked table: finite numbers with the names of its columns and rows."""
 
     values: NDArray[np.float64]
-    """Shape (n, D), C-contiguous."""
+    """Shape (n, D), C-contiguous; but a memory map of floats stays what it is, float32 included."""
     features: tuple[str, ...]
     index: NDArray[Any]
     name: str = "x"
@@ -80,7 +81,7 @@ def as_table(x: Any, *, name: str = "x") -> Table:
         raise ValueError(f"{name}: expected distinct column names, got {', '.join(features)}")
     _require_finite(values, features, name)
     index = np.arange(len(values)) if index is None else np.asarray(index)
-    return Table(np.ascontiguousarray(values), features, index, name)
+    return Table(values, features, index, name)
 
 
 def as_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
@@ -134,28 +135,45 @@ def require_nonnegative(value: Any, name: str) -> None:
 
 def require_varying(table: Table, reason: str) -> None:
     """Refuse a single row and constant columns, naming them."""
-    if len(table.values) < 2:
+    if table.values.shape[0] < 2:
         raise ValueError(f"{table.name}: expected at least 2 rows ({reason}), got 1")
-    constant = [
-        f for f, c in zip(table.features, np.ptp(table.values, axis=0) == 0, strict=True) if c
-    ]
-    if constant:
-        raise ValueError(
-            f"{table.name}: column {_quoted(constant)} is constant ({reason}); drop it, or state a "
-            "proper prior of your own"
-        )
+    first = next(_blocks(table.values))[0]
+    varying = np.zeros(len(first), bool)
+    for block in _blocks(table.values):
+        varying |= (block != first).any(axis=0)
+        if varying.all():
+            return
+    constant = [f for f, v in zip(table.features, varying, strict=True) if not v]
+    raise ValueError(
+        f"{table.name}: column {_quoted(constant)} is constant ({reason}); drop it, or state a "
+        "proper prior of your own"
+    )
 
 
 def require_full_rank(table: Table, reason: str) -> None:
     """Refuse columns that determine each other, or too few rows for a covariance."""
     require_varying(table, reason)
     n, d = table.values.shape
-    correlation = np.atleast_2d(np.corrcoef(table.values, rowvar=False))
-    if np.linalg.eigvalsh(correlation)[0] < 1e-12:
+    mean = sum(block.sum(axis=0, dtype=float) for block in _blocks(table.values)) / n
+    scatter = np.zeros((d, d))
+    for block in _blocks(table.values):
+        delta = block - mean
+        scatter += delta.T @ delta
+    scale = np.sqrt(np.diag(scatter))
+    if np.linalg.eigvalsh(scatter / np.outer(scale, scale))[0] < 1e-12:
         raise ValueError(
             f"{table.name}: the covariance of its {n} row(s) and {d} column(s) is singular "
             f"({reason}); drop columns that others determine, or state a proper prior of your own"
         )
+
+
+def _blocks(values: Any) -> Iterator[NDArray[np.floating]]:
+    """Rows in pieces whose temporaries stay small; chunks of rows are pieces already."""
+    if isinstance(values, np.ndarray):
+        for start in range(0, len(values), 1 << 14):
+            yield values[start : start + (1 << 14)]
+    else:
+        yield from values
 
 
 def _numeric_frame(frame: Any, name: str) -> NDArray[np.float64]:
@@ -165,7 +183,7 @@ def _numeric_frame(frame: Any, name: str) -> NDArray[np.float64]:
                 f"{name}: column {str(column)!r} is not numeric (dtype {dtype}); leave it out, or "
                 "convert it to numbers"
             )
-    return np.asarray(frame.to_numpy(dtype=float, na_value=np.nan), dtype=float)
+    return np.ascontiguousarray(frame.to_numpy(dtype=float, na_value=np.nan), dtype=float)
 
 
 def _numeric_array(x: Any, name: str) -> NDArray[np.float64]:
@@ -177,10 +195,15 @@ def _numeric_array(x: Any, name: str) -> NDArray[np.float64]:
             f"{name}: expected numbers, got an array of dtype {array.dtype}; convert it with "
             "astype(float) after dropping text columns"
         )
-    return array.astype(float)
+    if isinstance(x, np.memmap) and array.dtype in (np.float64, np.float32):
+        return array
+    return array.astype(float, order="C")
 
 
 def _require_finite(values: NDArray[np.float64], features: tuple[str, ...], name: str) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum(dtype=float)):  # no temporary of the size of the data
+            return
     finite = np.isfinite(values)
     if finite.all():
         return

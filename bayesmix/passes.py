@@ -1,7 +1,7 @@
 r"""The pass: the only place where data are touched.
 
-For parameters (log weights, means :math:`m_k`, Cholesky factors of the precisions) one blocked
-walk over the rows gives the log-likelihood and the statistics
+For parameters (log weights, means :math:`m_k`, Cholesky factors of the precisions) one walk over
+the rows gives the log-likelihood and the statistics
 
 .. math::
 
@@ -9,18 +9,32 @@ walk over the rows gives the log-likelihood and the statistics
     S_{2k} = \sum_i r_{ik} (x_i - m_k)(x_i - m_k)^\top,
 
 with :math:`S_2` in the shape of the covariance structure. They are EM's M-step, and by Fisher's
-identity the gradient of the log-likelihood. Memory beyond the output is O(block).
+identity the gradient of the log-likelihood. `log_density`, `responsibilities`, `labels` and
+`sampled_labels` are the first half of the same walk.
+
+Rows are an array of float64 or float32 in any memory order, a memory map among them, or
+`rows.Chunks`. They are cut into parts that depend on their number alone, threads take parts as
+they come free, and the parts' statistics are added in their order: results are the same to the
+last bit for any number of threads. Memory beyond the output does not grow with the rows.
 """
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.covariance import LOG_2PI, Structure
+from bayesmix import kernels
+from bayesmix.covariance import Structure, structure_of
+from bayesmix.kernels import Output
+from bayesmix.rows import Rows, pieces
+from bayesmix.threads import run_tasks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,13 +46,22 @@ __all__ = [
     "Statistics",
     "labels",
     "log_density",
+    "moments",
     "responsibilities",
     "sampled_labels",
     "statistics",
-    "statistics_of_responsibilities",
 ]
 
-_BLOCK_BYTES = 1 << 20
+_POINTS = {
+    "full": kernels.FullPoint,
+    "tied": kernels.TiedPoint,
+    "diag": kernels.VariancesPoint,
+    "spherical": kernels.VariancesPoint,
+}
+_PART_BLOCKS = 16  # blocks of the smallest part worth a thread
+_MOST_PARTS = 64
+_PARTS_BYTES = 1 << 25  # of all parts' statistics together
+_SILENT_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,26 @@ class PassParameters:
             log_weights = np.log(weights)
         return cls(structure, log_weights, means, structure.precision_cholesky(covariances))
 
+    @cached_property
+    def compiled_point(self) -> Any:
+        """The point in the type of its kernel."""
+        factor = self.precision_cholesky
+        if not self.structure.correlated:
+            k, d = self.means.shape
+            factor = np.broadcast_to(factor.reshape(k, -1), (k, d))
+        kind = _POINTS[self.structure.name]
+        # copies: one memory order and writable, so one compiled kernel
+        return kind(
+            *(np.array(a, float, order="C") for a in (self.log_weights, self.means, factor))
+        )
+
+    @property
+    def second_shape(self) -> tuple[int, ...]:
+        """Shape of the second moments inside the kernel."""
+        k, d = self.means.shape
+        shapes = {"full": (k, d, d), "tied": (1, d, d), "diag": (k, d), "spherical": (k, 1)}
+        return shapes[self.structure.name]
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -77,131 +120,195 @@ class Statistics:
 
 
 def statistics(
-    x: Floats, parameters: PassParameters, sample_weight: Floats | None = None
+    x: Rows,
+    parameters: PassParameters,
+    sample_weight: Floats | None = None,
+    *,
+    threads: int | None = None,
 ) -> Statistics:
     """Log-likelihood and responsibility-weighted moments.
 
     Parameters
     ----------
-    x : (n, D) ndarray
+    x : (n, D) ndarray or Chunks
     parameters : PassParameters
     sample_weight : (n,) ndarray, optional
         Row weights; a weight of 2 is the row twice.
+    threads : int, optional
+        By default all processors that the process may use. The result does not depend on it.
     """
-    total = _Accumulator(parameters)
-    for rows in _blocks(x, parameters):
-        joint, delta = _joint(x[rows], parameters)
-        density = _logsumexp(joint)
-        weight = np.exp(joint - density)
-        if sample_weight is not None:
-            weight *= sample_weight[rows]
-            density = density * sample_weight[rows]
-        total.add(float(density.sum()), weight, delta)
-    return total.result()
+    log_likelihood, sums = 0.0, _zero_sums(parameters)
+    for piece in _sources(x, sample_weight):
+        for found, own in _partial_sums(piece, parameters, threads):
+            log_likelihood += found
+            for whole, part in zip(sums, own, strict=True):
+                whole += part
+    second = sums.second.reshape(parameters.precision_cholesky.shape)
+    return Statistics(log_likelihood, sums.sizes, sums.first, second)
 
 
-def statistics_of_responsibilities(
-    x: Floats, structure: Structure, resp: Floats, sample_weight: Floats | None = None
-) -> tuple[Floats, Statistics]:
-    """Moments under given responsibilities (n, K), about the weighted mean of all rows.
-
-    Returns
-    -------
-    center : (K, D) ndarray
-        What the moments are taken about.
-    statistics : Statistics
-        Its log-likelihood is not a number.
-    """
-    mean = np.average(x, axis=0, weights=sample_weight)
-    center = np.repeat(mean[None], resp.shape[1], axis=0)
-    nothing = np.zeros(0)
-    parameters = PassParameters(structure, nothing, center, nothing)
-    total = _Accumulator(parameters)
-    for rows in _blocks(x, parameters):
-        weight = resp[rows].T
-        if sample_weight is not None:
-            weight = weight * sample_weight[rows]
-        total.add(np.nan, weight, x[rows] - center[:, None, :])
-    return center, total.result()
+def moments(x: Rows, sample_weight: Floats | None = None) -> tuple[float, Floats, Floats]:
+    """Total weight, mean (D,) and covariance (D, D) of the rows, divisor the total weight."""
+    first = next(pieces(x))[0][:1024].mean(axis=0, dtype=float)
+    d = len(first)
+    one = PassParameters(structure_of("tied"), np.zeros(1), first[None], np.eye(d))
+    found = statistics(x, one, sample_weight)
+    total, shift = float(found.sizes[0]), found.first[0] / found.sizes[0]
+    return total, first + shift, found.second / total - np.outer(shift, shift)
 
 
-def log_density(x: Floats, parameters: PassParameters) -> Floats:
+def log_density(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
     """Log density of every row under the mixture, (n,)."""
-    out = np.empty(len(x))
-    for rows in _blocks(x, parameters):
-        out[rows] = _logsumexp(_joint(x[rows], parameters)[0])
-    return out
+    out = np.empty((x.shape[0], 1))
+    _walk_rows(x, parameters, Output.LOG_DENSITY, threads, values=out)
+    return out[:, 0]
 
 
-def responsibilities(x: Floats, parameters: PassParameters) -> Floats:
+def responsibilities(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
     """Probability of each component for every row, (n, K)."""
-    out = np.empty((len(x), len(parameters.means)))
-    for rows in _blocks(x, parameters):
-        joint, _ = _joint(x[rows], parameters)
-        out[rows] = np.exp(joint - _logsumexp(joint)).T
+    out = np.empty((x.shape[0], len(parameters.means)))
+    _walk_rows(x, parameters, Output.RESPONSIBILITIES, threads, values=out)
     return out
 
 
-def labels(x: Floats, parameters: PassParameters) -> NDArray[np.intp]:
-    """Most probable component of every row, (n,)."""
-    out = np.empty(len(x), dtype=np.intp)
-    for rows in _blocks(x, parameters):
-        out[rows] = _joint(x[rows], parameters)[0].argmax(axis=0)
+def labels(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> NDArray[np.int64]:
+    """Most probable component of every row, the first of equal ones, (n,)."""
+    out = np.empty(x.shape[0], np.int64)
+    _walk_rows(x, parameters, Output.LABEL, threads, labels=out)
     return out
 
 
-def sampled_labels(x: Floats, parameters: PassParameters, uniform: Floats) -> NDArray[np.intp]:
-    """Draw a component for every row from its responsibilities, (n,), one uniform per row."""
-    out = np.empty(len(x), dtype=np.intp)
-    last = len(parameters.means) - 1
-    for rows in _blocks(x, parameters):
-        joint, _ = _joint(x[rows], parameters)
-        cumulative = np.cumsum(np.exp(joint - joint.max(axis=0)), axis=0)
-        drawn = (cumulative <= uniform[rows] * cumulative[-1]).sum(axis=0)
-        out[rows] = np.minimum(drawn, last)
+def sampled_labels(
+    x: Rows,
+    parameters: PassParameters,
+    key: NDArray[np.uint64],
+    *,
+    threads: int | None = None,
+) -> NDArray[np.int64]:
+    """Draw a component for every row from its responsibilities, (n,).
+
+    Row i is drawn by inversion with number i of the counter-based generator
+    ``numpy.random.Generator(numpy.random.Philox(key=key))``, so draws depend on the key and the
+    row alone. A key is two uint64, new for every draw of labels.
+    """
+    out = np.empty(x.shape[0], np.int64)
+    _walk_rows(x, parameters, Output.SAMPLED_LABEL, threads, labels=out, key=key)
     return out
 
 
-class _Accumulator:
-    def __init__(self, parameters: PassParameters) -> None:
-        k, d = parameters.means.shape
-        self.structure = parameters.structure
-        self.log_likelihood = 0.0
-        self.sizes = np.zeros(k)
-        self.first = np.zeros((k, d))
-        self.second = np.zeros_like(self.structure.scatter(np.zeros((k, 1, d)), np.zeros((k, 1))))
+class _Piece(NamedTuple):
+    """Rows in memory, as a kernel takes them."""
 
-    def add(self, log_likelihood: float, weight: Floats, delta: Floats) -> None:
-        self.log_likelihood += log_likelihood
-        self.sizes += weight.sum(axis=1)
-        self.first += (weight[:, None, :] @ delta)[:, 0, :]
-        self.second = self.second + self.structure.scatter(delta, weight)
-
-    def result(self) -> Statistics:
-        return Statistics(self.log_likelihood, self.sizes, self.first, self.second)
+    values: NDArray[np.floating]
+    weight: Floats | None
+    start: int
+    """Of its first row among all rows."""
+    source: kernels.Source
+    """Addresses of ``values`` and ``weight``, valid as long as these live."""
 
 
-def _blocks(x: Floats, parameters: PassParameters) -> Iterator[slice]:
+def _sources(x: Rows, sample_weight: Floats | None = None) -> Iterator[_Piece]:
+    if sample_weight is not None:
+        sample_weight = np.ascontiguousarray(sample_weight, float)
+    for values, weight, start in pieces(x, sample_weight):
+        row_stride, column_stride = values.strides
+        source = kernels.Source(
+            address=values.ctypes.data,
+            row_stride=row_stride,
+            column_stride=column_stride,
+            single=values.dtype == np.float32,
+            n_features=values.shape[1],
+            weight_address=0 if weight is None else weight.ctypes.data,
+        )
+        yield _Piece(values, weight, start, source)
+
+
+def _parts(n: int, n_components: int, n_features: int, bytes_each: int = 1) -> NDArray[np.intp]:
+    """Bounds of the parts of n rows: a matter of sizes, never of threads."""
+    block = kernels.block_size(n_components, n_features)
+    most = min(_MOST_PARTS, max(4, _PARTS_BYTES // bytes_each))
+    blocks = max(_PART_BLOCKS, -(-n // (block * most)))
+    return np.append(np.arange(0, n, block * blocks), n)
+
+
+def _zero_sums(parameters: PassParameters) -> kernels.Sums:
     k, d = parameters.means.shape
-    size = max(16, _BLOCK_BYTES // (8 * k * (d + 1)))
-    for start in range(0, len(x), size):
-        yield slice(start, start + size)
+    return kernels.Sums(np.zeros(k), np.zeros((k, d)), np.zeros(parameters.second_shape))
 
 
-def _joint(x: Floats, parameters: PassParameters) -> tuple[Floats, Floats]:
-    """Log joint density of rows and components (K, m), and rows minus means (K, m, D)."""
-    structure, factor = parameters.structure, parameters.precision_cholesky
+def _partial_sums(
+    piece: _Piece, parameters: PassParameters, threads: int | None
+) -> list[tuple[float, kernels.Sums]]:
+    """Log-likelihood and moments of every part."""
     k, d = parameters.means.shape
-    constant = parameters.log_weights - 0.5 * d * LOG_2PI
-    constant = constant + structure.log_diagonal(factor, k, d).sum(axis=-1)
-    delta = x - parameters.means[:, None, :]
-    joint = np.empty((k, len(x)))
-    for j in range(k):
-        z = structure.whiten(delta[j], factor, j)
-        joint[j] = constant[j] - 0.5 * np.einsum("md,md->m", z, z)
-    return joint, delta
+    point, size = parameters.compiled_point, kernels.block_size(k, d)
+    bounds = _parts(len(piece.values), k, d, 8 * int(np.prod(parameters.second_shape)))
+    found = [(0.0, _zero_sums(parameters)) for _ in bounds[1:]]
+
+    def task(i: int) -> None:
+        sums = found[i][1]
+        value = kernels.statistics(point, piece.source, bounds[i], bounds[i + 1], size, sums)
+        found[i] = value, sums
+
+    with _saying_that_it_compiles("statistics", parameters):
+        run_tasks(task, len(found), threads)
+    return found
 
 
-def _logsumexp(joint: Floats) -> Floats:
-    top = joint.max(axis=0)
-    return top + np.log(np.exp(joint - top).sum(axis=0))
+def _walk_rows(
+    x: Rows,
+    parameters: PassParameters,
+    output: Output,
+    threads: int | None,
+    *,
+    values: Floats | None = None,
+    labels: NDArray[np.int64] | None = None,
+    key: NDArray[np.uint64] | None = None,
+) -> None:
+    """Write what `Output` says of every row to ``values`` or ``labels``."""
+    values = np.empty((0, 1)) if values is None else values
+    labels = np.empty(0, np.int64) if labels is None else labels
+    key0, key1 = np.zeros(2, np.uint64) if key is None else key
+    for piece in _sources(x):
+        stop = piece.start + len(piece.values)
+        stream = kernels.Stream(key0, key1, piece.start)
+        out = values[piece.start : stop], labels[piece.start : stop]
+        _walk_piece(piece, parameters, threads, int(output), stream, *out)
+
+
+def _walk_piece(
+    piece: _Piece, parameters: PassParameters, threads: int | None, *output: Any
+) -> None:
+    k, d = parameters.means.shape
+    point, size = parameters.compiled_point, kernels.block_size(k, d)
+    bounds = _parts(len(piece.values), k, d)
+
+    def task(i: int) -> None:
+        kernels.rows(point, piece.source, bounds[i], bounds[i + 1], size, *output)
+
+    with _saying_that_it_compiles("rows", parameters):
+        run_tasks(task, len(bounds) - 1, threads)
+
+
+_compiled: set[tuple[str, str]] = set()
+
+
+@contextmanager
+def _saying_that_it_compiles(kernel: str, parameters: PassParameters) -> Iterator[None]:
+    """Say so, if this call takes long because it has to compile."""
+    case = kernel, type(parameters.compiled_point).__name__
+    if case in _compiled:
+        yield
+        return
+    message = (
+        f"bayesmix: compiling the pass for {parameters.structure.name} covariances; some seconds, "
+        "once on this machine"
+    )
+    timer = threading.Timer(_SILENT_SECONDS, print, [message], {"file": sys.stderr})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+        _compiled.add(case)
+    finally:
+        timer.cancel()

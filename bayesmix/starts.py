@@ -10,14 +10,34 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bayesmix.rows import Rows, take
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["InitParams", "start_responsibilities", "whiten"]
+__all__ = ["InitParams", "sample_rows", "start_responsibilities", "whiten"]
 
 InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
+
+_SAMPLE_ROWS = 20_000  # a start needs no more; per component at least _ROWS_EACH
+_ROWS_EACH = 100
+
+
+def sample_rows(
+    x: Rows,
+    n_components: int,
+    generator: np.random.Generator,
+    sample_weight: Floats | None = None,
+) -> tuple[Floats, Floats | None]:
+    """Rows to look for a start in, with their weights: all, or a random sample of many."""
+    n = x.shape[0]
+    size = max(_SAMPLE_ROWS, _ROWS_EACH * n_components)
+    if n <= size:
+        return take(x, np.arange(n)), sample_weight
+    index = np.sort(generator.choice(n, size, replace=False))
+    return take(x, index), None if sample_weight is None else sample_weight[index]
 
 
 def start_responsibilities(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from bayesmix import gaussian, passes
+from bayesmix import gaussian, kernels, passes
 from bayesmix.covariance import structure_of
+from bayesmix.rows import Chunks
 from tests.support import (
     EPS,
     Parameters,
@@ -99,23 +102,104 @@ def test_statistics_equal_the_reference(structure, name):
     check_law_2(structure, x, point, passes.statistics(x, parameters_of(structure, point)))
 
 
-@pytest.mark.parametrize("block_bytes", [1, 5000, 1 << 30])
-@pytest.mark.parametrize("layout", ["C", "F", "reversed"])
-def test_blocks_and_memory_order_do_not_matter(structure, block_bytes, layout, monkeypatch):
+@pytest.fixture(params=[32, 64, 256])
+def block_rows(request, monkeypatch) -> int:
+    """Rows of a block; a part for threads is one block."""
+    monkeypatch.setattr(kernels, "block_size", lambda n_components, n_features: request.param)
+    monkeypatch.setattr(passes, "_PART_BLOCKS", 1)
+    return request.param
+
+
+LAYOUTS = {
+    "C": lambda x: x,
+    "F": np.asfortranarray,
+    "reversed rows": lambda x: x[::-1].copy()[::-1],
+    "reversed columns": lambda x: x[:, ::-1].copy()[:, ::-1],
+    "every other": lambda x: np.repeat(np.repeat(x, 2, axis=0), 2, axis=1)[::2, ::2],
+    "byte-swapped": lambda x: x.astype(">f8"),
+    "unaligned": lambda x: (
+        np.frombuffer(b"0" + x.tobytes(), np.uint8)[1:].view(float).reshape(x.shape)
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_blocks_and_memory_order_do_not_matter(structure, block_rows, layout):
     x, point = case(structure, "offset")
-    given = {"C": x, "F": np.asfortranarray(x), "reversed": x[::-1].copy()[::-1]}[layout]
-    monkeypatch.setattr(passes, "_BLOCK_BYTES", block_bytes)
+    given = LAYOUTS[layout](x)
+    np.testing.assert_array_equal(given, x)
     parameters = parameters_of(structure, point)
-    starts = [rows.start for rows in passes._blocks(given, parameters)]
-    assert (len(starts) == 1) is (block_bytes == 1 << 30)
-    check_law_2(structure, x, point, passes.statistics(given, parameters))
+    assert len(passes._parts(len(x), 3, 4)) == 1 + -(-len(x) // block_rows)
+    found = passes.statistics(given, parameters)
+    check_law_2(structure, x, point, found)
+    assert_same(found, passes.statistics(x, parameters))
+
+
+def assert_same(a: passes.Statistics, b: passes.Statistics) -> None:
+    """Equal to the last bit."""
+    for name in ("log_likelihood", "sizes", "first", "second"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+@pytest.mark.parametrize("threads", [2, 3, None])
+def test_threads_do_not_change_a_bit(structure, block_rows, threads):
+    x, point = case(structure, "far apart")
+    parameters = parameters_of(structure, point)
+    weight = np.linspace(0, 2, len(x))
+    alone = passes.statistics(x, parameters, weight, threads=1)
+    assert_same(alone, passes.statistics(x, parameters, weight, threads=threads))
+    key = np.array([1, 2], np.uint64)
+    for walk in (
+        passes.log_density,
+        passes.responsibilities,
+        passes.labels,
+        lambda *a, **k: passes.sampled_labels(*a, key, **k),
+    ):
+        same = walk(x, parameters, threads=1), walk(x, parameters, threads=threads)
+        np.testing.assert_array_equal(*same)
+
+
+@pytest.mark.parametrize("k", [1, 4, 7])
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 8, 11, 33])
+def test_every_number_of_features_and_components(structure, k, d):
+    """Tiles of four by four leave strips and dots at every edge."""
+    point = random_parameters(structure, k, d, seed=k + d)
+    x = rows_of(point, 301, seed=5)
+    check_law_2(structure, x, point, passes.statistics(x, parameters_of(structure, point)))
+
+
+@pytest.mark.parametrize("distance", [20, 40, 1e4, 1e8])
+def test_components_any_distance_apart(structure, distance):
+    """The shared center serves near components; far ones are centered at their own means."""
+    point = random_parameters(structure, 3, 4, seed=3)
+    shift = distance * np.array([0, 0, 1])[:, None] * np.sqrt(point.covariances.max())
+    point = point._replace(means=point.means + shift)
+    x = rows_of(point, 203, seed=5)
+    check_law_2(structure, x, point, passes.statistics(x, parameters_of(structure, point)))
+
+
+@pytest.mark.parametrize("lengths", [[203], [1, 202], [64, 64, 75], [100, 3, 100]])
+def test_chunks_are_the_whole_table(structure, lengths):
+    x, point = case(structure, "offset")
+    parameters = parameters_of(structure, point)
+    bounds = np.cumsum([0, *lengths])
+    chunks = Chunks([x[a:b] for a, b in pairwise(bounds)])
+    weight = np.linspace(0, 2, len(x))
+    check_law_2(structure, x, point, passes.statistics(chunks, parameters, weight), weight)
+    key = np.array([1, 2], np.uint64)
+    for walk in (passes.log_density, passes.responsibilities, passes.labels):
+        np.testing.assert_array_equal(walk(chunks, parameters), walk(x, parameters))
+    np.testing.assert_array_equal(
+        passes.sampled_labels(chunks, parameters, key), passes.sampled_labels(x, parameters, key)
+    )
 
 
 def test_float32_rows_are_held_to_the_same_bounds(structure):
     x, point = case(structure, "plain")
     narrow = x.astype(np.float32)
-    found = passes.statistics(narrow.astype(float), parameters_of(structure, point))
+    found = passes.statistics(narrow, parameters_of(structure, point))
     check_law_2(structure, narrow, point, found)
+    assert_same(found, passes.statistics(narrow.astype(float), parameters_of(structure, point)))
 
 
 def test_row_weights_are_repeated_rows(structure, rng):
@@ -130,32 +214,24 @@ def test_row_weights_are_repeated_rows(structure, rng):
 
 
 @pytest.mark.parametrize("row_weight", [None, np.linspace(0, 2, 203)])
-def test_statistics_of_given_responsibilities(structure, row_weight):
-    """The same moments, about the weighted mean of the rows, at an offset of 1e8."""
-    x, point = case(structure, "offset")
-    resp = gaussian.responsibilities(x, *point)
-    center, found = passes.statistics_of_responsibilities(
-        x, structure_of(structure), resp, row_weight
-    )
+@pytest.mark.parametrize("offset", [0, 1e8])
+def test_moments_of_all_rows(offset, row_weight):
+    point = random_parameters("full", 3, 4, seed=3)
+    x = rows_of(point, 203, seed=5) + offset
     weight = np.ones(len(x)) if row_weight is None else row_weight
-    mean = (x.astype(WIDE) * weight[:, None]).sum(axis=0) / weight.sum()
-    np.testing.assert_allclose(center, np.tile(mean.astype(float), (3, 1)), rtol=16 * EPS)
-    delta = x.astype(WIDE) - center.astype(WIDE)[:, None, :]
-    r = resp.T.astype(WIDE) * weight
-    # all terms of S0 and S2 are positive: eps per operation, a few hundred of them
-    np.testing.assert_allclose(found.sizes, r.sum(axis=1), rtol=1e3 * EPS)
-    tolerance = 1e3 * EPS * (r[..., None] * np.abs(delta)).sum(axis=1)
-    assert np.all(np.abs(found.first - (r[..., None] * delta).sum(axis=1)) <= tolerance)
-    scatter = structure_of(structure).scatter
-    tolerance = 1e3 * EPS * scatter(np.abs(delta), r)
-    assert np.all(np.abs(found.second - scatter(delta, r)) <= tolerance)
-    assert np.isnan(found.log_likelihood)
+    total, mean, covariance = passes.moments(x, row_weight)
+    wide = x.astype(WIDE)
+    exact = (wide * weight[:, None]).sum(axis=0) / weight.sum()
+    delta = wide - exact
+    np.testing.assert_allclose(total, weight.sum(), rtol=203 * EPS)
+    np.testing.assert_allclose(mean, exact.astype(float), rtol=4 * EPS, atol=1e3 * EPS)
+    scatter = (delta.T * weight) @ delta / weight.sum()
+    room = np.sqrt(np.outer(np.diag(scatter), np.diag(scatter)))
+    assert np.all(np.abs(covariance - scatter) <= 1e3 * EPS * room)
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("block_bytes", [1, 1 << 30])
-def test_first_half_agrees_with_the_reference(structure, name, block_bytes, monkeypatch):
-    monkeypatch.setattr(passes, "_BLOCK_BYTES", block_bytes)
+def test_first_half_agrees_with_the_reference(structure, name, block_rows):
     x, point = case(structure, name)
     parameters = parameters_of(structure, point)
     wide = [np.asarray(a, WIDE) for a in (x, *point)]
@@ -176,15 +252,18 @@ def test_first_half_agrees_with_the_reference(structure, name, block_bytes, monk
     np.testing.assert_array_equal(label, exact.argmax(axis=1))
 
 
-def test_sampled_labels_have_the_responsibilities_as_frequencies(structure, rng):
+def test_sampled_labels_have_the_responsibilities_as_frequencies(structure):
     x, point = case(structure, "plain")
     point = point._replace(means=point.means / 4)  # overlapping
     n = 10_000
     rows = x[[0, 50, 100, 150, 200]] / 4
     parameters = parameters_of(structure, point)
     statistic, freedom = 0.0, 0
-    for row, resp in zip(rows, passes.responsibilities(rows, parameters), strict=True):
-        label = passes.sampled_labels(np.tile(row, (n, 1)), parameters, rng.uniform(size=n))
+    for i, (row, resp) in enumerate(
+        zip(rows, passes.responsibilities(rows, parameters), strict=True)
+    ):
+        key = np.array([7, i], np.uint64)
+        label = passes.sampled_labels(np.tile(row, (n, 1)), parameters, key)
         counts = np.bincount(label, minlength=3)
         likely = resp * n > 5  # where chi-square holds; the rest is pooled
         expected = np.append(resp[likely], resp[~likely].sum()) * n
@@ -195,22 +274,24 @@ def test_sampled_labels_have_the_responsibilities_as_frequencies(structure, rng)
     assert statistic < stats.chi2(freedom).ppf(0.9999)
 
 
-def test_sampled_labels_never_pick_an_empty_component():
+def test_sampled_labels_never_pick_an_empty_component(monkeypatch):
     point = random_parameters("full", 4, 2)
     point = point._replace(weights=np.array([0.0, 0.5, 0.5, 0.0]))
-    uniform = np.array([0.0, np.nextafter(0, 1), 0.5, np.nextafter(1, 0)])
-    x = rows_of(point, 200).repeat(4, axis=0)
-    label = passes.sampled_labels(x, parameters_of("full", point), np.tile(uniform, 200))
-    assert set(label) <= {1, 2}
+    x = rows_of(point, 20_000)
+    label = passes.sampled_labels(x, parameters_of("full", point), np.array([1, 2], np.uint64))
+    assert set(label) == {1, 2}
 
 
-def test_sampled_labels_follow_the_uniforms_by_inversion(structure, rng):
+@pytest.mark.parametrize("key", [[0, 0], [2**64 - 1, 2**63], [12345, 67890]])
+def test_sampled_labels_follow_a_counter_based_stream_by_inversion(structure, key):
     x, point = case(structure, "plain")
+    x = x[:-1]  # not a multiple of four
     parameters = parameters_of(structure, point)
-    uniform = rng.uniform(size=len(x))
+    key = np.array(key, np.uint64)
+    uniform = np.random.Generator(np.random.Philox(key=key)).random(len(x))
     cumulative = np.cumsum(passes.responsibilities(x, parameters), axis=1)
     expected = (cumulative < uniform[:, None]).sum(axis=1)
-    np.testing.assert_array_equal(passes.sampled_labels(x, parameters, uniform), expected)
+    np.testing.assert_array_equal(passes.sampled_labels(x, parameters, key), expected)
 
 
 def test_random_points_are_what_they_seem(structure, rng):

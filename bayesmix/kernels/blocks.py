@@ -1,0 +1,342 @@
+"""One block of rows: loaded feature by feature, turned into probabilities, summed.
+
+Scratch is flat and padded: row r of feature (or component) j lies at ``j * size + r``, with the
+rows beyond the data zero and of weight zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from bayesmix.kernels.lanes import (
+    NARROW,
+    WIDE,
+    exp,
+    fma,
+    load,
+    load_wide,
+    log,
+    maximum,
+    select_above,
+    splat,
+    splat_wide,
+    store,
+    total,
+)
+
+__all__ = [
+    "Source",
+    "Stream",
+    "add_product",
+    "aligned",
+    "block_size",
+    "compiled",
+    "drawn",
+    "inlined",
+    "largest",
+    "load_block",
+    "load_weights",
+    "log_density",
+    "normalize",
+    "responsibilities",
+    "row_totals",
+    "uniforms",
+]
+
+NEGLIGIBLE = 1e-18  # responsibilities below this are zero: smaller ones are slow and add nothing
+
+compiled = njit(nogil=True, error_model="numpy")
+inlined = njit(nogil=True, error_model="numpy", inline="always")
+
+
+class Source(NamedTuple):
+    """Where the rows lie in memory: one compiled kernel for every dtype and memory order."""
+
+    address: int
+    row_stride: int
+    """Bytes from one row to the next."""
+    column_stride: int
+    single: bool
+    """Whether the numbers are float32."""
+    n_features: int
+    weight_address: int
+    """Of one float64 per row; 0 for none."""
+
+
+class Stream(NamedTuple):
+    """Random numbers that depend on the row, not on blocks or threads."""
+
+    key0: Any
+    key1: Any
+    first_row: int
+    """Of the source, counted over all sources of a pass."""
+
+
+def _reader(element: ir.Type) -> Any:
+    @intrinsic
+    def read(typing_context: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            number = builder.load(builder.inttoptr(args[0], element.as_pointer()))
+            return number if element == ir.DoubleType() else builder.fpext(number, ir.DoubleType())
+
+        return types.float64(types.intp), codegen
+
+    return read
+
+
+_read, _read_single = _reader(ir.DoubleType()), _reader(ir.FloatType())
+
+
+def block_size(n_components: int, n_features: int) -> int:
+    """Rows of a block: as many as keep its scratch in the fast caches."""
+    size = 256
+    while size > WIDE and size * (n_features + n_components) * 8 > 1 << 18:
+        size //= 2
+    return size
+
+
+@compiled
+def aligned(n: int) -> Any:
+    """Scratch of n numbers that starts on a cache line."""
+    memory = np.empty(n + 8)
+    skip = (64 - memory.ctypes.data % 64) % 64 // 8
+    return memory[skip : skip + n]
+
+
+@compiled
+def load_block(source: Source, start: int, count: int, center: Any, block: Any, size: int) -> None:
+    """Copy ``count`` rows from row ``start`` on, less ``center``, feature by feature."""
+    d = source.n_features
+    row = source.address + start * source.row_stride
+    for r in range(count):
+        at = row
+        if source.single:
+            for j in range(d):
+                block[j * size + r] = _read_single(at) - center[j]
+                at += source.column_stride
+        else:
+            for j in range(d):
+                block[j * size + r] = _read(at) - center[j]
+                at += source.column_stride
+        row += source.row_stride
+    for j in range(d):
+        block[j * size + count : (j + 1) * size] = 0.0
+
+
+@compiled
+def load_weights(source: Source, start: int, count: int, weight: Any) -> None:
+    """Copy the weights of a block's rows: the one place where per-row inputs enter."""
+    if source.weight_address == 0:
+        weight[:count] = 1.0
+    else:
+        for r in range(count):
+            weight[r] = _read(source.weight_address + 8 * (start + r))
+    weight[count:] = 0.0
+
+
+@inlined
+def _shares(joint: Any, n_components: int, size: int, g: int) -> Any:
+    """Joint densities of a group of rows relative to the largest, in place; it, and their sum."""
+    top = load_wide(joint, g)
+    for k in range(1, n_components):
+        top = maximum(top, load_wide(joint, k * size + g))
+    norm = splat_wide(0.0)
+    for k in range(n_components):
+        share = exp(load_wide(joint, k * size + g) - top)
+        store(joint, k * size + g, share)
+        norm = norm + share
+    return top, norm
+
+
+@compiled
+def normalize(joint: Any, weight: Any, n_components: int, size: int) -> float:
+    """Turn log joint densities into weighted responsibilities; return the log-likelihood."""
+    found = splat_wide(0.0)
+    for g in range(0, size, WIDE):
+        top, norm = _shares(joint, n_components, size, g)
+        w = load_wide(weight, g)
+        found = fma(w, top + log(norm), found)
+        scale, least = w / norm, norm * splat_wide(NEGLIGIBLE)
+        for k in range(n_components):
+            share = load_wide(joint, k * size + g)
+            kept = select_above(share, least, share * scale, splat_wide(0.0))
+            store(joint, k * size + g, kept)
+    return total(found)
+
+
+@compiled
+def log_density(joint: Any, n_components: int, size: int, out: Any) -> None:
+    """Logarithm of the summed joint densities of every row."""
+    for g in range(0, size, WIDE):
+        top, norm = _shares(joint, n_components, size, g)
+        store(out, g, top + log(norm))
+
+
+@compiled
+def responsibilities(joint: Any, n_components: int, size: int) -> None:
+    """Turn log joint densities into probabilities of the components, in place."""
+    for g in range(0, size, WIDE):
+        _, norm = _shares(joint, n_components, size, g)
+        for k in range(n_components):
+            store(joint, k * size + g, load_wide(joint, k * size + g) / norm)
+
+
+@compiled
+def largest(joint: Any, n_components: int, size: int, out: Any) -> None:
+    """Index of each row's largest joint density, the first of equal ones, as a float."""
+    for g in range(0, size, WIDE):
+        top = load_wide(joint, g)
+        label = splat_wide(0.0)
+        for k in range(1, n_components):
+            value = load_wide(joint, k * size + g)
+            label = select_above(value, top, splat_wide(float(k)), label)
+            top = maximum(top, value)
+        store(out, g, label)
+
+
+@compiled
+def drawn(probability: Any, n_components: int, size: int, uniform: Any, out: Any) -> None:
+    """Draw each row's component by inversion of its probabilities, as a float."""
+    for g in range(0, size, WIDE):
+        norm = splat_wide(0.0)
+        for k in range(n_components):
+            norm = norm + load_wide(probability, k * size + g)
+        bound = load_wide(uniform, g) * norm
+        cumulative, label = splat_wide(0.0), splat_wide(0.0)
+        for k in range(n_components - 1):
+            cumulative = cumulative + load_wide(probability, k * size + g)
+            passed = select_above(cumulative, bound, splat_wide(0.0), splat_wide(1.0))
+            label = label + passed
+        store(out, g, label)
+
+
+@compiled
+def row_totals(values: Any, n_rows: int, size: int, out: Any) -> None:
+    """Add the sum of every row of ``values`` to ``out``."""
+    for i in range(n_rows):
+        found = splat_wide(0.0)
+        for g in range(0, size, WIDE):
+            found = found + load_wide(values, i * size + g)
+        out[i] += total(found)
+
+
+@compiled
+def add_product(a: Any, n_a: int, b: Any, n_b: int, size: int, lower: bool, out: Any) -> None:
+    """Add a bᵀ to ``out`` (n_a, n_b); with ``lower`` only what lies on or below the diagonal."""
+    for i in range(0, n_a - 3, 4):
+        end = min(n_b, i + 4) if lower else n_b
+        for j in range(0, end - 3, 4):
+            _add_tile(a, i, b, j, size, out)
+        for j in range(end - end % 4, end):
+            for row in range(i, i + 4):
+                _add_dot(a, row, b, j, size, out)
+    for i in range(n_a - n_a % 4, n_a):
+        end = i + 1 if lower else n_b
+        for j in range(0, end - 3, 4):
+            _add_strip(a, i, b, j, size, out)
+        for j in range(end - end % 4, end):
+            _add_dot(a, i, b, j, size, out)
+
+
+@compiled
+def _add_dot(a: Any, i: int, b: Any, j: int, size: int, out: Any) -> None:
+    found = splat_wide(0.0)
+    for g in range(0, size, WIDE):
+        found = fma(load_wide(a, i * size + g), load_wide(b, j * size + g), found)
+    out[i, j] += total(found)
+
+
+@compiled
+def _add_strip(a: Any, i: int, b: Any, j: int, size: int, out: Any) -> None:
+    """One row of a with four of b."""
+    c0, c1, c2, c3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for g in range(0, size, NARROW):
+        w = load(a, i * size + g)
+        c0 = fma(w, load(b, j * size + g), c0)
+        c1 = fma(w, load(b, (j + 1) * size + g), c1)
+        c2 = fma(w, load(b, (j + 2) * size + g), c2)
+        c3 = fma(w, load(b, (j + 3) * size + g), c3)
+    out[i, j] += total(c0)
+    out[i, j + 1] += total(c1)
+    out[i, j + 2] += total(c2)
+    out[i, j + 3] += total(c3)
+
+
+@compiled
+def _add_tile(a: Any, i: int, b: Any, j: int, size: int, out: Any) -> None:
+    """Four rows of a with four of b: sixteen sums in registers for eight loads."""
+    c00, c01, c02, c03 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    c10, c11, c12, c13 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    c20, c21, c22, c23 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    c30, c31, c32, c33 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for g in range(0, size, NARROW):
+        w0, w1 = load(a, i * size + g), load(a, (i + 1) * size + g)
+        w2, w3 = load(a, (i + 2) * size + g), load(a, (i + 3) * size + g)
+        v = load(b, j * size + g)
+        c00, c10, c20, c30 = fma(w0, v, c00), fma(w1, v, c10), fma(w2, v, c20), fma(w3, v, c30)
+        v = load(b, (j + 1) * size + g)
+        c01, c11, c21, c31 = fma(w0, v, c01), fma(w1, v, c11), fma(w2, v, c21), fma(w3, v, c31)
+        v = load(b, (j + 2) * size + g)
+        c02, c12, c22, c32 = fma(w0, v, c02), fma(w1, v, c12), fma(w2, v, c22), fma(w3, v, c32)
+        v = load(b, (j + 3) * size + g)
+        c03, c13, c23, c33 = fma(w0, v, c03), fma(w1, v, c13), fma(w2, v, c23), fma(w3, v, c33)
+    _add_row(out, i, j, c00, c01, c02, c03)
+    _add_row(out, i + 1, j, c10, c11, c12, c13)
+    _add_row(out, i + 2, j, c20, c21, c22, c23)
+    _add_row(out, i + 3, j, c30, c31, c32, c33)
+
+
+@inlined
+def _add_row(out: Any, i: int, j: int, c0: Any, c1: Any, c2: Any, c3: Any) -> None:
+    out[i, j] += total(c0)
+    out[i, j + 1] += total(c1)
+    out[i, j + 2] += total(c2)
+    out[i, j + 3] += total(c3)
+
+
+@intrinsic
+def _multiply_high(typing_context: Any, a: Any, b: Any) -> Any:
+    """Upper 64 bits of the product of two uint64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        double = ir.IntType(128)
+        product = builder.mul(*(builder.zext(arg, double) for arg in args))
+        return builder.trunc(builder.lshr(product, ir.Constant(double, 64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+@compiled
+def _philox(counter: Any, key0: Any, key1: Any) -> Any:
+    """Philox4x64-10 of the counter (counter, 0, 0, 0); Salmon et al. (2011)."""
+    c0, c1, c2, c3 = counter, np.uint64(0), np.uint64(0), np.uint64(0)
+    for _ in range(10):
+        high0 = _multiply_high(np.uint64(0xD2E7470EE14C6C93), c0)
+        low0 = np.uint64(0xD2E7470EE14C6C93) * c0
+        high1 = _multiply_high(np.uint64(0xCA5A826395121157), c2)
+        low1 = np.uint64(0xCA5A826395121157) * c2
+        c0, c1, c2, c3 = high1 ^ c1 ^ key0, low1, high0 ^ c3 ^ key1, low0
+        key0 += np.uint64(0x9E3779B97F4A7C15)
+        key1 += np.uint64(0xBB67AE8584CAA73B)
+    return c0, c1, c2, c3
+
+
+@compiled
+def uniforms(stream: Any, start: int, count: int, out: Any) -> None:
+    """Uniform numbers of a block's rows, each a function of the stream's key and the row alone.
+
+    Row i gets number i of ``numpy.random.Generator(numpy.random.Philox(key=key)).random``.
+    """
+    words = np.empty(4, np.uint64)
+    for r in range(count):
+        row = stream.first_row + start + r
+        if r == 0 or row % 4 == 0:
+            counter = np.uint64(row // 4 + 1)
+            words[0], words[1], words[2], words[3] = _philox(counter, stream.key0, stream.key1)
+        out[r] = float(words[row % 4] >> np.uint64(11)) * 2.0**-53
+    out[count:] = 0.0
