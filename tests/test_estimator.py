@@ -297,7 +297,7 @@ IDENTITY = np.eye(2).tolist()
         ({"reg_covar": np.nan}, "reg_covar: expected a number of at least 0, got nan"),
         ({"covariance_type": "banded"}, "covariance_type: expected one of full, tied, diag, sph"),
         ({"init_params": "magic"}, r"init_params: expected one of .*k-means\+\+"),
-        ({"prior": "flat"}, "prior: expected None or a NormalInverseWishart"),
+        ({"prior": "flat"}, "prior: expected None or a component prior"),
         (
             {"prior": bm.NormalInverseWishart([0.0], 0.1, 3.0, [[1.0]])},
             r"prior: expected one for 2 feature\(s\), got one for 1",

@@ -13,8 +13,8 @@ import bayesmix
 
 ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
-    {"inputs", "interrupts", "priors", "mixture", "datasets"},
-    {"covariance", "gaussian", "passes", "schema"},
+    {"inputs", "interrupts", "priors", "data_priors", "mixture", "datasets"},
+    {"covariance", "component_prior", "gaussian", "passes", "schema"},
     {"em", "starts", "optima", "point_tree", "estimator", "pymc_model", "pymc_nuts"},
     {"draws", "sampling", "relabel", "membership", "diagnostics", "comparison"},
     {"plots", "report"},
