@@ -35,8 +35,8 @@ __all__ = ["conditional_mode", "held_scale", "log_prior", "random_scale"]
 def held_scale(prior: ComponentPrior, structure: Structure) -> Floats:
     """Scale matrix S (D, D): as stated, or where EM holds a random one.
 
-    Given the covariances a random S has a mode, but jointly the density is unbounded: S and all
-    covariances but one shrink together. So EM takes S as its prior has it.
+    Together with the covariances a random S has no usable mode: without a floor the density is
+    unbounded as S and all covariances but one shrink together.
     """
     if prior.scale_hyperprior is None:
         return np.asarray(prior.covariance_scale)
