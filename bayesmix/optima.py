@@ -166,7 +166,7 @@ def log_mass(problem: Problem, point: Point) -> float:
     if not isinstance(prior, NormalInverseWishart):
         raise ValueError(
             "log_mass: expected a problem with a component prior of class NormalInverseWishart, "
-            f"which is conjugate, got {prior!r}"
+            f"which is conjugate, got {type(prior).__name__}"
         )
     found, objective = problem.expect(point)
     k, d = point.means.shape
