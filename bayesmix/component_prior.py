@@ -72,7 +72,8 @@ def log_prior(
     Raises
     ------
     ValueError
-        If S is given and the prior states it already.
+        If S is given and the prior states it already, or it is not diagonal (for spherical, not
+        a multiple of the identity).
     """
     if covariance_scale is None:
         covariance_scale = held_scale(prior, structure)
@@ -82,9 +83,9 @@ def log_prior(
             "array; leave it out, or give the prior a scale_hyperprior"
         )
     return (
-        _log_means(prior, structure, means, factor).sum(axis=-1)
+        _log_scale(prior, structure, covariance_scale)
+        + _log_means(prior, structure, means, factor).sum(axis=-1)
         + structure.log_prior_covariances(factor, prior.dof, covariance_scale)
-        + _log_scale(prior, structure, covariance_scale)
     )
 
 
@@ -161,10 +162,8 @@ def _step(
     component without rows goes to m.
     """
     spread = np.asarray(prior.mean_covariance)
-    total = found.sizes[:, None, None] * spread + dense
-    sd = np.sqrt(np.diagonal(total, axis1=-2, axis2=-1))[..., None]  # solved in units of its own
     sides = np.stack([np.asarray(prior.mean) - center, found.first], axis=-1)
-    solved = np.linalg.solve(total / (sd * np.swapaxes(sd, -1, -2)), sides / sd) / sd
+    solved = np.linalg.solve(found.sizes[:, None, None] * spread + dense, sides)
     step: Floats = (dense @ solved[..., :1] + spread @ solved[..., 1:])[..., 0]
     return step
 
@@ -205,6 +204,9 @@ def _log_scale(prior: ComponentPrior, structure: Structure, scale: Floats) -> Fl
     shape, *others = structure.scale_hyperprior(prior.scale_hyperprior)
     rate, floor = np.asarray(others)
     s = np.diagonal(scale, axis1=-2, axis2=-1)[..., : len(rate)]
+    if np.any(scale != s[..., None] * np.eye(prior.n_features)):
+        kind = "multiples of the identity" if len(rate) < prior.n_features else "diagonal matrices"
+        raise ValueError(f"covariance_scale: expected {kind}, as the scale_hyperprior makes them")
     constant = shape * np.log(rate) - gammaln(shape) - np.log(gammaincc(shape, rate * floor))
     logs = constant + (shape - 1) * np.log(s) - rate * s
     return np.where(s >= floor, logs, -np.inf).sum(axis=-1)

@@ -107,7 +107,7 @@ def log_prior(
     ------
     ValueError
         If the mixture has no component prior, or ``covariance_scale`` is given beside one that
-        states it.
+        states it or is not of the form that its hyperprior makes.
     """
     if mixture.components is None:
         raise ValueError(

@@ -166,6 +166,20 @@ def test_a_scale_beside_a_stated_one_is_refused():
             gaussian.log_prior(bm.Mixture(bm.Dirichlet(2), prior), *point, np.eye(2))
 
 
+def test_a_scale_of_another_form_is_refused(structure):
+    prior = random_independent_prior(2, random_scale=True)
+    mixture = bm.Mixture(bm.Dirichlet(2), prior, structure)
+    point = random_parameters(structure, 2, 2)
+    with pytest.raises(ValueError, match="covariance_scale: expected (diagonal|multiples)"):
+        gaussian.log_prior(mixture, *point, np.array([[3.0, 0.1], [0.1, 3.0]]))
+    uneven = np.diag([3.0, 4.0])
+    if structure == "spherical":
+        with pytest.raises(ValueError, match="covariance_scale: expected multiples of the ident"):
+            gaussian.log_prior(mixture, *point, uneven)
+    else:
+        assert np.isfinite(gaussian.log_prior(mixture, *point, uneven))
+
+
 @pytest.mark.parametrize("dof_above", [0.05, 1.0, 2.5, 300.25])
 def test_prior_for_any_degrees_of_freedom(structure, dof_above):
     prior = random_prior(3, dof=2 + dof_above)  # more than D - 1 = 2

@@ -126,21 +126,19 @@ def test_scale_hyperprior_is_a_tuple_with_names():
     np.testing.assert_allclose(found.pooled.held, [(3 + 0.75) / 2], rtol=1e-15)
 
 
-def test_definiteness_does_not_depend_on_the_units():
-    sd = np.array([1e-9, 1e9])
-    matrix = np.array([[1.0, 0.9], [0.9, 1.0]]) * np.outer(sd, sd)
-    for refused in (False, True):
-        if refused:
-            matrix[0, 1] = matrix[1, 0] = 1.1 * sd.prod()
-        for make in (
-            lambda m: bm.NormalInverseWishart([0, 0], 1, 3, m),
-            lambda m: bm.IndependentNormalInverseWishart([0, 0], m, 3, EYE),
-        ):
-            if refused:
-                with pytest.raises(ValueError, match="expected a positive definite matrix"):
-                    make(matrix)
-            else:
-                make(matrix)
+@pytest.mark.parametrize("seed", range(20))
+def test_definiteness_does_not_depend_on_the_units(seed):
+    """Eigenvalues of the matrix itself would be rounding where units are 1e18 apart."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(4, 4))
+    matrix = root @ root.T + 0.01 * np.eye(4)
+    sd = 10 ** rng.uniform(-9, 9, size=4)
+    matrix = matrix * np.outer(sd, sd)
+    bm.NormalInverseWishart(np.zeros(4), 1, 6, matrix)
+    bm.IndependentNormalInverseWishart(np.zeros(4), matrix, 6, matrix)
+    matrix[0, 1] = matrix[1, 0] = 1.01 * np.sqrt(matrix[0, 0] * matrix[1, 1])
+    with pytest.raises(ValueError, match="covariance_scale: expected a positive definite matrix"):
+        bm.NormalInverseWishart(np.zeros(4), 1, 6, matrix)
 
 
 @pytest.mark.parametrize(
