@@ -197,10 +197,10 @@ def _log_means(
 
 def _log_scale(prior: ComponentPrior, structure: Structure, scale: Floats) -> Floats | float:
     """Log density of a random S in its free diagonal entries, (...); 0 for a stated one."""
-    from scipy.special import gammaincc, gammaln
-
     if prior.scale_hyperprior is None:
         return 0.0
+    from scipy.special import gammaincc, gammaln
+
     shape, *others = structure.scale_hyperprior(prior.scale_hyperprior)
     rate, floor = np.asarray(others)
     s = np.diagonal(scale, axis1=-2, axis2=-1)[..., : len(rate)]

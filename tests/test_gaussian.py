@@ -170,7 +170,7 @@ def test_a_scale_of_another_form_is_refused(structure):
     prior = random_independent_prior(2, random_scale=True)
     mixture = bm.Mixture(bm.Dirichlet(2), prior, structure)
     point = random_parameters(structure, 2, 2)
-    with pytest.raises(ValueError, match="covariance_scale: expected (diagonal|multiples)"):
+    with pytest.raises(ValueError, match=r"covariance_scale: expected (diagonal|multiples)"):
         gaussian.log_prior(mixture, *point, np.array([[3.0, 0.1], [0.1, 3.0]]))
     uneven = np.diag([3.0, 4.0])
     if structure == "spherical":
