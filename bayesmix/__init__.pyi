@@ -4,6 +4,9 @@ from . import gaussian as gaussian
 from . import plots as plots
 from .comparison import Comparison as Comparison
 from .comparison import compare_to_posterior as compare_to_posterior
+from .data_priors import fraley_raftery as fraley_raftery
+from .data_priors import richardson_green as richardson_green
+from .data_priors import weakly_informative as weakly_informative
 from .diagnostics import diagnose as diagnose
 from .diagnostics import summary as summary
 from .em import fit_em as fit_em
@@ -11,8 +14,8 @@ from .estimator import GaussianMixture as GaussianMixture
 from .membership import membership as membership
 from .mixture import Mixture as Mixture
 from .priors import Dirichlet as Dirichlet
+from .priors import IndependentNormalInverseWishart as IndependentNormalInverseWishart
 from .priors import NormalInverseWishart as NormalInverseWishart
-from .priors import fraley_raftery as fraley_raftery
 from .pymc_model import build_model as build_model
 from .relabel import relabel as relabel
 from .report import report as report

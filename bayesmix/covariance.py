@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
-from bayesmix.priors import NormalInverseWishart
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from bayesmix.priors import GammaScale
 
     Floats = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 
 class Structure(ABC):
-    """A covariance structure: shapes, the pass's arithmetic, prior density and mode."""
+    """A covariance structure: shapes, the pass's arithmetic, prior density of its own."""
 
     name: ClassVar[str]
     correlated: ClassVar[bool]
@@ -88,61 +88,32 @@ class Structure(ABC):
         """Divisor that turns a scatter about the mean into the maximum-likelihood covariance."""
 
     @abstractmethod
-    def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
-        """What the prior adds to `likelihood_count` at the mode."""
+    def prior_count(self, dof: float, n_features: int) -> float:
+        """What the prior of the covariances adds to `likelihood_count` at the mode."""
 
     @abstractmethod
     def prior_scale(self, scale: Floats) -> Floats:
-        """Restrict the prior's scale matrix to what this structure's density uses."""
+        """Restrict a prior's scale matrix (..., D, D) to what this structure's density uses."""
 
     @abstractmethod
-    def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
-        """Log density of the covariances, in the measure of ``docs/notation.md``."""
+    def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
+        """Log density of the covariances given the scale matrix (..., D, D), shape (...).
+
+        In the measure of ``docs/notation.md``; batch axes of factor and scale broadcast.
+        """
 
     @abstractmethod
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
         """Add ``reg_covar`` to every variance."""
 
-    def mode(
-        self,
-        scatter: Floats,
-        sizes: Floats,
-        n_features: int,
-        prior: NormalInverseWishart | None,
-    ) -> Floats:
-        """Covariances that maximize the likelihood, or the posterior, given their statistics.
+    def scale_hyperprior(self, hyperprior: GammaScale) -> GammaScale:
+        """Prior of what this structure leaves free of a random scale matrix."""
+        return hyperprior
 
-        Parameters
-        ----------
-        scatter : ndarray in the structure's shape
-            About the component means; with a prior, the mean's penalty included.
-        sizes : (K,) ndarray
-            Sums of responsibilities.
-        n_features : int
-        prior : NormalInverseWishart or None
-        """
-        count = self.likelihood_count(sizes, n_features)
-        if prior is not None:
-            scatter = scatter + self.prior_scale(np.asarray(prior.covariance_scale))
-            count = count + self.prior_count(prior, len(sizes))
+    def mode(self, scatter: Floats, count: Floats) -> Floats:
+        """Covariances at the mode: a scatter over its count, one per component or one for all."""
         count = np.asarray(count)
         return scatter / count.reshape(count.shape + (1,) * (np.ndim(scatter) - count.ndim))
-
-    def log_prior(self, means: Floats, factor: Floats, prior: NormalInverseWishart) -> Floats:
-        """Log density of means (..., K, D) and covariances given as precision factors."""
-        n_components, d = means.shape[-2:]
-        logs = self.log_diagonal(factor, n_components, d).sum(axis=-1)
-        delta = means - np.asarray(prior.mean)
-        squares = np.stack(
-            [
-                np.square(self.whiten(delta[..., k : k + 1, :], factor, k)).sum(axis=(-2, -1))
-                for k in range(n_components)
-            ],
-            axis=-1,
-        )
-        kappa = prior.mean_precision
-        log_means = logs + 0.5 * (d * (np.log(kappa) - LOG_2PI) - kappa * squares)
-        return log_means.sum(axis=-1) + self.log_prior_covariances(factor, prior)
 
 
 class _Matrices(Structure):
@@ -158,6 +129,9 @@ class _Matrices(Structure):
 
     def upper_precision_cholesky(self, covariances: Floats) -> Floats:
         return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
+
+    def prior_count(self, dof: float, n_features: int) -> float:
+        return dof + n_features + 1
 
     def prior_scale(self, scale: Floats) -> Floats:
         return scale
@@ -199,11 +173,8 @@ class Full(_Matrices):
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
 
-    def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
-        return prior.dof + prior.n_features + 2
-
-    def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
-        return _log_inverse_wishart(factor, prior).sum(axis=-1)
+    def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
+        return _log_inverse_wishart(factor, dof, scale[..., None, :, :]).sum(axis=-1)
 
 
 @final
@@ -240,11 +211,8 @@ class Tied(_Matrices):
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return np.asarray(sizes.sum())
 
-    def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
-        return prior.dof + prior.n_features + 1 + n_components
-
-    def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
-        return _log_inverse_wishart(factor, prior)
+    def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
+        return _log_inverse_wishart(factor, dof, scale)
 
 
 class _Variances(Structure):
@@ -260,6 +228,9 @@ class _Variances(Structure):
 
     def upper_precision_cholesky(self, covariances: Floats) -> Floats:
         return _inverse_root(covariances)
+
+    def prior_count(self, dof: float, n_features: int) -> float:
+        return dof - n_features + 3
 
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
         return covariances + reg_covar
@@ -298,15 +269,13 @@ class Diag(_Variances):
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
 
-    def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
-        return prior.dof - prior.n_features + 4
-
     def prior_scale(self, scale: Floats) -> Floats:
-        return np.diag(scale)
+        return np.diagonal(scale, axis1=-2, axis2=-1)
 
-    def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
-        scale = self.prior_scale(np.asarray(prior.covariance_scale))
-        return _log_inverse_gamma(factor, scale, prior).sum(axis=(-2, -1))
+    def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
+        shape = (dof - scale.shape[-1] + 1) / 2
+        rate = self.prior_scale(scale)[..., None, :] / 2
+        return _log_inverse_gamma(factor, shape, rate).sum(axis=(-2, -1))
 
 
 @final
@@ -342,15 +311,16 @@ class Spherical(_Variances):
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return n_features * sizes
 
-    def prior_count(self, prior: NormalInverseWishart, n_components: int) -> float:
-        return prior.dof + 3
-
     def prior_scale(self, scale: Floats) -> Floats:
-        return np.asarray(np.trace(scale) / len(scale))
+        return np.asarray(np.trace(scale, axis1=-2, axis2=-1) / scale.shape[-1])
 
-    def log_prior_covariances(self, factor: Floats, prior: NormalInverseWishart) -> Floats:
-        scale = self.prior_scale(np.asarray(prior.covariance_scale))
-        return _log_inverse_gamma(factor, scale, prior).sum(axis=-1)
+    def scale_hyperprior(self, hyperprior: GammaScale) -> GammaScale:
+        return hyperprior.pooled
+
+    def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
+        shape = (dof - scale.shape[-1] + 1) / 2
+        rate = self.prior_scale(scale)[..., None] / 2
+        return _log_inverse_gamma(factor, shape, rate).sum(axis=-1)
 
 
 STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Tied(), Diag(), Spherical())}
@@ -377,26 +347,24 @@ def _inverse_root(variances: Floats) -> Floats:
     return 1 / np.sqrt(variances)
 
 
-def _log_inverse_wishart(factor: Floats, prior: NormalInverseWishart) -> Floats:
+def _log_inverse_wishart(factor: Floats, dof: float, scale: Floats) -> Floats:
     """Log density of Σ ~ IW(dof, S) on the lower triangle of Σ, (...,), from Σ's precision."""
     from scipy.special import multigammaln
 
-    scale = np.linalg.cholesky(np.asarray(prior.covariance_scale))
-    nu, d = prior.dof, prior.n_features
-    logs = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-    trace = np.square(np.swapaxes(factor, -1, -2) @ scale).sum(axis=(-2, -1))
-    constant = (
-        nu * np.log(np.diag(scale)).sum() - 0.5 * nu * d * np.log(2) - multigammaln(nu / 2, d)
+    root = np.linalg.cholesky(scale)
+    d = scale.shape[-1]
+    logs, log_root = (
+        np.log(np.diagonal(a, axis1=-2, axis2=-1)).sum(axis=-1) for a in (factor, root)
     )
-    return constant + (nu + d + 1) * logs - 0.5 * trace
+    trace = np.square(np.swapaxes(factor, -1, -2) @ root).sum(axis=(-2, -1))
+    constant = dof * log_root - 0.5 * dof * d * np.log(2) - multigammaln(dof / 2, d)
+    return constant + (dof + d + 1) * logs - 0.5 * trace
 
 
-def _log_inverse_gamma(factor: Floats, scale: Floats, prior: NormalInverseWishart) -> Floats:
-    """Log density of σ² ~ IG((dof - D + 1)/2, scale/2), elementwise, from 1/σ."""
+def _log_inverse_gamma(factor: Floats, shape: float, rate: Floats) -> Floats:
+    """Log density of σ² ~ IG(shape, rate), elementwise, from 1/σ."""
     from scipy.special import gammaln
 
-    shape = (prior.dof - prior.n_features + 1) / 2
-    rate = scale / 2
     return (
         shape * np.log(rate)
         - gammaln(shape)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix import component_prior
 from bayesmix.covariance import STRUCTURES, Structure, structure_of
 from bayesmix.gaussian import log_dirichlet
 from bayesmix.inputs import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from xarray import DataTree
 
     from bayesmix.inputs import RandomSeed, Table
-    from bayesmix.priors import NormalInverseWishart
+    from bayesmix.priors import ComponentPrior
 
     Floats = NDArray[np.float64]
 
@@ -95,7 +96,7 @@ class Problem:
     structure: Structure
     n_components: int
     concentrations: Floats
-    prior: NormalInverseWishart | None = None
+    prior: ComponentPrior | None = None
     reg_covar: float = 0.0
     sample_weight: Floats | None = None
 
@@ -136,33 +137,26 @@ class Problem:
         """Log prior density of a point; zero for maximum likelihood."""
         if self.prior is None:
             return 0.0
+        factor = point.parameters.precision_cholesky
         return float(
             log_dirichlet(self.concentrations, point.weights)
-            + self.structure.log_prior(point.means, point.parameters.precision_cholesky, self.prior)
+            + component_prior.log_prior(self.prior, self.structure, point.means, factor)
         )
 
-    def maximize(self, center: Floats, found: Statistics) -> Point:
-        """M-step: the point that the statistics about ``center`` (K, D) lead to."""
-        sizes, shift = found.sizes, found.first
+    def maximize(
+        self, center: Floats, found: Statistics, covariances: Floats | None = None
+    ) -> Point:
+        """M-step: where statistics about ``center`` (K, D) and the covariances so far lead."""
+        sizes = found.sizes
         if self.prior is None and not np.all(sizes > 1e-12 * self.total):
             raise np.linalg.LinAlgError("a component lost all its rows")
-        inverse = np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
-        shift = shift * inverse[:, None]
-        scatter = found.second - self._outer(shift, sizes)
-        means = center + shift
-        if self.prior is not None:
-            kappa, anchor = self.prior.mean_precision, np.asarray(self.prior.mean)
-            pull = kappa * sizes / (kappa + sizes)
-            scatter = scatter + self._outer(means - anchor, pull)
-            means = means + (kappa / (kappa + sizes))[:, None] * (anchor - means)
-        covariances = self.structure.mode(scatter, sizes, means.shape[1], self.prior)
+        means, covariances = component_prior.conditional_mode(
+            self.prior, self.structure, center, found, covariances
+        )
         if self.reg_covar:
             covariances = self.structure.ridge(covariances, self.reg_covar)
         counts = np.maximum(sizes + self.concentrations - 1, 0)
         return Point(self.structure, counts / counts.sum(), means, covariances)
-
-    def _outer(self, delta: Floats, weight: Floats) -> Floats:
-        return self.structure.scatter(delta[:, None, :], weight[:, None])
 
 
 def random_start(
@@ -225,7 +219,7 @@ def run(problem: Problem, start: Point, *, max_iter: int, tol: float) -> Fit:
     status = Status.MAX_ITER if np.isfinite(objective) else Status.NON_FINITE
     while status is Status.MAX_ITER and len(trace) <= max_iter:
         try:
-            proposal = problem.maximize(point.means, found)
+            proposal = problem.maximize(point.means, found, point.covariances)
             new_found, objective = problem.expect(proposal)
         except np.linalg.LinAlgError:
             status = Status.SINGULAR
@@ -375,7 +369,7 @@ def fit_em(
     if winner.status is not Status.CONVERGED:
         warn_of(winner.status, sentence, stacklevel=2)
     groups = {
-        "point_estimate": point_estimate(winner, table.features),
+        "point_estimate": point_estimate(winner, table.features, mixture.components),
         "optimization": optimization(fits, index, sentence),
     }
     if not isinstance(table.values, Chunks):

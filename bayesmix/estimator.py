@@ -17,7 +17,7 @@ from bayesmix.inputs import as_generator, as_weights, require_count, require_non
 from bayesmix.mixture import CovarianceType
 from bayesmix.optima import Fit, Status, best, verdict
 from bayesmix.passes import PassParameters
-from bayesmix.priors import NormalInverseWishart
+from bayesmix.priors import ComponentPrior
 from bayesmix.starts import InitParams
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     verbose : int, default 0
         1 prints one line per start, 2 also every ``verbose_interval``-th objective.
     verbose_interval : int, default 10
-    prior : NormalInverseWishart, optional
+    prior : NormalInverseWishart or IndependentNormalInverseWishart, optional
         Maximize the posterior density under this component prior instead of the likelihood.
 
     Attributes
@@ -105,7 +105,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        prior: NormalInverseWishart | None = None,
+        prior: ComponentPrior | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -210,7 +210,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return root(
             {
                 "point_estimate": point_estimate(
-                    self.starts_[self._best], tuple(str(n) for n in names)
+                    self.starts_[self._best], tuple(str(n) for n in names), self.prior
                 ),
                 "optimization": optimization(self.starts_, self._best, self._verdict),
             },
@@ -232,10 +232,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 raise ValueError(
                     f"{name}: expected one of {', '.join(values)}, got {getattr(self, name)!r}"
                 )
-        if not isinstance(self.prior, NormalInverseWishart | None):
+        if not isinstance(self.prior, ComponentPrior | None):
             raise ValueError(
-                f"prior: expected None or a NormalInverseWishart, for example fraley_raftery(x, "
-                f"{self.n_components}), got {self.prior!r}"
+                "prior: expected None or a component prior, for example weakly_informative(x) or "
+                f"fraley_raftery(x, {self.n_components}), got {self.prior!r}"
             )
 
     def _problem(self, x: Floats, sample_weight: Floats | None) -> Problem:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix import component_prior
 from bayesmix.covariance import structure_of
 
 if TYPE_CHECKING:
@@ -79,16 +80,34 @@ def responsibilities(x: Floats, weights: Floats, means: Floats, covariances: Flo
     return np.exp(joint - _logsumexp(joint)[..., None])
 
 
-def log_prior(mixture: Mixture, weights: Floats, means: Floats, covariances: Floats) -> Floats:
+def log_prior(
+    mixture: Mixture,
+    weights: Floats,
+    means: Floats,
+    covariances: Floats,
+    covariance_scale: Floats | None = None,
+) -> Floats:
     """Log prior density of a point, (...).
 
     The measure: first K - 1 weights, means, lower triangles of the covariances (one for tied);
-    the variances for diag and spherical.
+    the variances for diag and spherical; a random covariance scale in its diagonal entries (one
+    for spherical).
+
+    Parameters
+    ----------
+    mixture : Mixture
+    weights : (..., K) ndarray
+    means : (..., K, D) ndarray
+    covariances : (..., K, D, D) ndarray
+    covariance_scale : (..., D, D) ndarray, optional
+        Where the prior has a ``scale_hyperprior``: the diagonal matrix S; by default the value
+        that EM holds it at.
 
     Raises
     ------
     ValueError
-        If the mixture has no component prior.
+        If the mixture has no component prior, or ``covariance_scale`` is given beside one that
+        states it or is not of the form that its hyperprior makes.
     """
     if mixture.components is None:
         raise ValueError(
@@ -97,8 +116,9 @@ def log_prior(mixture: Mixture, weights: Floats, means: Floats, covariances: Flo
         )
     structure = structure_of(mixture.covariance_type)
     factor = structure.precision_cholesky(structure.compact(np.asarray(covariances, float)))
-    return log_dirichlet(mixture.weights.concentrations, weights) + structure.log_prior(
-        np.asarray(means, float), factor, mixture.components
+    scale = None if covariance_scale is None else np.asarray(covariance_scale, float)
+    return log_dirichlet(mixture.weights.concentrations, weights) + component_prior.log_prior(
+        mixture.components, structure, np.asarray(means, float), factor, scale
     )
 
 
@@ -111,11 +131,16 @@ def log_dirichlet(concentrations: Floats, weights: Floats) -> Floats:
 
 
 def log_posterior(
-    mixture: Mixture, x: Floats, weights: Floats, means: Floats, covariances: Floats
+    mixture: Mixture,
+    x: Floats,
+    weights: Floats,
+    means: Floats,
+    covariances: Floats,
+    covariance_scale: Floats | None = None,
 ) -> Floats:
-    """Log likelihood plus log prior, (...), without the evidence; measure as in `log_prior`."""
+    """Log likelihood plus log prior, (...), without the evidence; arguments as in `log_prior`."""
     return log_likelihood(x, weights, means, covariances) + log_prior(
-        mixture, weights, means, covariances
+        mixture, weights, means, covariances, covariance_scale
     )
 
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, NamedTuple, get_args
 
-from bayesmix.priors import Dirichlet, NormalInverseWishart
+from bayesmix.priors import (
+    ComponentPrior,
+    Dirichlet,
+    IndependentNormalInverseWishart,
+    NormalInverseWishart,
+)
 
 __all__ = [
     "CAPABILITIES",
@@ -21,7 +26,9 @@ __all__ = [
 
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
 Engine = Literal["em", "nuts"]
-_PRIORS = {cls.__name__: cls for cls in (Dirichlet, NormalInverseWishart)}
+_PRIORS = {
+    cls.__name__: cls for cls in (Dirichlet, NormalInverseWishart, IndependentNormalInverseWishart)
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Mixture:
     ----------
     weights : Dirichlet
         Prior on the K mixture weights.
-    components : NormalInverseWishart, optional
+    components : NormalInverseWishart or IndependentNormalInverseWishart, optional
         Prior on each component's mean and covariance. None is maximum likelihood: EM only.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
         Structure of the covariances, as in scikit-learn.
@@ -47,16 +54,16 @@ class Mixture:
     """
 
     weights: Dirichlet
-    components: NormalInverseWishart | None = None
+    components: ComponentPrior | None = None
     covariance_type: CovarianceType = "full"
 
     def __post_init__(self) -> None:
         if not isinstance(self.weights, Dirichlet):
             raise TypeError(f"weights: expected a prior such as Dirichlet(2), got {self.weights!r}")
-        if not isinstance(self.components, NormalInverseWishart | None):
+        if not isinstance(self.components, ComponentPrior | None):
             raise TypeError(
-                "components: expected None or a NormalInverseWishart, for example "
-                f"fraley_raftery(x, 2), got {self.components!r}"
+                "components: expected None or a component prior, for example "
+                f"weakly_informative(x) or fraley_raftery(x, 2), got {self.components!r}"
             )
         if self.covariance_type not in get_args(CovarianceType):
             raise ValueError(
@@ -165,9 +172,13 @@ def _weights_case(weights: Dirichlet) -> str:
     return next(name for name, listed in _WEIGHTS_CASES.items() if case == listed)
 
 
+_COMPONENTS_CASES = ("none", *(cls.__name__ for cls in get_args(ComponentPrior)))
+
+
 def _cell(weights: str, components: str, engine: Engine) -> Capability:
     case = _WEIGHTS_CASES[weights]
     likelihood_only = components == "none"
+    conjugate = components == "NormalInverseWishart"
     reason = ""
     if engine == "em" and likelihood_only and not case.flat:
         reason = (
@@ -177,12 +188,18 @@ def _cell(weights: str, components: str, engine: Engine) -> Capability:
     elif engine == "em" and not case.mode:
         reason = (
             "EM needs a mode, and a Dirichlet concentration below 1 has none (the density is "
-            'unbounded where a weight is 0); use a concentration of at least 1, or sampler="nuts"'
+            "unbounded where a weight is 0); use a concentration of at least 1"
+            + (', or sampler="nuts"' if conjugate else "")
         )
     elif engine == "nuts" and likelihood_only:
         reason = (
             "a posterior needs a prior on the components, and components=None is maximum "
             "likelihood; give components=fraley_raftery(x, K), or fit with fit_em"
+        )
+    elif engine == "nuts" and not conjugate:
+        reason = (
+            f"NUTS does not take the component prior {components} yet; fit it with fit_em, or give "
+            "components=NormalInverseWishart(...), for example fraley_raftery(x, K)"
         )
     return Capability(
         engine=engine,
@@ -190,7 +207,7 @@ def _cell(weights: str, components: str, engine: Engine) -> Capability:
         exact=True,
         mode=case.flat if likelihood_only else case.mode,
         exchangeable=case.exchangeable,
-        enumerable=not likelihood_only,
+        enumerable=conjugate,
         reason=reason,
     )
 
@@ -198,7 +215,7 @@ def _cell(weights: str, components: str, engine: Engine) -> Capability:
 CAPABILITIES: dict[tuple[str, str, str, str], Capability] = {
     (weights, components, structure, engine): _cell(weights, components, engine)
     for weights, components, structure, engine in product(
-        _WEIGHTS_CASES, ("none", "NormalInverseWishart"), get_args(CovarianceType), get_args(Engine)
+        _WEIGHTS_CASES, _COMPONENTS_CASES, get_args(CovarianceType), get_args(Engine)
     )
 }
 """(weight prior, component prior, covariance type, engine) to what the engine can do with it."""

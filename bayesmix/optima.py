@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.component_prior import log_prior
 from bayesmix.gaussian import log_dirichlet
 from bayesmix.priors import NormalInverseWishart
 
@@ -162,23 +163,27 @@ def log_mass(problem: Problem, point: Point) -> float:
     on a few rows is high but narrow; this is what tells it from one that holds the posterior.
     """
     prior, structure = problem.prior, problem.structure
-    if prior is None:
-        raise ValueError("log_mass: expected a problem with a component prior")
+    if not isinstance(prior, NormalInverseWishart):
+        raise ValueError(
+            "log_mass: expected a problem with a component prior of class NormalInverseWishart, "
+            f"which is conjugate, got {type(prior).__name__}"
+        )
     found, objective = problem.expect(point)
     k, d = point.means.shape
     factor = point.parameters.precision_cholesky
     dense = point.dense_covariances
     counts = np.broadcast_to(structure.likelihood_count(found.sizes, d), k)
+    divisors = structure.likelihood_count(found.sizes + 1, d) + structure.prior_count(prior.dof, d)
+    modes = dense * np.broadcast_to(divisors, k)[:, None, None]
     shared = structure.name == "tied"
     blocks = [np.arange(k)] if shared else [np.array([j]) for j in range(k)]
     conditional = log_dirichlet(problem.concentrations + found.sizes, point.weights)
     for block in blocks:
         j = block[0]
-        scale = dense[j] * (counts[j] + structure.prior_count(prior, len(block)))
         precision = np.exp(np.log(prior.mean_precision + found.sizes[block]).mean())
-        updated = NormalInverseWishart(np.zeros(d), precision, prior.dof + counts[j], scale)
+        updated = NormalInverseWishart(np.zeros(d), precision, prior.dof + counts[j], modes[j])
         part = factor if shared else factor[block]
-        conditional += structure.log_prior(np.zeros((len(block), d)), part, updated)
+        conditional += float(log_prior(updated, structure, np.zeros((len(block), d)), part))
     return float(objective - conditional)
 
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
 from bayesmix import schema
+from bayesmix.component_prior import random_scale
 from bayesmix.optima import Fit, Status, advice
+
+if TYPE_CHECKING:
+    from bayesmix.priors import ComponentPrior
 
 __all__ = ["optimization", "point_estimate"]
 
 
-def point_estimate(fit: Fit, features: tuple[str, ...]) -> xr.Dataset:
-    """Turn the winner of EM into a group."""
+def point_estimate(fit: Fit, features: tuple[str, ...], prior: ComponentPrior | None) -> xr.Dataset:
+    """Turn the winner of EM under a component prior into a group."""
     point = fit.point
-    dataset = schema.point_estimate(point.weights, point.means, point.dense_covariances, features)
+    dataset = schema.point_estimate(
+        point.weights,
+        point.means,
+        point.dense_covariances,
+        features,
+        random_scale(prior, point.structure),
+    )
     return dataset.assign_attrs(
         objective=fit.objective,
         log_likelihood=fit.log_likelihood,

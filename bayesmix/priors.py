@@ -1,22 +1,30 @@
 """Priors as frozen values of plain numbers: what is believed before the data.
 
-Nothing here is evaluated; densities live beside the definitions that use them
-(`gaussian.log_prior`, `covariance.Structure.log_prior`).
+Nothing here is evaluated; densities live beside the definitions that use them (`component_prior`,
+`covariance.Structure.log_prior_covariances`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from bayesmix.inputs import as_table, require_count, require_full_rank
+from bayesmix.inputs import require_count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Dirichlet", "NormalInverseWishart", "fraley_raftery"]
+__all__ = [
+    "ComponentPrior",
+    "Dirichlet",
+    "GammaScale",
+    "IndependentNormalInverseWishart",
+    "NormalInverseWishart",
+]
 
 
 @dataclass(frozen=True)
@@ -95,31 +103,21 @@ class NormalInverseWishart:
     mean_precision: float
     dof: float
     covariance_scale: tuple[tuple[float, ...], ...]
+    scale_hyperprior: ClassVar[None] = None
+    """The scale is stated; `IndependentNormalInverseWishart` has one with a prior."""
 
     def __init__(
         self, mean: ArrayLike, mean_precision: float, dof: float, covariance_scale: ArrayLike
     ) -> None:
-        center = _plain(np.atleast_1d(np.asarray(mean, float)), "mean", max_ndim=1)
-        scale = np.atleast_2d(np.asarray(covariance_scale, float))
-        d = np.size(center)
-        if scale.shape != (d, d):
-            raise ValueError(
-                f"covariance_scale: expected shape ({d}, {d}) to go with {d} prior means, "
-                f"got {scale.shape}"
-            )
-        if not np.allclose(scale, scale.T, rtol=1e-10, atol=0):
-            raise ValueError("covariance_scale: expected a symmetric matrix")
-        scale = (scale + scale.T) / 2
-        if not np.all(np.isfinite(scale)) or np.linalg.eigvalsh(scale)[0] <= 0:
-            raise ValueError("covariance_scale: expected a positive definite matrix")
+        center = _center(mean)
+        d = len(center)
         if not 0 < float(mean_precision) < np.inf:
             raise ValueError(f"mean_precision: expected a number above 0, got {mean_precision}")
-        if not d - 1 < float(dof) < np.inf:
-            raise ValueError(f"dof: expected more than D - 1 = {d - 1}, got {dof}")
+        scale = _positive_definite(covariance_scale, d, "covariance_scale")
         object.__setattr__(self, "mean", center)
         object.__setattr__(self, "mean_precision", float(mean_precision))
-        object.__setattr__(self, "dof", float(dof))
-        object.__setattr__(self, "covariance_scale", _plain(scale, "covariance_scale", max_ndim=2))
+        object.__setattr__(self, "dof", _dof(dof, d))
+        object.__setattr__(self, "covariance_scale", scale)
 
     @property
     def n_features(self) -> int:
@@ -127,53 +125,202 @@ class NormalInverseWishart:
         return len(self.mean)
 
     def __repr__(self) -> str:
-        def short(values: Any) -> str:
-            return np.array2string(np.asarray(values), precision=4, separator=", ", threshold=16)
-
         return (
-            f"NormalInverseWishart(mean={short(self.mean)}, "
+            f"NormalInverseWishart(mean={_short(self.mean)}, "
             f"mean_precision={self.mean_precision:g}, dof={self.dof:g}, "
-            f"covariance_scale={short(self.covariance_scale)})"
+            f"covariance_scale={_short(self.covariance_scale)})"
         )
 
 
-def fraley_raftery(x: Any, n_components: int) -> NormalInverseWishart:
-    r"""Component prior derived from the data as Fraley & Raftery (2007) propose.
+class GammaScale(NamedTuple):
+    """Prior of a covariance scale S = diag(s): s_j ~ Gamma(shape, rate_j) on s_j >= floor_j."""
 
-    Mean: the column means; :math:`\kappa = 0.01`; :math:`\nu = D + 2`;
-    :math:`S = \mathrm{cov}(x) / K^{2/D}` with the divisor n - 1. With it MAP-EM has no
-    singular solutions.
+    shape: float
+    rate: tuple[float, ...]
+    """Per feature, one over the data's units squared."""
+    floor: tuple[float, ...]
+    """Per feature, in the data's units squared."""
+
+    @property
+    def held(self) -> NDArray[np.float64]:
+        """Where EM holds s: shape/rate, the mean without the floor, but at least the floor."""
+        return np.maximum(self.shape / np.asarray(self.rate), self.floor)
+
+    @property
+    def pooled(self) -> GammaScale:
+        """Prior of the one s of all features in S = s I: harmonic mean rate, mean floor."""
+        rate = 1 / np.mean(1 / np.asarray(self.rate))
+        return GammaScale(self.shape, (float(rate),), (float(np.mean(self.floor)),))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class IndependentNormalInverseWishart:
+    r"""Prior of a component whose mean does not depend on its covariance.
+
+    :math:`\mu_k \sim N(m, V)` in every structure; for the full one
+    :math:`\Sigma_k \sim \mathrm{IW}(\nu, S)`, the others as listed in ``docs/notation.md``. S is
+    stated, or has a prior of its own and is shared by all components.
 
     Parameters
     ----------
-    x : (n, D) array_like or DataFrame
-        The data, n > D rows without constant columns.
-    n_components : int
-        Number of components K that the prior is meant for.
+    mean : sequence of D floats
+        Prior mean m of every component mean, in the units of the data.
+    mean_covariance : (D, D) array_like
+        Its prior covariance V, positive definite.
+    dof : float
+        Degrees of freedom :math:`\nu > D - 1`; need not be whole.
+    covariance_scale : (D, D) array_like, optional
+        Scale matrix S, positive definite; :math:`E[\Sigma] = S/(\nu - D - 1)`.
+    scale_hyperprior : (shape, rate) or (shape, rate, floor), optional
+        Instead of ``covariance_scale``: S = diag(s) with s_j ~ Gamma(shape, rate_j) restricted to
+        s_j >= floor_j; rate and floor (default 0) are one number or D of them. The spherical
+        structure has S = s I with one s: rate the harmonic mean of the rates, floor the mean of
+        the floors.
 
-    Returns
-    -------
-    NormalInverseWishart
+    Raises
+    ------
+    ValueError
+        If both or neither of ``covariance_scale`` and ``scale_hyperprior`` are given, a matrix is
+        not positive definite, shapes disagree, or a number is out of range.
 
     References
     ----------
-    C. Fraley and A. E. Raftery, "Bayesian Regularization for Normal Mixture Estimation and
-    Model-Based Clustering", Journal of Classification 24, 2007.
+    S. Richardson and P. J. Green, "On Bayesian Analysis of Mixtures with an Unknown Number of
+    Components", JRSS B 59, 1997.
 
     Examples
     --------
     >>> import bayesmix as bm
-    >>> bm.fraley_raftery(bm.datasets.load("faithful"), 2).dof
-    4.0
+    >>> prior = bm.IndependentNormalInverseWishart(
+    ...     [0.0, 0.0], [[9.0, 0.0], [0.0, 9.0]], 6.0, scale_hyperprior=(0.5, 1.0)
+    ... )
+    >>> prior.scale_hyperprior
+    GammaScale(shape=0.5, rate=(1.0, 1.0), floor=(0.0, 0.0))
     """
-    require_count(n_components, "n_components")
-    table = as_table(x)
-    require_full_rank(table, "fraley_raftery derives its scale from the data")
-    d = table.values.shape[1]
-    covariance = np.atleast_2d(np.cov(table.values, rowvar=False))
-    return NormalInverseWishart(
-        table.values.mean(axis=0), 0.01, d + 2.0, covariance / n_components ** (2 / d)
+
+    mean: tuple[float, ...]
+    mean_covariance: tuple[tuple[float, ...], ...]
+    dof: float
+    covariance_scale: tuple[tuple[float, ...], ...] | None
+    scale_hyperprior: GammaScale | None
+
+    def __init__(
+        self,
+        mean: ArrayLike,
+        mean_covariance: ArrayLike,
+        dof: float,
+        covariance_scale: ArrayLike | None = None,
+        scale_hyperprior: Sequence[Any] | None = None,
+    ) -> None:
+        center = _center(mean)
+        d = len(center)
+        if (covariance_scale is None) == (scale_hyperprior is None):
+            raise ValueError(
+                "covariance_scale, scale_hyperprior: expected exactly one of them, got "
+                f"{'neither' if covariance_scale is None else 'both'}; give covariance_scale=S, "
+                "or scale_hyperprior=(shape, rate, floor)"
+            )
+        scale = hyperprior = None
+        if covariance_scale is not None:
+            scale = _positive_definite(covariance_scale, d, "covariance_scale")
+        if scale_hyperprior is not None:
+            hyperprior = _gamma_scale(scale_hyperprior, d)
+        spread = _positive_definite(mean_covariance, d, "mean_covariance")
+        object.__setattr__(self, "mean", center)
+        object.__setattr__(self, "mean_covariance", spread)
+        object.__setattr__(self, "dof", _dof(dof, d))
+        object.__setattr__(self, "covariance_scale", scale)
+        object.__setattr__(self, "scale_hyperprior", hyperprior)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features D."""
+        return len(self.mean)
+
+    def __repr__(self) -> str:
+        if self.scale_hyperprior is None:
+            scale = f"covariance_scale={_short(self.covariance_scale)}"
+        else:
+            shape, rate, floor = self.scale_hyperprior
+            scale = f"scale_hyperprior=({shape:g}, {_short(rate)}, {_short(floor)})"
+        return (
+            f"IndependentNormalInverseWishart(mean={_short(self.mean)}, "
+            f"mean_covariance={_short(self.mean_covariance)}, dof={self.dof:g}, {scale})"
+        )
+
+
+ComponentPrior = NormalInverseWishart | IndependentNormalInverseWishart
+
+
+def _center(mean: ArrayLike) -> tuple[float, ...]:
+    center: tuple[float, ...] = _plain(np.atleast_1d(np.asarray(mean, float)), "mean", max_ndim=1)
+    return center
+
+
+def _dof(dof: float, d: int) -> float:
+    if not d - 1 < float(dof) < np.inf:
+        raise ValueError(f"dof: expected more than D - 1 = {d - 1}, got {dof}")
+    return float(dof)
+
+
+def _positive_definite(values: ArrayLike, d: int, name: str) -> tuple[tuple[float, ...], ...]:
+    matrix = np.atleast_2d(np.asarray(values, float))
+    if matrix.shape != (d, d):
+        raise ValueError(
+            f"{name}: expected shape ({d}, {d}) to go with {d} prior means, got {matrix.shape}"
+        )
+    if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0):
+        raise ValueError(f"{name}: expected a symmetric matrix")
+    matrix = (matrix + matrix.T) / 2
+    variances = np.diag(matrix)
+    definite = bool(np.all(np.isfinite(matrix)) and np.all(variances > 0))
+    if definite:  # eigenvalues of the correlations: the same in any units
+        sd = np.sqrt(variances)
+        definite = np.linalg.eigvalsh(matrix / np.outer(sd, sd))[0] > 1e-13
+    if not definite:
+        raise ValueError(f"{name}: expected a positive definite matrix")
+    plain: tuple[tuple[float, ...], ...] = _plain(matrix, name, max_ndim=2)
+    return plain
+
+
+def _gamma_scale(values: Sequence[Any], d: int) -> GammaScale:
+    """Check (shape, rate) or (shape, rate, floor); rate and floor are numbers or D of them."""
+    try:
+        given_shape, given_rate, given_floor = values if len(values) == 3 else (*values, 0.0)
+        shape = float(given_shape)
+        rate, floor = np.asarray(given_rate, float), np.asarray(given_floor, float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"scale_hyperprior: expected numbers (shape, rate, floor), got {values!r}"
+        ) from None
+    for name, array in (("rate", rate), ("floor", floor)):
+        if array.shape not in ((), (d,)):
+            raise ValueError(
+                f"scale_hyperprior: expected one {name} or {d} of them to go with {d} prior "
+                f"means, got shape {array.shape}"
+            )
+    in_range = 0 < shape < np.inf and np.all((rate > 0) & (rate < np.inf))
+    if not (in_range and np.all((floor >= 0) & (floor < np.inf))):
+        raise ValueError(
+            "scale_hyperprior: expected shape and rate above 0 and a floor of at least 0, all "
+            f"finite, got {values!r}"
+        )
+    if floor.any():
+        from scipy.special import gammaincc
+
+        if not np.all(gammaincc(shape, rate * floor) > 0):
+            raise ValueError(
+                "scale_hyperprior: expected a floor that the gamma distribution exceeds now and "
+                f"then, got {values!r}; lower the floor or the rate"
+            )
+    rates, floors = (
+        _plain(np.broadcast_to(a, d), "scale_hyperprior", max_ndim=1) for a in (rate, floor)
     )
+    return GammaScale(shape, rates, floors)
+
+
+def _short(values: Any) -> str:
+    return np.array2string(np.asarray(values), precision=4, separator=", ", threshold=16)
 
 
 def _plain(values: ArrayLike, name: str, *, max_ndim: int) -> Any:

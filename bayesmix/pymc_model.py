@@ -23,11 +23,10 @@ from pymc.logprob.transforms import Transform
 from bayesmix.covariance import LOG_2PI, structure_of
 from bayesmix.inputs import as_table
 from bayesmix.mixture import Mixture, require_mixture
+from bayesmix.priors import NormalInverseWishart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from bayesmix.priors import NormalInverseWishart
 
     Floats = NDArray[np.float64]
 
@@ -339,7 +338,8 @@ _GEOMETRIES = {g.covariance_type: g for g in (_Full, _Tied, _Diag, _Spherical)}
 
 def _geometry(mixture: Mixture) -> _Geometry:
     require_mixture(mixture, "nuts")
-    assert mixture.components is not None  # what `require_mixture` has just checked
+    # what `require_mixture` has just checked
+    assert isinstance(mixture.components, NormalInverseWishart)
     return _GEOMETRIES[mixture.covariance_type](mixture.components, mixture.n_components)
 
 

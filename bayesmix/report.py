@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayesmix.comparison import Comparison, compare_to_posterior
+from bayesmix.data_priors import fraley_raftery
 from bayesmix.diagnostics import Finding, diagnose, summary
 from bayesmix.em import fit_em
 from bayesmix.inputs import Table, as_table, require_varying
 from bayesmix.membership import interval
 from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.priors import Dirichlet, fraley_raftery
+from bayesmix.priors import Dirichlet
 from bayesmix.sampling import sample
 from bayesmix.schema import as_draws, group
 

@@ -44,12 +44,14 @@ _PARAMETERS = {
     "means": ("component", "feature"),
     "covariances": ("component", "feature", "feature_bis"),
 }
+_SCALE = ("feature", "feature_bis")
 _DRAWS = ("chain", "draw")
 
 SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
-    "point_estimate": _PARAMETERS,
+    "point_estimate": {**_PARAMETERS, "covariance_scale": _SCALE},
     "posterior": {
         **{name: _DRAWS + dims for name, dims in _PARAMETERS.items()},
+        "covariance_scale": _DRAWS + _SCALE,
         "n_clusters": _DRAWS,
     },
     "allocation": {"label": (*_DRAWS, "obs")},
@@ -66,9 +68,14 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "relabeling": {"permutation": (*_DRAWS, "component")},
 }
-"""Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations."""
+"""Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations,
+``covariance_scale`` with a random scale of the component prior."""
 
-_OPTIONAL = {("posterior", "n_clusters")}
+_OPTIONAL = {
+    ("posterior", "n_clusters"),
+    ("posterior", "covariance_scale"),
+    ("point_estimate", "covariance_scale"),
+}
 _ROOT_ATTRS = ("bayesmix_model", "versions", "random_seed", "seconds")
 
 
@@ -93,12 +100,19 @@ def root_attrs(mixture: Mixture, random_seed: Any, seconds: float) -> dict[str, 
 
 
 def point_estimate(
-    weights: Floats, means: Floats, covariances: Floats, features: tuple[str, ...]
+    weights: Floats,
+    means: Floats,
+    covariances: Floats,
+    features: tuple[str, ...],
+    covariance_scale: Floats | None = None,
 ) -> xr.Dataset:
-    """Turn one point into a group; covariances dense."""
+    """Turn one point into a group; covariances dense, the scale where it is random."""
     values = {"weights": weights, "means": means, "covariances": covariances}
+    if covariance_scale is not None:
+        values["covariance_scale"] = covariance_scale
+    dims = SCHEMA["point_estimate"]
     return xr.Dataset(
-        {name: (dims, values[name]) for name, dims in _PARAMETERS.items()},
+        {name: (dims[name], value) for name, value in values.items()},
         coords=_coords(len(weights), features),
     )
 
@@ -213,6 +227,7 @@ def validate(tree: xr.DataTree) -> None:
         _validate_group(name, group(tree, name))
     for name in {"point_estimate", "posterior"} & set(tree.children):
         _validate_parameters(name, group(tree, name), mixture)
+        _validate_scale(name, group(tree, name), mixture)
 
 
 def _validate_group(where: str, dataset: xr.Dataset) -> None:
@@ -250,6 +265,29 @@ def _validate_parameters(where: str, dataset: xr.Dataset, mixture: Mixture | Non
         raise ValueError(f"{where}.covariances: expected symmetric matrices")
     if np.linalg.eigvalsh(covariances / size)[..., 0].min() <= 0:
         raise ValueError(f"{where}.covariances: expected positive definite matrices")
+
+
+def _validate_scale(where: str, dataset: xr.Dataset, mixture: Mixture | None) -> None:
+    """A random covariance scale is there, and diagonal; a stated one is not a parameter."""
+    given = "covariance_scale" in dataset
+    if mixture is not None:
+        prior = mixture.components
+        random = prior is not None and prior.scale_hyperprior is not None
+        if random is not given:
+            raise ValueError(
+                f"{where}: expected {'a' if random else 'no'} variable 'covariance_scale', because "
+                f"the model has {'a' if random else 'no'} scale_hyperprior, got "
+                f"{'one' if given else 'none'}"
+            )
+    if not given:
+        return
+    scale = dataset["covariance_scale"].values
+    diagonal = np.diagonal(scale, axis1=-2, axis2=-1)
+    usable = np.all(np.isfinite(diagonal)) and diagonal.min() > 0
+    if not usable or np.any(scale != diagonal[..., None] * np.eye(scale.shape[-1])):
+        raise ValueError(
+            f"{where}.covariance_scale: expected diagonal matrices with finite entries above 0"
+        )
 
 
 def _plain_seed(random_seed: Any) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,21 @@ def random_prior(d: int, seed: int = 0, *, dof: float | None = None) -> bm.Norma
     return bm.NormalInverseWishart(rng.normal(size=d), 0.37, d + 1.7 if dof is None else dof, scale)
 
 
+def random_independent_prior(
+    d: int, seed: int = 0, *, random_scale: bool = False, dof: float | None = None
+) -> bm.IndependentNormalInverseWishart:
+    """Draw a prior with independent means; a random scale has floors below and above its mean."""
+    rng = np.random.default_rng([seed, d, 7])
+    spread, scale = 4 * random_covariances("full", 2, d, rng)
+    return bm.IndependentNormalInverseWishart(
+        rng.normal(size=d),
+        spread,
+        d + 2.3 if dof is None else dof,
+        None if random_scale else scale / 3,
+        (0.7, 0.5 + rng.random(d), np.linspace(0.1, 2.5, d)) if random_scale else None,
+    )
+
+
 def rows_of(parameters: Parameters, n: int, seed: int = 0) -> np.ndarray:
     """Draw n rows from a mixture."""
     rng = np.random.default_rng([seed, n])
@@ -82,8 +98,12 @@ def blobs(n: int, d: int, k: int, seed: int = 0) -> np.ndarray:
 def mixture_of_cell(cell: tuple[str, str, str, str], d: int) -> bm.Mixture:
     """Make a mixture (K = 3) that falls into a cell of `CAPABILITIES`."""
     weights, components, structure, _ = cell
-    prior = None if components == "none" else random_prior(d)
-    return bm.Mixture(bm.Dirichlet(3, CONCENTRATIONS[weights]), prior, structure)
+    priors = {
+        "none": lambda d: None,
+        "NormalInverseWishart": random_prior,
+        "IndependentNormalInverseWishart": partial(random_independent_prior, random_scale=True),
+    }
+    return bm.Mixture(bm.Dirichlet(3, CONCENTRATIONS[weights]), priors[components](d), structure)
 
 
 def cells(engine: str, *, fits: bool = True) -> list[tuple[str, str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -20,16 +21,24 @@ from tests.support import (
     cells,
     compact,
     mixture_of_cell,
+    random_independent_prior,
     random_parameters,
     random_prior,
 )
 
-PRIORS = ("likelihood", "flat weights", "vector weights")
+PRIORS = ("likelihood", "flat weights", "vector weights", "independent", "random scale")
+CLOSED = PRIORS[:3]
 
 
 def mixture_for(structure: str, prior: str, k: int, d: int) -> bm.Mixture:
     concentration = tuple(np.linspace(1, 3, k)) if prior == "vector weights" else 1.0
-    components = None if prior == "likelihood" else random_prior(d)
+    match prior:
+        case "likelihood":
+            components = None
+        case "independent" | "random scale":
+            components = random_independent_prior(d, random_scale=prior == "random scale")
+        case _:
+            components = random_prior(d)
     return bm.Mixture(bm.Dirichlet(k, concentration), components, structure)
 
 
@@ -85,6 +94,53 @@ def test_objective_never_decreases_and_belongs_to_the_point(structure, prior, d)
             x, fit.point.weights, fit.point.means, fit.point.dense_covariances
         )
         assert abs(fit.log_likelihood - likelihood) <= slack
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("data", ["faithful", "iris"])
+def test_weakly_informative_climbs(structure, data, k):
+    """On rounded data with ties, from several starts each."""
+    x = bm.datasets.load(data)
+    mixture = bm.Mixture(bm.Dirichlet(k), bm.weakly_informative(x), structure)
+    problem = problem_for(mixture, x)
+    for seed in range(2):
+        fit = em.run(problem, start_for(problem, seed), max_iter=150, tol=1e-9)
+        slack = 1e3 * EPS * (1 + np.abs(fit.trace).max())
+        assert np.all(np.diff(fit.trace) >= -slack)
+        np.testing.assert_allclose(
+            fit.objective, objective_at(mixture, x.to_numpy(), fit.point), rtol=1e-8
+        )
+
+
+def test_one_iteration_is_two_conditional_modes(structure):
+    """Means by the textbook given the covariances so far, then covariances about those means."""
+    k, d, x = 2, 3, blobs(40, 3, 2)
+    prior = random_independent_prior(d)
+    problem = problem_for(bm.Mixture(bm.Dirichlet(k), prior, structure), x)
+    start = start_for(problem)
+    after = em.run(problem, start, max_iter=1, tol=0).point
+    resp = gaussian.responsibilities(x, start.weights, start.means, start.dense_covariances)
+    spread = np.linalg.inv(prior.mean_covariance)
+    scale, scatters, counts = np.asarray(prior.covariance_scale), [], resp.sum(axis=0)
+    for j in range(k):
+        inverse = np.linalg.inv(start.dense_covariances[j])
+        mean = np.linalg.solve(
+            spread + counts[j] * inverse, spread @ prior.mean + inverse @ (resp[:, j] @ x)
+        )
+        np.testing.assert_allclose(after.means[j], mean, rtol=1e-10)
+        scatters.append((x - mean).T @ (resp[:, j, None] * (x - mean)))
+    for j in range(k):
+        match structure:
+            case "full":
+                expected = (scatters[j] + scale) / (counts[j] + prior.dof + d + 1)
+            case "tied":
+                expected = (sum(scatters) + scale) / (len(x) + prior.dof + d + 1)
+            case "diag":
+                expected = (scatters[j] + scale) / (counts[j] + prior.dof - d + 3) * np.eye(d)
+            case _:
+                total = np.trace(scatters[j]) + np.trace(scale) / d
+                expected = total / (counts[j] * d + prior.dof - d + 3) * np.eye(d)
+        np.testing.assert_allclose(after.dense_covariances[j], expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", cells("em"), ids=" ".join)
@@ -190,7 +246,7 @@ def test_gradient_is_zero_at_the_mode(structure, prior, d):
         assert abs(slope) / np.sqrt(curvature) < 1e-4
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", CLOSED)
 def test_one_component_is_solved_in_closed_form(structure, prior):
     """K = 1: the mode of the normal-inverse-Wishart posterior, from the textbook's update."""
     x = blobs(40, 3, 1)
@@ -234,8 +290,21 @@ def transformed_prior(prior, shift, scale, order):
     if prior is None:
         return None
     mean = (np.asarray(prior.mean) * scale + shift)[order]
-    matrix = (np.asarray(prior.covariance_scale) * np.outer(scale, scale))[np.ix_(order, order)]
-    return bm.NormalInverseWishart(mean, prior.mean_precision, prior.dof, matrix)
+
+    def squared(matrix):
+        return (np.asarray(matrix) * np.outer(scale, scale))[np.ix_(order, order)]
+
+    if isinstance(prior, bm.NormalInverseWishart):
+        matrix = squared(prior.covariance_scale)
+        return bm.NormalInverseWishart(mean, prior.mean_precision, prior.dof, matrix)
+    stated, hyperprior = prior.covariance_scale, prior.scale_hyperprior
+    if hyperprior is None:
+        stated = squared(stated)
+    else:
+        rate, floor = np.asarray(hyperprior.rate), np.asarray(hyperprior.floor)
+        hyperprior = (hyperprior.shape, (rate / scale**2)[order], (floor * scale**2)[order])
+    spread = squared(prior.mean_covariance)
+    return bm.IndependentNormalInverseWishart(mean, spread, prior.dof, stated, hyperprior)
 
 
 def transformed_point(point, shift, scale, order):
@@ -247,8 +316,8 @@ def transformed_point(point, shift, scale, order):
     )
 
 
-def log_volume(structure, k, scale):
-    """Logarithm of how much the measure of means and covariances grows with the columns."""
+def log_volume(structure, k, scale, random_scale):
+    """Logarithm of how much the measure of means, covariances and S grows with the columns."""
     d = len(scale)
     each = np.log(scale).sum()
     covariances = {
@@ -257,7 +326,8 @@ def log_volume(structure, k, scale):
         "diag": k * 2 * each,
         "spherical": k * 2 * np.log(scale[0]),
     }[structure]
-    return k * each + covariances
+    own = 2 * (np.log(scale[0]) if structure == "spherical" else each) if random_scale else 0
+    return k * each + covariances + own
 
 
 @pytest.mark.parametrize("prior", PRIORS)
@@ -284,7 +354,7 @@ def test_data_and_prior_transformed_together(structure, prior, change, rng):
     fit_new = em.run(problem_new, transformed_point(start, shift, scale, order), max_iter=10, tol=0)
     constant = -len(x) * np.log(scale).sum()
     if mixture.components is not None:
-        constant -= log_volume(structure, k, scale)
+        constant -= log_volume(structure, k, scale, prior == "random scale")
     # rounding of the shifted rows, eps * offset / sd, at each of the n rows; ten steps carry on
     # what they are given by at most a few times
     ratio = 1 + np.abs(shift / scale).max()
@@ -303,7 +373,7 @@ def test_data_and_prior_transformed_together(structure, prior, change, rng):
     )
 
 
-@pytest.mark.parametrize("prior", PRIORS[:2])
+@pytest.mark.parametrize("prior", ["likelihood", "flat weights", "independent", "random scale"])
 def test_permuted_start_gives_the_permuted_fit(structure, prior):
     x = blobs(80, 2, 3)
     problem = problem_for(mixture_for(structure, prior, 3, 2), x)
@@ -577,8 +647,9 @@ def refuse(match, mixture, x, **options):
 def test_more_components_than_rows(structure):
     likelihood = bm.Mixture(bm.Dirichlet(9), None, structure)
     refuse("at least as many rows as components.*got 5; use fewer", likelihood, blobs(5, 2, 2))
-    for concentration in (1.0, 1.5):
-        mixture = bm.Mixture(bm.Dirichlet(9, concentration), random_prior(2), structure)
+    priors = (random_prior(2), random_independent_prior(2, random_scale=True))
+    for concentration, prior in product((1.0, 1.5), priors):
+        mixture = bm.Mixture(bm.Dirichlet(9, concentration), prior, structure)
         tree = bm.fit_em(mixture, blobs(5, 2, 2), random_seed=1)
         bm.validate(tree)
         assert tree.point_estimate.attrs["status"] == "converged"

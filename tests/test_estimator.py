@@ -134,8 +134,9 @@ def test_a_weight_counts_rows_in_the_random_start(rng):
     np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-9)
 
 
-def test_prior_leads_to_the_optimum_of_fit_em(faithful, structure):
-    prior = bm.fraley_raftery(faithful, 2)
+@pytest.mark.parametrize("make", [lambda x: bm.fraley_raftery(x, 2), bm.weakly_informative])
+def test_prior_leads_to_the_optimum_of_fit_em(faithful, structure, make):
+    prior = make(faithful)
     tree = bm.fit_em(bm.Mixture(bm.Dirichlet(2), prior, structure), faithful, random_seed=1)
     estimator = bm.GaussianMixture(
         2, covariance_type=structure, prior=prior, n_init=10, random_state=1
@@ -146,6 +147,8 @@ def test_prior_leads_to_the_optimum_of_fit_em(faithful, structure):
     for name in ("weights", "means", "covariances"):  # the same starts; sums in another order
         expected = group[name].values
         np.testing.assert_allclose(own[name].values[order], expected, rtol=1e-11, atol=1e-11)
+    assert ("covariance_scale" in own) is (prior.scale_hyperprior is not None)
+    assert ("covariance_scale" in own) is ("covariance_scale" in group)
     objective = group.attrs["objective"] / len(faithful)
     assert estimator.lower_bound_ == pytest.approx(objective, rel=1e-13)
 
@@ -195,6 +198,8 @@ def test_clone_keeps_parameters_and_forgets_the_fit(faithful):
     other = clone(fitted)
     assert other.get_params() == fitted.get_params()
     assert not hasattr(other, "weights_")
+    random_scale = bm.GaussianMixture(2, prior=bm.weakly_informative(faithful))
+    assert clone(random_scale).get_params() == random_scale.get_params()
 
 
 def test_pickle(faithful):
@@ -297,7 +302,7 @@ IDENTITY = np.eye(2).tolist()
         ({"reg_covar": np.nan}, "reg_covar: expected a number of at least 0, got nan"),
         ({"covariance_type": "banded"}, "covariance_type: expected one of full, tied, diag, sph"),
         ({"init_params": "magic"}, r"init_params: expected one of .*k-means\+\+"),
-        ({"prior": "flat"}, "prior: expected None or a NormalInverseWishart"),
+        ({"prior": "flat"}, "prior: expected None or a component prior"),
         (
             {"prior": bm.NormalInverseWishart([0.0], 0.1, 3.0, [[1.0]])},
             r"prior: expected one for 2 feature\(s\), got one for 1",
@@ -363,9 +368,11 @@ def test_verbose_prints_starts_and_objectives(faithful, capsys):
     assert lines[0] == f"  iteration 3: {fitted.lower_bounds_[2]:.6f} per row"
 
 
-@pytest.mark.parametrize("with_prior", [False, True])
-def test_tree_of_a_fit(faithful, structure, with_prior, tmp_path):
-    prior = bm.fraley_raftery(faithful, 2) if with_prior else None
+@pytest.mark.parametrize(
+    "make", [lambda x: None, lambda x: bm.fraley_raftery(x, 2), bm.weakly_informative]
+)
+def test_tree_of_a_fit(faithful, structure, make, tmp_path):
+    prior = make(faithful)
     fitted = bm.GaussianMixture(
         2, covariance_type=structure, prior=prior, n_init=2, random_state=1
     ).fit(faithful)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 import bayesmix as bm
 from bayesmix import gaussian
@@ -17,6 +18,7 @@ from tests.support import (
     Parameters,
     compact,
     random_covariances,
+    random_independent_prior,
     random_parameters,
     random_prior,
     rows_of,
@@ -35,18 +37,34 @@ def scipy_component_log_density(x: np.ndarray, point: Parameters) -> np.ndarray:
     return np.stack([np.atleast_1d(c) for c in columns], axis=-1)
 
 
-def scipy_log_prior(mixture: bm.Mixture, point: Parameters) -> float:
+def scipy_log_scale(mixture: bm.Mixture, scale: np.ndarray) -> float:
+    """Log density of a random S, a gamma cut off at the floor and normalized."""
+    shape, rate, floor = (np.asarray(v) for v in mixture.components.scale_hyperprior)
+    s = np.diag(scale)
+    if mixture.covariance_type == "spherical":
+        rate, floor, s = stats.hmean(rate), floor.mean(), s[0]
+    gamma = stats.gamma(shape, scale=1 / rate)
+    return float(np.sum(gamma.logpdf(s) - gamma.logsf(floor)))
+
+
+def scipy_log_prior(
+    mixture: bm.Mixture, point: Parameters, scale: np.ndarray | None = None
+) -> float:
     """Log prior density as DESIGN's table states it, from scipy's distributions only."""
     prior = mixture.components
     concentrations = mixture.weights.concentrations
     value = 0.0
     if len(concentrations) > 1:
         value = stats.dirichlet(concentrations).logpdf(point.weights)
+    independent = isinstance(prior, bm.IndependentNormalInverseWishart)
     for mean, covariance in zip(point.means, point.covariances, strict=True):
-        value += stats.multivariate_normal(prior.mean, covariance / prior.mean_precision).logpdf(
-            mean
-        )
-    scale, d = np.asarray(prior.covariance_scale), prior.n_features
+        spread = prior.mean_covariance if independent else covariance / prior.mean_precision
+        value += stats.multivariate_normal(prior.mean, spread).logpdf(mean)
+    d = prior.n_features
+    if scale is None:
+        scale = np.asarray(prior.covariance_scale)
+    else:
+        value += scipy_log_scale(mixture, scale)
     variances = np.diagonal(point.covariances, axis1=-2, axis2=-1)
     shape = (prior.dof - d + 1) / 2
     match mixture.covariance_type:
@@ -91,6 +109,75 @@ def test_prior_equals_scipy(structure, d, concentration):
     np.testing.assert_allclose(
         gaussian.log_posterior(mixture, x, *point), expected, rtol=4 * EPS, atol=4 * EPS
     )
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_independent_prior_equals_scipy(structure, d):
+    prior = random_independent_prior(d)
+    mixture = bm.Mixture(bm.Dirichlet(3, (1.0, 2.0, 3.5)), prior, structure)
+    point = random_parameters(structure, 3, d, seed=1)
+    found = gaussian.log_prior(mixture, *point)
+    np.testing.assert_allclose(found, scipy_log_prior(mixture, point), rtol=RTOL)
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_random_scale_equals_scipy(structure, d):
+    """At an S of one's own, and by default at shape/rate, but at least the floor."""
+    prior = random_independent_prior(d, random_scale=True)
+    mixture = bm.Mixture(bm.Dirichlet(3), prior, structure)
+    point = random_parameters(structure, 3, d, seed=1)
+    shape, rate, floor = (np.asarray(v) for v in prior.scale_hyperprior)
+    held = np.maximum(shape / rate, floor)
+    if structure == "spherical":
+        held = np.full(d, max(np.mean(shape / rate), np.mean(floor)))
+    own = 1.3 * (held.mean() if structure == "spherical" else held) * np.eye(d)
+    for given, scale in ((None, np.diag(held)), (own, own)):
+        found = gaussian.log_prior(mixture, *point, given)
+        np.testing.assert_allclose(found, scipy_log_prior(mixture, point, scale), rtol=RTOL)
+        x = rows_of(point, 20)
+        np.testing.assert_allclose(
+            gaussian.log_posterior(mixture, x, *point, given),
+            found + gaussian.log_likelihood(x, *point),
+            rtol=4 * EPS,
+        )
+    assert gaussian.log_prior(mixture, *point, 0.9 * floor.min() * np.eye(d)) == -np.inf
+
+
+def test_density_of_a_random_scale_integrates_to_one():
+    """Of its own factor, on [floor, inf): what is left when the given-S density is taken off."""
+    prior = bm.IndependentNormalInverseWishart([0], 1, 3, scale_hyperprior=(0.7, 0.4, 0.3))
+    mixture = bm.Mixture(bm.Dirichlet(1), prior)
+    point = random_parameters("full", 1, 1)
+
+    def density(s):
+        stated = bm.IndependentNormalInverseWishart([0], 1, 3, s)
+        given = gaussian.log_prior(bm.Mixture(bm.Dirichlet(1), stated), *point)
+        return np.exp(gaussian.log_prior(mixture, *point, np.array([[s]])) - given)
+
+    total, error = integrate.quad(density, 0.3, np.inf, epsabs=1e-10)
+    assert error < 1e-8
+    assert abs(total - 1) < 1e-8
+
+
+def test_a_scale_beside_a_stated_one_is_refused():
+    point = random_parameters("full", 2, 2)
+    for prior in (random_prior(2), random_independent_prior(2)):
+        with pytest.raises(ValueError, match=r"covariance_scale: expected None.*scale_hyperprior"):
+            gaussian.log_prior(bm.Mixture(bm.Dirichlet(2), prior), *point, np.eye(2))
+
+
+def test_a_scale_of_another_form_is_refused(structure):
+    prior = random_independent_prior(2, random_scale=True)
+    mixture = bm.Mixture(bm.Dirichlet(2), prior, structure)
+    point = random_parameters(structure, 2, 2)
+    with pytest.raises(ValueError, match=r"covariance_scale: expected (diagonal|multiples)"):
+        gaussian.log_prior(mixture, *point, np.array([[3.0, 0.1], [0.1, 3.0]]))
+    uneven = np.diag([3.0, 4.0])
+    if structure == "spherical":
+        with pytest.raises(ValueError, match="covariance_scale: expected multiples of the ident"):
+            gaussian.log_prior(mixture, *point, uneven)
+    else:
+        assert np.isfinite(gaussian.log_prior(mixture, *point, uneven))
 
 
 @pytest.mark.parametrize("dof_above", [0.05, 1.0, 2.5, 300.25])
@@ -141,6 +228,18 @@ def test_batch_axes_are_loops(structure):
     check(lambda w, m, c: gaussian.responsibilities(x, w, m, c), (2, 3, 11, 3))
     check(lambda w, m, c: gaussian.log_prior(mixture, w, m, c), (2, 3))
     check(lambda w, m, c: gaussian.log_posterior(mixture, x, w, m, c), (2, 3))
+    for random_scale in (False, True):
+        prior = random_independent_prior(2, random_scale=random_scale)
+        independent = replace(mixture, components=prior)
+        check(lambda w, m, c, model=independent: gaussian.log_prior(model, w, m, c), (2, 3))
+    factors = np.linspace(3, 5, 6).reshape(2, 3)
+    scales = factors[..., None, None] * np.eye(2)
+    found = gaussian.log_prior(independent, *batch, scales)
+    expected = [
+        [gaussian.log_prior(independent, *points[i][j], scales[i, j]) for j in range(3)]
+        for i in range(2)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=64 * EPS)
 
 
 def test_long_double_is_kept_and_used():

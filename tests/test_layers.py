@@ -13,8 +13,8 @@ import bayesmix
 
 ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
-    {"inputs", "rows", "interrupts", "threads", "priors", "mixture", "datasets"},
-    {"covariance", "gaussian", "kernels", "passes", "schema"},
+    {"inputs", "rows", "interrupts", "threads", "priors", "data_priors", "mixture", "datasets"},
+    {"covariance", "component_prior", "gaussian", "kernels", "passes", "schema"},
     {"em", "starts", "optima", "point_tree", "estimator", "pymc_model", "pymc_nuts"},
     {"draws", "sampling", "relabel", "membership", "diagnostics", "comparison"},
     {"plots", "report"},

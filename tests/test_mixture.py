@@ -11,9 +11,16 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.mixture import CAPABILITIES
-from tests.support import CONCENTRATIONS, STRUCTURES, mixture_of_cell, random_prior
+from tests.support import (
+    CONCENTRATIONS,
+    STRUCTURES,
+    mixture_of_cell,
+    random_independent_prior,
+    random_prior,
+)
 
 ENGINES = ("em", "nuts")
+COMPONENTS = ("none", "NormalInverseWishart", "IndependentNormalInverseWishart")
 
 
 @pytest.mark.parametrize("cell", CAPABILITIES, ids=" ".join)
@@ -44,7 +51,7 @@ def test_a_mixture_falls_into_its_cell(cell):
 
 
 def test_the_table_is_complete():
-    keys = product(CONCENTRATIONS, ("none", "NormalInverseWishart"), STRUCTURES, ENGINES)
+    keys = product(CONCENTRATIONS, COMPONENTS, STRUCTURES, ENGINES)
     assert set(CAPABILITIES) == set(keys)
 
 
@@ -58,11 +65,32 @@ def test_what_the_table_says(cell):
     if engine == "em":
         fits = bool((values == 1).all()) if likelihood else bool((values >= 1).all())
     else:
-        fits = not likelihood
+        fits = components == "NormalInverseWishart"
     assert capability.fits is fits
     assert capability.exchangeable is bool(np.ptp(values) == 0)
     assert capability.exact
-    assert capability.enumerable is not likelihood
+    assert capability.enumerable is (components == "NormalInverseWishart")
+
+
+@pytest.mark.parametrize("cell", CAPABILITIES, ids=" ".join)
+def test_no_reason_sends_to_an_engine_that_refuses_too(cell):
+    weights, components, structure, engine = cell
+    reason = CAPABILITIES[cell].reason
+    if 'sampler="nuts"' in reason:
+        assert CAPABILITIES[weights, components, structure, "nuts"].fits
+    if engine == "nuts" and components == "IndependentNormalInverseWishart":
+        assert "fit_em" in reason
+        assert "NormalInverseWishart(...)" in reason
+
+
+@pytest.mark.parametrize("random_scale", [False, True])
+def test_independent_means_survive_json(random_scale):
+    prior = random_independent_prior(3, random_scale=random_scale)
+    mixture = bm.Mixture(bm.Dirichlet(2), prior)
+    back = bm.Mixture.from_dict(json.loads(mixture.to_json()))
+    assert back == mixture
+    assert back.components.scale_hyperprior == prior.scale_hyperprior
+    assert repr(back) == repr(mixture)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from bayesmix.inputs import as_table
 from bayesmix.optima import Status, best, log_mass, verdict
 from tests.exact import log_marginal
 
+EYE = np.eye(2)
+
 
 def single_component_problem(covariance_type):
     x = bm.datasets.load("iris")
@@ -41,11 +43,12 @@ def test_log_mass_prefers_the_wide_mode_over_the_narrow_peak():
     assert wide_gain > wide.objective - narrow.objective
 
 
-def test_log_mass_needs_a_prior():
+@pytest.mark.parametrize("prior", [None, bm.IndependentNormalInverseWishart([0, 0], EYE, 4, EYE)])
+def test_log_mass_needs_a_conjugate_prior(prior):
     x = bm.datasets.load("faithful")
-    problem = problem_of(bm.Mixture(bm.Dirichlet(2)), as_table(x))
+    problem = problem_of(bm.Mixture(bm.Dirichlet(2), prior), as_table(x))
     point = start_point(problem, np.eye(2)[(x["waiting"] > 67).astype(int)])
-    with pytest.raises(ValueError, match="component prior"):
+    with pytest.raises(ValueError, match="component prior of class NormalInverseWishart"):
         log_mass(problem, point)
 
 

@@ -11,13 +11,20 @@ import xarray as xr
 
 import bayesmix as bm
 from bayesmix import schema
-from tests.support import STRUCTURES, blobs, random_covariances, random_prior
+from tests.support import (
+    STRUCTURES,
+    blobs,
+    random_covariances,
+    random_independent_prior,
+    random_prior,
+)
 
 N, K, D = 40, 3, 2
+RANDOM = tuple(f"{s}, random scale" for s in STRUCTURES)
 
 
-def em_tree(structure: str = "full", **options) -> xr.DataTree:
-    mixture = bm.Mixture(bm.Dirichlet(K), random_prior(D), structure)
+def em_tree(structure: str = "full", prior=None, **options) -> xr.DataTree:
+    mixture = bm.Mixture(bm.Dirichlet(K), prior or random_prior(D), structure)
     x = pd.DataFrame(blobs(N, D, K), columns=["a", "b"])
     return bm.fit_em(mixture, x, **{"n_init": 3, "random_seed": 4, **options})
 
@@ -46,10 +53,16 @@ def draws_tree() -> xr.DataTree:
 
 @pytest.fixture(scope="module")
 def trees() -> dict[str, xr.DataTree]:
-    return {**{s: em_tree(s) for s in STRUCTURES}, "draws": draws_tree()}
+    random = random_independent_prior(D, random_scale=True)
+    return {
+        **{s: em_tree(s) for s in STRUCTURES},
+        **{f"{s}, random scale": em_tree(s, random) for s in STRUCTURES},
+        "stated scale": em_tree("full", random_independent_prior(D)),
+        "draws": draws_tree(),
+    }
 
 
-@pytest.fixture(params=[*STRUCTURES, "draws"])
+@pytest.fixture(params=[*STRUCTURES, *RANDOM, "stated scale", "draws"])
 def tree(request, trees) -> xr.DataTree:
     return trees[request.param].copy(deep=True)
 
@@ -65,12 +78,77 @@ def test_trees_validate_and_survive_netcdf(tree, tmp_path):
     assert schema.mixture_of(loaded) == schema.mixture_of(tree)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_random_scale_is_stored_where_em_holds_it(trees, structure):
+    """Shape / rate, at least the floor; one number for spherical."""
+    assert "covariance_scale" not in trees["stated scale"].point_estimate
+    tree = trees[f"{structure}, random scale"]
+    found = tree.point_estimate["covariance_scale"]
+    assert found.dims == ("feature", "feature_bis")
+    shape, rate, floor = schema.mixture_of(tree).components.scale_hyperprior
+    mean = shape / np.asarray(rate)
+    assert mean[0] > floor[0]  # the first is held at its mean, the second at its floor
+    assert mean[1] < floor[1]
+    expected = [mean[0], floor[1]]
+    if structure == "spherical":
+        expected = [max(mean.mean(), np.mean(floor))] * 2
+    np.testing.assert_allclose(found, np.diag(expected), rtol=1e-15)
+    draws = bm.as_draws(tree).posterior["covariance_scale"]
+    assert draws.dims == ("chain", "draw", "feature", "feature_bis")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "match"),
+    [
+        (
+            "full, random scale",
+            lambda point: point.drop_vars("covariance_scale"),
+            "point_estimate: expected a variable 'covariance_scale', because the model has a "
+            "scale_hyperprior, got none",
+        ),
+        (
+            "full",
+            lambda point: point.assign(covariance_scale=(("feature", "feature_bis"), np.eye(D))),
+            "point_estimate: expected no variable 'covariance_scale', .*, got one",
+        ),
+        (
+            "full, random scale",
+            lambda point: point.assign(covariance_scale=point["covariance_scale"] + 0.1),
+            "point_estimate.covariance_scale: expected diagonal matrices",
+        ),
+        (
+            "full, random scale",
+            lambda point: point.assign(covariance_scale=-point["covariance_scale"]),
+            "point_estimate.covariance_scale: expected diagonal matrices with finite entries",
+        ),
+        (
+            "full, random scale",
+            lambda point: point.assign(covariance_scale=point["covariance_scale"] * np.nan),
+            "point_estimate.covariance_scale: expected diagonal matrices with finite entries",
+        ),
+        (
+            "full, random scale",
+            lambda point: point.assign(covariance_scale=point["covariance_scale"][0]),
+            r"point_estimate.covariance_scale: expected dims \('feature', 'feature_bis'\)",
+        ),
+    ],
+)
+def test_faulty_scales_are_named(trees, name, change, match):
+    tree = trees[name].copy(deep=True)
+    tree["point_estimate"] = xr.DataTree(change(tree.point_estimate.to_dataset()))
+    with pytest.raises(ValueError, match=match) as caught:
+        schema.validate(tree)
+    assert "\n" not in str(caught.value)
+
+
 def test_dims_coords_and_attributes(trees):
     tree = trees["full"]
     assert set(tree.children) == {"point_estimate", "optimization", "observed_data"}
     for group in tree.children:
         found = {str(n): v.dims for n, v in tree[group].data_vars.items()}
-        assert found == schema.SCHEMA[group]
+        assert found == {
+            name: dims for name, dims in schema.SCHEMA[group].items() if name != "covariance_scale"
+        }
     point = tree.point_estimate
     assert list(point["feature"].values) == list(point["feature_bis"].values) == ["a", "b"]
     assert point["weights"].dims == ("component",)

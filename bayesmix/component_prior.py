@@ -1,0 +1,216 @@
+r"""Component priors at work: their density, and the point that EM moves to under them.
+
+Both classes of `priors` give the covariances the same prior; they differ in that of the means,
+
+.. math::
+
+    \mu_k \mid \Sigma_k \sim N(m, \Sigma_k/\kappa)
+    \quad\text{or}\quad
+    \mu_k \sim N(m, V),
+
+hence in what ``match`` tells apart here. Densities are in the measure of ``docs/notation.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.covariance import LOG_2PI, STRUCTURES
+from bayesmix.priors import IndependentNormalInverseWishart, NormalInverseWishart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.covariance import Structure
+    from bayesmix.passes import Statistics
+    from bayesmix.priors import ComponentPrior
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["conditional_mode", "held_scale", "log_prior", "random_scale"]
+
+
+def held_scale(prior: ComponentPrior, structure: Structure) -> Floats:
+    """Scale matrix S (D, D): as stated, or where EM holds a random one.
+
+    Together with the covariances a random S has no usable mode: without a floor the density is
+    unbounded as S and all covariances but one shrink together.
+    """
+    if prior.scale_hyperprior is None:
+        return np.asarray(prior.covariance_scale)
+    return structure.scale_hyperprior(prior.scale_hyperprior).held * np.eye(prior.n_features)
+
+
+def random_scale(prior: ComponentPrior | None, structure: Structure) -> Floats | None:
+    """`held_scale` where S is a parameter of the model, else None."""
+    if prior is None or prior.scale_hyperprior is None:
+        return None
+    return held_scale(prior, structure)
+
+
+def log_prior(
+    prior: ComponentPrior,
+    structure: Structure,
+    means: Floats,
+    factor: Floats,
+    covariance_scale: Floats | None = None,
+) -> Floats:
+    """Log density of the components, and of S where it is random, (...).
+
+    Parameters
+    ----------
+    prior : NormalInverseWishart or IndependentNormalInverseWishart
+    structure : Structure
+    means : (..., K, D) ndarray
+    factor : ndarray in the structure's shape
+        Cholesky factors of the precisions.
+    covariance_scale : (..., D, D) ndarray, optional
+        A random S, by default `held_scale`.
+
+    Raises
+    ------
+    ValueError
+        If S is given and the prior states it already, or it is not diagonal (for spherical, not
+        a multiple of the identity).
+    """
+    if covariance_scale is None:
+        covariance_scale = held_scale(prior, structure)
+    elif prior.scale_hyperprior is None:
+        raise ValueError(
+            "covariance_scale: expected None, because the component prior states it, got an "
+            "array; leave it out, or give the prior a scale_hyperprior"
+        )
+    return (
+        _log_scale(prior, structure, covariance_scale)
+        + _log_means(prior, structure, means, factor).sum(axis=-1)
+        + structure.log_prior_covariances(factor, prior.dof, covariance_scale)
+    )
+
+
+def conditional_mode(
+    prior: ComponentPrior | None,
+    structure: Structure,
+    center: Floats,
+    found: Statistics,
+    covariances: Floats | None = None,
+) -> tuple[Floats, Floats]:
+    r"""M-step: means and covariances from the statistics of one pass.
+
+    Without a prior and under `NormalInverseWishart` both maximize together. Under
+    `IndependentNormalInverseWishart` the means maximize given the covariances so far, then the
+    covariances given the new means (ECM), so that the objective never decreases.
+
+    Parameters
+    ----------
+    prior : NormalInverseWishart, IndependentNormalInverseWishart or None
+    structure : Structure
+    center : (K, D) ndarray
+        What the statistics are about.
+    found : Statistics
+    covariances : ndarray in the structure's shape, optional
+        So far; without them the means of the rows stand in for the means that go before.
+
+    Returns
+    -------
+    means : (K, D) ndarray
+    covariances : ndarray in the structure's shape
+
+    References
+    ----------
+    X.-L. Meng and D. B. Rubin, "Maximum Likelihood Estimation via the ECM Algorithm: A General
+    Framework", Biometrika 80, 1993.
+    """
+    sizes, d = found.sizes, center.shape[1]
+    shift = np.divide(
+        found.first, sizes[:, None], out=np.zeros_like(center), where=sizes[:, None] > 0
+    )
+    within = found.second - _outer(structure, shift, sizes)
+
+    def covariances_at(scatter: Floats, rows: Floats) -> Floats:
+        count = structure.likelihood_count(rows, d)
+        if prior is not None:
+            scatter = scatter + structure.prior_scale(held_scale(prior, structure))
+            count = count + structure.prior_count(prior.dof, d)
+        return structure.mode(scatter, count)
+
+    match prior:
+        case None:
+            return center + shift, covariances_at(within, sizes)
+        case NormalInverseWishart():
+            kappa, anchor = prior.mean_precision, np.asarray(prior.mean)
+            means = center + shift
+            scatter = within + _outer(structure, means - anchor, kappa * sizes / (kappa + sizes))
+            means = means + (kappa / (kappa + sizes))[:, None] * (anchor - means)
+            return means, covariances_at(scatter, sizes + 1)  # a mean's density counts as a row
+        case IndependentNormalInverseWishart():
+            if covariances is None:
+                covariances = covariances_at(within, sizes)
+            step = _step(prior, structure.dense(covariances, *center.shape), center, found)
+            scatter = within + _outer(structure, shift - step, sizes)
+            return center + step, covariances_at(scatter, sizes)
+
+
+def _step(
+    prior: IndependentNormalInverseWishart, dense: Floats, center: Floats, found: Statistics
+) -> Floats:
+    r"""From the center to the means' mode given covariances (K, D, D).
+
+    With :math:`M_k = n_k V + \Sigma_k` it is
+    :math:`\Sigma_k M_k^{-1} (m - c_k) + V M_k^{-1} S_{1k}`: nothing is inverted but M, and a
+    component without rows goes to m.
+    """
+    spread = np.asarray(prior.mean_covariance)
+    sides = np.stack([np.asarray(prior.mean) - center, found.first], axis=-1)
+    solved = np.linalg.solve(found.sizes[:, None, None] * spread + dense, sides)
+    step: Floats = (dense @ solved[..., :1] + spread @ solved[..., 1:])[..., 0]
+    return step
+
+
+def _log_means(
+    prior: ComponentPrior, structure: Structure, means: Floats, factor: Floats
+) -> Floats:
+    """Log density of every mean given its covariance, (..., K)."""
+    n_components, d = means.shape[-2:]
+    delta = means - np.asarray(prior.mean)
+    match prior:
+        case NormalInverseWishart():
+            kappa = prior.mean_precision
+            logs = structure.log_diagonal(factor, n_components, d).sum(axis=-1)
+            squares = kappa * np.stack(
+                [
+                    np.square(structure.whiten(delta[..., k : k + 1, :], factor, k)).sum((-2, -1))
+                    for k in range(n_components)
+                ],
+                axis=-1,
+            )
+            logs = logs + 0.5 * d * np.log(kappa)
+        case IndependentNormalInverseWishart():
+            tied = STRUCTURES["tied"]
+            own = tied.precision_cholesky(np.asarray(prior.mean_covariance))
+            logs = tied.log_diagonal(own, n_components, d).sum(axis=-1)
+            squares = np.square(tied.whiten(delta, own, 0)).sum(axis=-1)
+    log_density: Floats = logs - 0.5 * (d * LOG_2PI + squares)
+    return log_density
+
+
+def _log_scale(prior: ComponentPrior, structure: Structure, scale: Floats) -> Floats | float:
+    """Log density of a random S in its free diagonal entries, (...); 0 for a stated one."""
+    if prior.scale_hyperprior is None:
+        return 0.0
+    from scipy.special import gammaincc, gammaln
+
+    shape, *others = structure.scale_hyperprior(prior.scale_hyperprior)
+    rate, floor = np.asarray(others)
+    s = np.diagonal(scale, axis1=-2, axis2=-1)[..., : len(rate)]
+    if np.any(scale != s[..., None] * np.eye(prior.n_features)):
+        kind = "multiples of the identity" if len(rate) < prior.n_features else "diagonal matrices"
+        raise ValueError(f"covariance_scale: expected {kind}, as the scale_hyperprior makes them")
+    constant = shape * np.log(rate) - gammaln(shape) - np.log(gammaincc(shape, rate * floor))
+    logs = constant + (shape - 1) * np.log(s) - rate * s
+    return np.where(s >= floor, logs, -np.inf).sum(axis=-1)
+
+
+def _outer(structure: Structure, delta: Floats, weight: Floats) -> Floats:
+    return structure.scatter(delta[:, None, :], weight[:, None])
