@@ -1,0 +1,63 @@
+"""The benchmarks run on small sizes and write what they promise; nothing is timed here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def bench(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run the benchmark of EM in a process of its own: it sets threads for good."""
+    command = [sys.executable, "-m", "tests.benchmarks.em", *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
+    """What a quick run of two rows prints, and its JSON."""
+    path = tmp_path_factory.mktemp("bench") / "new" / "em.json"
+    done = bench("--quick", "--rows", "full-1e6x10,score_samples", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_json_says_on_what_machine_and_with_what_it_was_measured(quick: tuple[str, dict]) -> None:
+    found = quick[1]
+    assert found["quick"]
+    assert found["threads"] == 2
+    assert {"cpu", "cores", "memory_gb", "system"} == set(found["machine"])
+    assert {"before", "after"} == set(found["load"])
+    assert {"python", "bayesmix", "numpy", "scikit-learn", "scikit-learn-intelex"} <= set(
+        found["versions"]
+    )
+    assert any(library["user_api"] == "blas" for library in found["blas"])
+
+
+def test_json_holds_times_and_the_agreement_that_was_checked_first(quick: tuple[str, dict]) -> None:
+    iteration, scoring = quick[1]["rows"]
+    assert iteration["effective_components"] > 2
+    assert iteration["percent_of_matmul"] > 0
+    for row in (iteration, scoring):
+        assert len(row["engines"]["bayesmix"]["seconds"]) == 1
+        assert row["engines"]["scikit-learn"]["agreement"] <= 1e-9
+
+
+def test_quick_run_judges_nothing(quick: tuple[str, dict]) -> None:
+    printed, found = quick
+    verdicts = {each["verdict"] for row in found["rows"] for each in row["criteria"]}
+    assert verdicts == {"not judged"}
+    assert "PASS" not in printed
+    assert "MISS" not in printed
+    assert "full 1e6 × 10, K = 10" in printed
+
+
+def test_unknown_row_is_named() -> None:
+    done = bench("--rows", "memory,nonsense")
+    assert done.returncode == 2
+    assert "no row named nonsense; one of: full-1e6x10," in done.stderr
