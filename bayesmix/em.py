@@ -272,8 +272,8 @@ def search(
     children = generator.spawn(n_init)
     sample = sampled(problem, generator)
     for child in children:
-        start = random_start(sample, init_params, child)
         try:
+            start = random_start(sample, init_params, child)
             fits.append(run(problem, start, max_iter=max_iter, tol=tol))
         except np.linalg.LinAlgError:
             continue
