@@ -576,7 +576,7 @@ def refuse(match, mixture, x, **options):
 
 def test_more_components_than_rows(structure):
     likelihood = bm.Mixture(bm.Dirichlet(9), None, structure)
-    refuse("at least as many rows as components.*got 5; use fewer", likelihood, blobs(5, 2, 2))
+    refuse("n_samples >= n_components .*n_samples = 5; use fewer", likelihood, blobs(5, 2, 2))
     for concentration in (1.0, 1.5):
         mixture = bm.Mixture(bm.Dirichlet(9, concentration), random_prior(2), structure)
         tree = bm.fit_em(mixture, blobs(5, 2, 2), random_seed=1)
