@@ -335,6 +335,8 @@ def test_bad_weights(faithful, weight, message):
         lambda estimator, x: estimator.score(x),
         lambda estimator, x: estimator.bic(x),
         lambda estimator, x: estimator.aic(x),
+        lambda estimator, x: estimator.icl(x),
+        lambda estimator, x: estimator.outliers(x),
         lambda estimator, _: estimator.sample(),
         lambda estimator, _: estimator.to_datatree(),
     ],
