@@ -80,10 +80,16 @@ def test_tree(structure, tmp_path):
 
 
 def test_single_precision_is_enough(structure):
-    weights, means, covariances = random_parameters(structure, 3, 2)
-    single = [a.astype(np.float32) for a in (weights, means, compact(structure, covariances))]
-    given = bm.GaussianMixture.from_parameters(*single, covariance_type=structure)
+    """These weights sum to 1 - 7e-9, and the matrices are symmetric to 1e-8 only."""
+    _, means, covariances = random_parameters(structure, 3, 2)
+    weights = np.array([0.1, 0.2, 0.7], dtype=np.float32)
+    matrices = compact(structure, covariances * (1 + 1e-8 * np.tri(2)))
+    given = bm.GaussianMixture.from_parameters(
+        weights, means.astype(np.float32), matrices, covariance_type=structure
+    )
     assert given.weights_.sum() == pytest.approx(1, abs=1e-15)
+    if given.covariances_.ndim == 3:
+        np.testing.assert_array_equal(given.covariances_, np.swapaxes(given.covariances_, 1, 2))
     bm.validate(given.to_datatree())
 
 
