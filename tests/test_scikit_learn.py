@@ -92,6 +92,8 @@ def test_weights_reach_the_last_step(faithful):
     pipeline.fit(faithful, mixture__sample_weight=weight)
     alone = bm.GaussianMixture(2, random_state=1).fit(faithful, sample_weight=weight)
     np.testing.assert_array_equal(pipeline[-1].means_, alone.means_)
+    unweighted = bm.GaussianMixture(2, random_state=1).fit(faithful)
+    assert not np.allclose(alone.means_, unweighted.means_, rtol=1e-6)
 
 
 @pytest.mark.parametrize("how", ["pickle", "joblib"])
