@@ -81,11 +81,6 @@ def test_a_pipeline_scales_and_names(faithful):
     )
 
 
-def test_names_need_set_output(faithful):
-    pipeline = make_pipeline(StandardScaler(), bm.GaussianMixture(2, random_state=1)).fit(faithful)
-    assert not hasattr(pipeline[-1], "feature_names_in_")
-
-
 def test_weights_reach_the_last_step(faithful):
     weight = np.arange(len(faithful)) % 3
     pipeline = Pipeline([("mixture", bm.GaussianMixture(2, random_state=1))])
