@@ -11,6 +11,7 @@ from .diagnostics import diagnose as diagnose
 from .diagnostics import summary as summary
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
+from .frozen import frozen as frozen
 from .membership import membership as membership
 from .mixture import Mixture as Mixture
 from .priors import Dirichlet as Dirichlet

@@ -377,20 +377,31 @@ def fit_em(
     return root(groups, mixture, random_seed, time.perf_counter() - started)
 
 
-def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = None) -> Problem:
-    """Check that EM can fit this mixture to these data, and state what it maximizes."""
+def problem_of(
+    mixture: Mixture,
+    table: Table,
+    sample_weight: Floats | None = None,
+    *,
+    reg_covar: float = 0.0,
+) -> Problem:
+    """Check that EM can fit this mixture to these data, and state what it maximizes.
+
+    ``reg_covar`` keeps a maximum-likelihood fit off singular covariances, whatever the data; a
+    component prior does so by itself and needs none.
+    """
     require_mixture(mixture, "em")
     n, d = table.values.shape
     mixture.require_features(d)
     structure = structure_of(mixture.covariance_type)
     if mixture.components is None:
-        check = require_full_rank if structure.correlated else require_varying
-        check(table, "maximum likelihood is unbounded there")
+        if reg_covar == 0:
+            check = require_full_rank if structure.correlated else require_varying
+            check(table, "maximum likelihood is unbounded there")
         if n < mixture.n_components:
             raise ValueError(
-                f"{table.name}: expected at least as many rows as components "
-                f"({mixture.n_components}) for maximum likelihood, got {n}; use fewer components, "
-                "or give a component prior"
+                "Expected n_samples >= n_components for maximum likelihood, but got n_components "
+                f"= {mixture.n_components}, n_samples = {n}; use fewer components, or give a "
+                "component prior"
             )
     return Problem(
         table.values,
@@ -398,6 +409,7 @@ def problem_of(mixture: Mixture, table: Table, sample_weight: Floats | None = No
         mixture.n_components,
         mixture.weights.concentrations,
         mixture.components,
+        reg_covar=reg_covar if mixture.components is None else 0.0,
         sample_weight=sample_weight,
     )
 

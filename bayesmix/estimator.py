@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.em import SINGULAR_START, Point, Problem, random_start, run, sampled, search, warn_of
-from bayesmix.inputs import as_generator, as_weights, require_count, require_nonnegative
-from bayesmix.mixture import CovarianceType
+from bayesmix.em import (
+    SINGULAR_START,
+    Point,
+    Problem,
+    problem_of,
+    random_start,
+    run,
+    sampled,
+    search,
+    warn_of,
+)
+from bayesmix.fitted import FittedMixture
+from bayesmix.given import completed, given_point
+from bayesmix.inputs import (
+    as_weights,
+    generator_of_random_state,
+    require_count,
+    require_nonnegative,
+)
+from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.optima import Fit, Status, best, verdict
-from bayesmix.passes import PassParameters
-from bayesmix.priors import ComponentPrior
+from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.starts import InitParams
 
 if TYPE_CHECKING:
@@ -29,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(FittedMixture):
     r"""Gaussian mixture fitted by EM, with scikit-learn's parameters and attributes.
 
     Parameters
@@ -85,7 +98,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     >>> import bayesmix as bm
     >>> x = bm.datasets.load("faithful")
     >>> bm.GaussianMixture(2, random_state=1).fit(x).weights_.round(3)
-    array([0.356, 0.644])
+    array([0.644, 0.356])
     """
 
     def __init__(
@@ -123,17 +136,83 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.verbose_interval = verbose_interval
         self.prior = prior
 
+    @classmethod
+    def from_parameters(
+        cls,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        *,
+        covariance_type: CovarianceType = "full",
+        **parameters: Any,
+    ) -> Self:
+        """Make an estimator of known parameters: it scores, predicts and samples at once.
+
+        `fit` starts there: the point is kept in ``weights_init``, ``means_init`` and
+        ``precisions_init``, so that `sklearn.base.clone` keeps it too. Until then there is no
+        ``converged_``, ``n_iter_``, ``lower_bound_`` or ``starts_``.
+
+        Parameters
+        ----------
+        weights : (K,) array_like
+            At least 0, with sum one.
+        means : (K, D) array_like or DataFrame
+            Units of the data; a DataFrame's column names become ``feature_names_in_``.
+        covariances : array_like
+            (K, D, D), (D, D), (K, D) or (K,) by covariance type; units of the data, squared.
+        covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        **parameters
+            Of the constructor, such as ``random_state``.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, weights do not sum to one, or a covariance is not symmetric
+            and positive definite.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> known = bm.GaussianMixture.from_parameters(
+        ...     [0.25, 0.75], [[0.0], [10.0]], [1.0, 4.0], covariance_type="spherical"
+        ... )
+        >>> known.predict([[1.0], [9.0]])
+        array([0, 1])
+        """
+        _require_choice("covariance_type", covariance_type, CovarianceType)
+        structure = structure_of(covariance_type)
+        point = given_point(structure, weights, means, covariances)
+        estimator = cls(
+            len(point.weights),
+            covariance_type=covariance_type,
+            weights_init=point.weights.copy(),
+            means_init=point.means.copy(),
+            precisions_init=structure.precisions(point.covariances),
+            **parameters,
+        )
+        estimator._set_point(point)
+        estimator.n_features_in_ = point.means.shape[1]
+        names = list(getattr(means, "columns", ()))
+        if names and all(isinstance(name, str) for name in names):
+            estimator.feature_names_in_ = np.array(names, dtype=object)
+        return estimator
+
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to rows X (n, D), optionally weighted (n,); y is ignored."""
+        """Fit to rows X (n, D), optionally weighted (n,); y is ignored.
+
+        X may be a memory-mapped array, or chunks of rows, see `fit_em`: neither is ever held in
+        memory as a whole.
+        """
         started = time.perf_counter()
         self._check_parameters()
-        x = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        problem = self._problem(x, as_weights(sample_weight, len(x)))
+        table = self._table(X, reset=True)
+        weight = as_weights(sample_weight, table.values.shape[0])
+        problem = problem_of(self._mixture(), table, weight, reg_covar=self.reg_covar)
         start = self._given_start(problem)
         if start is None:
             index, fits = search(
                 problem,
-                _generator(self.random_state),
+                generator_of_random_state(self.random_state),
                 init_params=self.init_params,
                 n_init=self.n_init,
                 max_iter=self.max_iter,
@@ -155,109 +234,47 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Fit, then label every row, (n,)."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def predict(self, X: Any) -> NDArray[np.intp]:
-        """Most probable component of every row, (n,)."""
-        return passes.labels(*self._rows(X))
-
-    def predict_proba(self, X: Any) -> Floats:
-        """Probability of every component for every row, (n, K)."""
-        return passes.responsibilities(*self._rows(X))
-
-    def score_samples(self, X: Any) -> Floats:
-        """Log density of every row, (n,)."""
-        return passes.log_density(*self._rows(X))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density of the rows."""
-        return float(self.score_samples(X).mean())
-
-    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
-        """Draw rows (n, D) and their components (n,), ordered by component."""
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples: expected at least 1, got {n_samples}")
-        generator = _generator(self.random_state)
-        k, d = self.means_.shape
-        counts = generator.multinomial(n_samples, self.weights_)
-        factors = np.linalg.cholesky(
-            structure_of(self.covariance_type).dense(self.covariances_, k, d)
-        )
-        rows = [
-            mean + generator.standard_normal((count, d)) @ factor.T
-            for mean, factor, count in zip(self.means_, factors, counts, strict=True)
-        ]
-        return np.concatenate(rows), np.repeat(np.arange(k), counts)
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion, low is good."""
-        density = self.score_samples(X)
-        return float(-2 * density.sum() + self._n_parameters() * np.log(len(density)))
-
-    def aic(self, X: Any) -> float:
-        """Akaike information criterion, low is good."""
-        return float(-2 * self.score_samples(X).sum() + 2 * self._n_parameters())
-
     def to_datatree(self) -> DataTree:
-        """Turn the fit into a tree, as `fit_em` returns (without the data)."""
-        from bayesmix.mixture import Mixture
-        from bayesmix.point_tree import optimization, point_estimate
-        from bayesmix.priors import Dirichlet
-        from bayesmix.schema import root
+        """Turn the fit into a tree, as `fit_em` returns (without the data).
+
+        Given parameters (`from_parameters`) have no group ``optimization``.
+        """
+        from bayesmix import point_tree, schema
 
         check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
-        mixture = Mixture(Dirichlet(self.n_components), self.prior, self.covariance_type)
-        return root(
-            {
-                "point_estimate": point_estimate(
-                    self.starts_[self._best], tuple(str(n) for n in names), self.prior
+        features = self._features()
+        if hasattr(self, "starts_"):
+            groups = {
+                "point_estimate": point_tree.point_estimate(
+                    self.starts_[self._best], features, self.prior
                 ),
-                "optimization": optimization(self.starts_, self._best, self._verdict),
-            },
-            mixture,
-            self.random_state,
-            self._seconds,
-        )
+                "optimization": point_tree.optimization(self.starts_, self._best, self._verdict),
+            }
+        else:
+            point = self._point()
+            groups = {
+                "point_estimate": schema.point_estimate(
+                    point.weights, point.means, point.dense_covariances, features
+                )
+            }
+        seconds = getattr(self, "_seconds", 0.0)
+        return schema.root(groups, self._mixture(), self.random_state, seconds)
 
     def _check_parameters(self) -> None:
         for name in ("n_components", "max_iter", "n_init"):
             require_count(getattr(self, name), name)
         for name in ("tol", "reg_covar"):
             require_nonnegative(getattr(self, name), name)
-        for name, values in (
-            ("covariance_type", get_args(CovarianceType)),
-            ("init_params", get_args(InitParams)),
-        ):
-            if getattr(self, name) not in values:
-                raise ValueError(
-                    f"{name}: expected one of {', '.join(values)}, got {getattr(self, name)!r}"
-                )
+        _require_choice("covariance_type", self.covariance_type, CovarianceType)
+        _require_choice("init_params", self.init_params, InitParams)
         if not isinstance(self.prior, ComponentPrior | None):
             raise ValueError(
                 "prior: expected None or a component prior, for example weakly_informative(x) or "
                 f"fraley_raftery(x, {self.n_components}), got {self.prior!r}"
             )
 
-    def _problem(self, x: Floats, sample_weight: Floats | None) -> Problem:
-        n, d = x.shape
-        if self.prior is None and n < self.n_components:
-            raise ValueError(
-                f"Expected n_samples >= n_components for maximum likelihood, but got n_components "
-                f"= {self.n_components}, n_samples = {n}; use fewer components, or prior="
-            )
-        if self.prior is not None and self.prior.n_features != d:
-            raise ValueError(
-                f"prior: expected one for {d} feature(s), got one for {self.prior.n_features}"
-            )
-        return Problem(
-            x,
-            structure_of(self.covariance_type),
-            self.n_components,
-            np.ones(self.n_components),
-            self.prior,
-            reg_covar=0.0 if self.prior is not None else self.reg_covar,
-            sample_weight=sample_weight,
-        )
+    def _mixture(self) -> Mixture:
+        return Mixture(Dirichlet(self.n_components), self.prior, self.covariance_type)
 
     def _given_start(self, problem: Problem) -> Point | None:
         """Where the last fit ended, or what the user gave; None for random starts."""
@@ -266,9 +283,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         given = (self.weights_init, self.means_init, self.precisions_init)
         if all(value is None for value in given):
             return None
-        generator = _generator(self.random_state)
-        start = random_start(sampled(problem, generator), self.init_params, generator)
-        return given_point(start, *given)
+        if any(value is None for value in given):
+            generator = generator_of_random_state(self.random_state)
+            start = random_start(sampled(problem, generator), self.init_params, generator)
+        else:
+            k, d = self.n_components, problem.x.shape[1]
+            structure = problem.structure
+            start = Point(structure, np.empty(k), np.empty((k, d)), structure.average(np.eye(d), k))
+        return completed(start, *given)
 
     def _last_point(self, problem: Problem) -> Point:
         point = self.starts_[self._best].point
@@ -282,13 +304,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _keep(self, fits: list[Fit], index: int, problem: Problem) -> None:
         winner = fits[index]
-        structure, point = problem.structure, winner.point
         self.starts_, self._best = fits, index
         self._verdict = verdict(fits, winner, tol=self.tol, total=problem.total)
-        self.weights_, self.means_ = point.weights, point.means
-        self.covariances_ = point.covariances
-        self.precisions_cholesky_ = structure.upper_precision_cholesky(point.covariances)
-        self.precisions_ = structure.precisions(point.covariances)
+        self._set_point(winner.point)
         self.converged_ = winner.status in (Status.CONVERGED, Status.UNCONFIRMED)
         self.n_iter_ = winner.n_iter
         self.lower_bound_ = winner.objective / problem.total
@@ -308,58 +326,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 f"{fit.objective / problem.total:.6f} per row"
             )
 
-    def _rows(self, X: Any) -> tuple[Floats, PassParameters]:
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        structure = structure_of(self.covariance_type)
-        point = Point(structure, self.weights_, self.means_, self.covariances_)
-        return x, point.parameters
 
-    def _n_parameters(self) -> int:
-        k, d = self.means_.shape
-        return structure_of(self.covariance_type).n_parameters(k, d) + k * d + k - 1
-
-
-def given_point(
-    point: Point,
-    weights: ArrayLike | None,
-    means: ArrayLike | None,
-    precisions: ArrayLike | None,
-) -> Point:
-    """Put what a user gave into a start, checking shapes."""
-    structure, shape = point.structure, point.means.shape
-    if weights is not None:
-        weights = _shaped("weights_init", weights, point.weights.shape)
-        if np.any(weights < 0) or not np.isclose(weights.sum(), 1):
-            raise ValueError(
-                "weights_init: expected weights of at least 0 that sum to one, got a sum of "
-                f"{weights.sum():g}"
-            )
-        point = replace(point, weights=weights)
-    if means is not None:
-        point = replace(point, means=_shaped("means_init", means, shape))
-    if precisions is not None:
-        given = _shaped("precisions_init", precisions, point.covariances.shape)
-        dense = structure.dense(given, *shape)
-        symmetric = np.allclose(dense, np.swapaxes(dense, -1, -2))
-        if not symmetric or np.linalg.eigvalsh(dense).min() <= 0:
-            raise ValueError("precisions_init: expected symmetric, positive definite precisions")
-        point = replace(point, covariances=structure.precisions(given))
-    return point
-
-
-def _shaped(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name}: expected numbers, got an array of dtype {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or inf")
-    return array.astype(float)
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):  # scikit-learn's own kind of seed
-        return np.random.default_rng(random_state.randint(2**31 - 1))
-    return as_generator(random_state)
+def _require_choice(name: str, value: Any, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise ValueError(f"{name}: expected one of {', '.join(get_args(choices))}, got {value!r}")

@@ -18,6 +18,7 @@ __all__ = [
     "as_generator",
     "as_table",
     "as_weights",
+    "generator_of_random_state",
     "require_count",
     "require_full_rank",
     "require_nonnegative",
@@ -117,6 +118,13 @@ def as_generator(random_seed: RandomSeed) -> np.random.Generator:
             "random seed: expected None, an int, a SeedSequence or a numpy Generator, got "
             f"{random_seed!r}"
         ) from error
+
+
+def generator_of_random_state(random_state: Any) -> np.random.Generator:
+    """Make a generator of what scikit-learn and SciPy call a seed: RandomState counts too."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31 - 1))
+    return as_generator(random_state)
 
 
 def require_count(value: Any, name: str) -> None:

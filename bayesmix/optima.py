@@ -90,6 +90,10 @@ class Fit:
         """Iterations done."""
         return len(self.trace) - 1
 
+    def __repr__(self) -> str:
+        status = self.status.name.lower()
+        return f"Fit(status={status}, objective={self.objective:.3f}, n_iter={self.n_iter})"
+
 
 def best(fits: list[Fit], *, tol: float, total: float) -> tuple[int, list[Fit]]:
     """Choose the winner among starts and mark it when it stands alone.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Chunks", "Rows", "as_rows", "pieces", "take"]
+__all__ = ["Chunks", "Rows", "are_chunks", "as_rows", "pieces", "take"]
 
 
 class Chunks:

@@ -646,7 +646,7 @@ def refuse(match, mixture, x, **options):
 
 def test_more_components_than_rows(structure):
     likelihood = bm.Mixture(bm.Dirichlet(9), None, structure)
-    refuse("at least as many rows as components.*got 5; use fewer", likelihood, blobs(5, 2, 2))
+    refuse("n_samples >= n_components .*n_samples = 5; use fewer", likelihood, blobs(5, 2, 2))
     priors = (random_prior(2), random_independent_prior(2, random_scale=True))
     for concentration, prior in product((1.0, 1.5), priors):
         mixture = bm.Mixture(bm.Dirichlet(9, concentration), prior, structure)

@@ -305,7 +305,7 @@ IDENTITY = np.eye(2).tolist()
         ({"prior": "flat"}, "prior: expected None or a component prior"),
         (
             {"prior": bm.NormalInverseWishart([0.0], 0.1, 3.0, [[1.0]])},
-            r"prior: expected one for 2 feature\(s\), got one for 1",
+            r"x: expected 1 column\(s\), the number of features of the component prior, got 2",
         ),
         ({"n_components": 300}, r"Expected n_samples >= n_components .* use fewer components"),
         ({"random_state": -1}, "random seed: expected a number of at least 0, got -1"),
@@ -340,6 +340,8 @@ def test_bad_weights(faithful, weight, message):
         lambda estimator, x: estimator.score(x),
         lambda estimator, x: estimator.bic(x),
         lambda estimator, x: estimator.aic(x),
+        lambda estimator, x: estimator.icl(x),
+        lambda estimator, x: estimator.outliers(x),
         lambda estimator, _: estimator.sample(),
         lambda estimator, _: estimator.to_datatree(),
     ],

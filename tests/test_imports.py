@@ -61,6 +61,7 @@ def test_public_name_resolves(name, module):
     assert name in dir(bayesmix)
 
 
-def test_functions_keep_their_names_when_their_modules_are_imported():
-    code = "import bayesmix, bayesmix.relabel; print(type(bayesmix.relabel).__name__)"
+@pytest.mark.parametrize("name", ["frozen", "membership", "relabel", "report"])
+def test_functions_keep_their_names_when_their_modules_are_imported(name):
+    code = f"import bayesmix, bayesmix.{name}; print(type(bayesmix.{name}).__name__)"
     assert run_python(code).strip() == "function"

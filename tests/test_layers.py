@@ -15,12 +15,18 @@ ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
     {"inputs", "rows", "interrupts", "threads", "priors", "data_priors", "mixture", "datasets"},
     {"covariance", "component_prior", "gaussian", "kernels", "passes", "schema"},
-    {"em", "starts", "optima", "point_tree", "estimator", "pymc_model", "pymc_nuts"},
-    {"draws", "sampling", "relabel", "membership", "diagnostics", "comparison"},
+    {
+        *("em", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("pymc_model", "pymc_nuts"),
+    },
+    {"draws", "frozen", "sampling", "relabel", "membership", "diagnostics", "comparison"},
     {"plots", "report"},
     {"__init__", "__main__"},
 )
-ENGINES = ({"em", "estimator", "starts", "optima", "point_tree"}, {"pymc_model", "pymc_nuts"})
+ENGINES = (
+    {"em", "starts", "optima", "point_tree", "given", "fitted", "estimator"},
+    {"pymc_model", "pymc_nuts"},
+)
 PYMC = {"pymc", "pytensor", "pymc_extras"}
 
 SOURCES = {

@@ -1,0 +1,192 @@
+"""What a mixture of known parameters does, in scikit-learn's words: score, label, sample, judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from bayesmix import passes
+from bayesmix.covariance import structure_of
+from bayesmix.em import Point
+from bayesmix.inputs import Table, generator_of_random_state, require_nonnegative
+from bayesmix.mixture import CovarianceType
+from bayesmix.passes import PassParameters
+from bayesmix.rows import Rows, are_chunks, as_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["FittedMixture"]
+
+
+class FittedMixture(DensityMixin, BaseEstimator):
+    """Methods that need ``weights_``, ``means_`` and ``covariances_`` only."""
+
+    covariance_type: CovarianceType
+    random_state: Any
+    n_features_in_: int
+    weights_: Floats
+    means_: Floats
+    covariances_: Floats
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """Most probable component of every row, (n,)."""
+        return passes.labels(*self._rows(X))
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probability of every component for every row, (n, K)."""
+        return passes.responsibilities(*self._rows(X))
+
+    def score_samples(self, X: Any) -> Floats:
+        """Log density of every row, (n,)."""
+        return passes.log_density(*self._rows(X))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log density of the rows."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
+        """Draw rows (n, D) and their components (n,), ordered by component."""
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples: expected at least 1, got {n_samples}")
+        generator = generator_of_random_state(self.random_state)
+        k, d = self.means_.shape
+        counts = generator.multinomial(n_samples, self.weights_)
+        factors = np.linalg.cholesky(
+            structure_of(self.covariance_type).dense(self.covariances_, k, d)
+        )
+        rows = [
+            mean + generator.standard_normal((count, d)) @ factor.T
+            for mean, factor, count in zip(self.means_, factors, counts, strict=True)
+        ]
+        return np.concatenate(rows), np.repeat(np.arange(k), counts)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion, low is good."""
+        density = self.score_samples(X)
+        return float(-2 * density.sum() + self._n_parameters() * np.log(len(density)))
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion, low is good."""
+        return float(-2 * self.score_samples(X).sum() + 2 * self._n_parameters())
+
+    def icl(self, X: Any) -> float:
+        r"""Integrated completed likelihood criterion, low is good: ``bic`` plus the ambiguity.
+
+        .. math:: \mathrm{ICL} = \mathrm{BIC} - 2 \sum_i \log \max_k r_{ik},
+
+        with the responsibilities :math:`r_{ik}` of `predict_proba`: the form with hard labels of
+        the reference, and of ``icl`` in mclust, where the sign is the opposite (as for BIC).
+        Where no row is in doubt it equals `bic`; overlap costs, so it counts clusters rather
+        than components.
+
+        Parameters
+        ----------
+        X : (n, D) array_like
+
+        Returns
+        -------
+        float
+            In nats, twice.
+
+        References
+        ----------
+        C. Biernacki, G. Celeux and G. Govaert, "Assessing a Mixture Model for Clustering with the
+        Integrated Completed Likelihood", IEEE TPAMI 22, 2000.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> x = bm.datasets.load("faithful")
+        >>> em = bm.GaussianMixture(2, random_state=1).fit(x)
+        >>> round(em.bic(x), 1), round(em.icl(x), 1)
+        (2322.2, 2322.7)
+        """
+        certainty = self.predict_proba(X).max(axis=1)
+        return self.bic(X) - 2 * float(np.log(certainty).sum())
+
+    def outliers(self, X: Any, quantile: float = 0.05, reference: Any = None) -> NDArray[np.bool_]:
+        """Mark the rows whose density is low: below a quantile of what is usual.
+
+        Parameters
+        ----------
+        X : (n, D) array_like
+        quantile : float, default 0.05
+            Between 0 and 1. The threshold is this quantile of `score_samples` over the reference
+            rows: that share of them is marked, whether or not anything is wrong with them.
+        reference : (m, D) array_like, optional
+            Rows that say what is usual, such as those of the fit; default ``X`` itself.
+
+        Returns
+        -------
+        (n,) ndarray of bool
+
+        Raises
+        ------
+        ValueError
+            If the quantile is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> x = bm.datasets.load("faithful")
+        >>> em = bm.GaussianMixture(2, random_state=1).fit(x)
+        >>> int(em.outliers(x, 0.02).sum())
+        6
+        """
+        require_nonnegative(quantile, "quantile")
+        if quantile > 1:
+            raise ValueError(
+                f"quantile: expected a number from 0 to 1 (0.05 for five percent), got {quantile!r}"
+            )
+        density = self.score_samples(X)
+        usual = density if reference is None else self.score_samples(reference)
+        return density < np.quantile(usual, quantile)
+
+    def _set_point(self, point: Point) -> None:
+        self.weights_, self.means_ = point.weights, point.means
+        self.covariances_ = point.covariances
+        self.precisions_cholesky_ = point.structure.upper_precision_cholesky(point.covariances)
+        self.precisions_ = point.structure.precisions(point.covariances)
+
+    def _rows(self, X: Any) -> tuple[Rows, PassParameters]:
+        check_is_fitted(self)
+        return self._table(X, reset=False).values, self._point().parameters
+
+    def _table(self, X: Any, *, reset: bool) -> Table:
+        """Check rows as scikit-learn does, a source of chunks as `rows.as_rows` does."""
+        if not are_chunks(X):
+            rows = 2 if reset else 1
+            x = validate_data(
+                self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=rows
+            )
+            return Table(x, self._features(), np.arange(len(x)), name="X")
+        table = as_rows(X, "X")
+        if reset:
+            self.n_features_in_ = len(table.features)
+        elif len(table.features) != self.n_features_in_:
+            raise ValueError(
+                f"X: expected {self.n_features_in_} features, as in the fit, got chunks of "
+                f"{len(table.features)}"
+            )
+        return table
+
+    def _features(self) -> tuple[str, ...]:
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            return tuple(f"x{j}" for j in range(self.n_features_in_))
+        return tuple(str(name) for name in names)
+
+    def _point(self) -> Point:
+        structure = structure_of(self.covariance_type)
+        return Point(structure, self.weights_, self.means_, self.covariances_)
+
+    def _n_parameters(self) -> int:
+        k, d = self.means_.shape
+        return structure_of(self.covariance_type).n_parameters(k, d) + k * d + k - 1

@@ -1,0 +1,164 @@
+"""A fitted mixture as a frozen distribution, in the manner of `scipy.stats`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix import passes
+from bayesmix.covariance import structure_of
+from bayesmix.draws import point_of
+from bayesmix.inputs import generator_of_random_state
+from bayesmix.passes import PassParameters
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["FrozenMixture", "frozen"]
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenMixture:
+    """The distribution of one row under a mixture with fixed parameters; made by `frozen`.
+
+    Its methods take and return the shapes of a frozen `scipy.stats.multivariate_normal`. Unlike
+    there, values of another width than D are refused, never broadcast.
+    """
+
+    weights: Floats
+    """Shape (K,)."""
+    means: Floats
+    """Shape (K, D)."""
+    covariances: Floats
+    """Dense, shape (K, D, D)."""
+
+    @property
+    def dim(self) -> int:
+        """Number of features D."""
+        return self.means.shape[1]
+
+    @property
+    def mean(self) -> Floats:
+        """Mean of the mixture, (D,)."""
+        return self.weights @ self.means
+
+    @property
+    def cov(self) -> Floats:
+        """Covariance of the mixture, (D, D): within the components and between them."""
+        delta = self.means - self.mean
+        within = np.einsum("k,kij->ij", self.weights, self.covariances)
+        return within + (self.weights[:, None] * delta).T @ delta
+
+    def logpdf(self, x: ArrayLike) -> Any:
+        """Log density, in nats, at points x (..., D); one dimension is one point, or n if D = 1.
+
+        Returns
+        -------
+        float or ndarray
+            Shape (...), without the dimensions of length one.
+
+        Raises
+        ------
+        ValueError
+            If the last dimension of x is not D.
+        """
+        points = self._points(x)
+        rows = np.ascontiguousarray(points.reshape(-1, self.dim))
+        with np.errstate(over="ignore", invalid="ignore"):
+            density = passes.log_density(rows, self._parameters)
+        # Points at infinity, or so far out that their squares are.
+        beyond = np.isnan(density) & ~np.isnan(rows).any(axis=1)
+        return _squeezed(np.where(beyond, -np.inf, density).reshape(points.shape[:-1]))
+
+    def pdf(self, x: ArrayLike) -> Any:
+        """Density at points x (..., D), per unit of volume of the data; shapes as `logpdf`."""
+        return np.exp(self.logpdf(x))
+
+    def rvs(self, size: int | tuple[int, ...] | None = 1, random_state: Any = None) -> Any:
+        """Draw independent points: the components come in random order.
+
+        Parameters
+        ----------
+        size : int or tuple of int, default 1
+        random_state : int, SeedSequence, Generator or RandomState, optional
+
+        Returns
+        -------
+        float or ndarray
+            Shape (size, D), without the dimensions of length one.
+        """
+        generator = generator_of_random_state(random_state)
+        shape = () if size is None else tuple(np.atleast_1d(size))
+        label = generator.choice(len(self.weights), size=shape, p=self.weights)
+        out = generator.standard_normal((*shape, self.dim))
+        for k, factor in enumerate(np.linalg.cholesky(self.covariances)):
+            own = label == k
+            out[own] = self.means[k] + out[own] @ factor.T
+        return _squeezed(out)
+
+    @cached_property
+    def _parameters(self) -> PassParameters:
+        return PassParameters.from_point(
+            structure_of("full"), self.weights, self.means, self.covariances
+        )
+
+    def _points(self, x: ArrayLike) -> Floats:
+        points = np.asarray(x, dtype=float)
+        if points.ndim < 2:
+            points = points.reshape((-1, 1) if self.dim == 1 else (1, -1))
+        if points.shape[-1] != self.dim:
+            raise ValueError(
+                f"x: expected points of {self.dim} feature(s) along the last dimension, got shape "
+                f"{np.shape(x)}"
+            )
+        return points
+
+
+def frozen(point: Any) -> FrozenMixture:
+    """View any fitted mixture as a frozen distribution, as `scipy.stats` has them.
+
+    Parameters
+    ----------
+    point : GaussianMixture or DataTree
+        A fitted estimator (ours or scikit-learn's), or a tree with the group ``point_estimate``.
+
+    Returns
+    -------
+    FrozenMixture
+        With ``pdf``, ``logpdf``, ``rvs``, ``mean`` and ``cov``.
+
+    Raises
+    ------
+    ValueError
+        If the point is neither, or not fitted.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("faithful")
+    >>> density = bm.frozen(bm.GaussianMixture(2, random_state=1).fit(x))
+    >>> density.mean.round(2), density.pdf([2.0, 50.0]).round(4)
+    (array([ 3.49, 70.9 ]), np.float64(0.0286))
+    >>> density.rvs(3, random_state=1).shape
+    (3, 2)
+    """
+    dataset = point_of(point)
+    weights, means, covariances = (
+        np.asarray(dataset[name].transpose(*dims).values, dtype=float)
+        for name, dims in (
+            ("weights", ("component",)),
+            ("means", ("component", "feature")),
+            ("covariances", ("component", "feature", "feature_bis")),
+        )
+    )
+    return FrozenMixture(weights / weights.sum(), means, covariances)
+
+
+def _squeezed(values: Floats) -> Any:
+    """Drop dimensions of length one; a single number becomes a scalar."""
+    return values.squeeze()[()]
