@@ -106,8 +106,9 @@ def are_chunks(x: Any) -> bool:
     """Whether x is a source of chunks rather than a table."""
     if isinstance(x, (list, tuple)):
         return bool(x) and all(np.ndim(chunk) == 2 for chunk in x)
-    table = hasattr(x, "__array__") or hasattr(x, "columns") or isinstance(x, (str, bytes, dict))
-    return callable(x) or (hasattr(x, "__iter__") and not table and not isinstance(x, Table))
+    marks = ("shape", "__array__", "columns", "__dataframe__")
+    table = any(hasattr(x, mark) for mark in marks) or isinstance(x, (str, bytes, dict, Table))
+    return callable(x) or (hasattr(x, "__iter__") and not table)
 
 
 def pieces(
