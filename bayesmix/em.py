@@ -27,7 +27,7 @@ from bayesmix.inputs import (
 )
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.optima import Fit, Status, advice, best, judge, min_eigenvalue_ratio, verdict
-from bayesmix.passes import PassParameters, Statistics, moments, statistics
+from bayesmix.passes import Moments, PassParameters, Statistics, moments, statistics
 from bayesmix.rows import Chunks, Rows, as_rows
 from bayesmix.starts import InitParams, sample_rows, start_responsibilities
 
@@ -113,19 +113,19 @@ class Problem:
         )
 
     @cached_property
-    def data_covariance(self) -> Floats:
-        """Covariance of all rows, (D, D)."""
-        return moments(self.x, self.sample_weight)[2]
+    def data_moments(self) -> Moments:
+        """Mean and covariance of all rows."""
+        return moments(self.x, self.sample_weight)
 
     @cached_property
     def reference_covariance(self) -> Floats:
-        """What a collapse is measured against: `data_covariance` in this structure, (D, D)."""
-        average = self.structure.average(self.data_covariance, 1)
+        """What a collapse is measured against: the data in this structure, (D, D)."""
+        average = self.structure.average(self.data_moments.covariance, 1)
         return self.structure.dense(average, 1, self.x.shape[1])[0]
 
     def expect(self, point: Point) -> tuple[Statistics, float]:
         """E-step: the statistics at a point and the objective there."""
-        found = statistics(self.x, point.parameters, self.sample_weight)
+        found = statistics(self.x, point.parameters, self.sample_weight, known=self.data_moments)
         return found, found.log_likelihood + self.log_prior(point)
 
     def without_ridge(self, point: Point) -> Floats:
@@ -191,7 +191,7 @@ def start_point(problem: Problem, resp: Floats) -> Point:
     try:
         np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:  # no spread within the groups of the start
-        covariance = tied.ridge(problem.data_covariance, problem.reg_covar)
+        covariance = tied.ridge(problem.data_moments.covariance, problem.reg_covar)
     average = problem.structure.average(covariance, problem.n_components)
     return replace(point, structure=problem.structure, covariances=average)
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
+    "Moments",
     "PassParameters",
     "Statistics",
     "labels",
@@ -52,12 +53,6 @@ __all__ = [
     "statistics",
 ]
 
-_POINTS = {
-    "full": kernels.FullPoint,
-    "tied": kernels.TiedPoint,
-    "diag": kernels.VariancesPoint,
-    "spherical": kernels.VariancesPoint,
-}
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
@@ -86,17 +81,35 @@ class PassParameters:
         return cls(structure, log_weights, means, structure.precision_cholesky(covariances))
 
     @cached_property
-    def compiled_point(self) -> Any:
+    def center(self) -> Floats:
+        """Mean of the mixture: what rows are centered at."""
+        return np.exp(self.log_weights) @ self.means
+
+    @property
+    def shares_scatter(self) -> bool:
+        """Whether one scatter of the rows about `center` serves all components."""
+        near = kernels.all_near
+        return self.structure.name == "tied" and near(
+            self.means, self.precision_cholesky, self.center
+        )
+
+    def compiled_point(self, *, scatter_known: bool = False) -> Any:
         """The point in the type of its kernel."""
         factor = self.precision_cholesky
         if not self.structure.correlated:
             k, d = self.means.shape
             factor = np.broadcast_to(factor.reshape(k, -1), (k, d))
-        kind = _POINTS[self.structure.name]
+        given = (self.log_weights, self.means, factor, self.center)
         # copies: one memory order and writable, so one compiled kernel
-        return kind(
-            *(np.array(a, float, order="C") for a in (self.log_weights, self.means, factor))
-        )
+        weights, means, factor, center = (np.array(a, float, order="C") for a in given)
+        match self.structure.name:
+            case "full":
+                return kernels.FullPoint(weights, means, factor, center)
+            case "tied":
+                near = self.shares_scatter
+                return kernels.TiedPoint(weights, means, factor, center, near, scatter_known)
+            case _:
+                return kernels.VariancesPoint(weights, means, factor, center)
 
     @property
     def second_shape(self) -> tuple[int, ...]:
@@ -124,6 +137,7 @@ def statistics(
     parameters: PassParameters,
     sample_weight: Floats | None = None,
     *,
+    known: Moments | None = None,
     threads: int | None = None,
 ) -> Statistics:
     """Log-likelihood and responsibility-weighted moments.
@@ -134,27 +148,50 @@ def statistics(
     parameters : PassParameters
     sample_weight : (n,) ndarray, optional
         Row weights; a weight of 2 is the row twice.
+    known : Moments, optional
+        What `moments` found for the same rows and weights; spares tied covariances some work.
     threads : int, optional
         By default all processors that the process may use. The result does not depend on it.
     """
     log_likelihood, sums = 0.0, _zero_sums(parameters)
+    spared = known is not None and parameters.shares_scatter
     for piece in _sources(x, sample_weight):
-        for found, own in _partial_sums(piece, parameters, threads):
+        for found, own in _partial_sums(piece, parameters, spared, threads):
             log_likelihood += found
             for whole, part in zip(sums, own, strict=True):
                 whole += part
     second = sums.second.reshape(parameters.precision_cholesky.shape)
+    if known is not None and spared:
+        second = second + known.scatter_about(parameters.center)
     return Statistics(log_likelihood, sums.sizes, sums.first, second)
 
 
-def moments(x: Rows, sample_weight: Floats | None = None) -> tuple[float, Floats, Floats]:
-    """Total weight, mean (D,) and covariance (D, D) of the rows, divisor the total weight."""
-    first = next(pieces(x))[0][:1024].mean(axis=0, dtype=float)
-    d = len(first)
-    one = PassParameters(structure_of("tied"), np.zeros(1), first[None], np.eye(d))
+@dataclass(frozen=True)
+class Moments:
+    """Moments of all rows."""
+
+    total: float
+    """Number of rows, or their total weight."""
+    origin: Floats
+    """A point amid the rows, (D,)."""
+    shift: Floats
+    """Mean less origin, (D,): a mean far from zero is not rounded."""
+    covariance: Floats
+    """Shape (D, D), divisor `total`."""
+
+    def scatter_about(self, center: Floats) -> Floats:
+        """Sum of outer products of the rows less ``center``, (D, D)."""
+        shift = (self.origin - center) + self.shift
+        return self.total * (self.covariance + np.outer(shift, shift))
+
+
+def moments(x: Rows, sample_weight: Floats | None = None) -> Moments:
+    """Total weight, mean and covariance of the rows, in one walk."""
+    origin = next(pieces(x))[0][:1024].mean(axis=0, dtype=float)
+    one = PassParameters(structure_of("tied"), np.zeros(1), origin[None], np.eye(len(origin)))
     found = statistics(x, one, sample_weight)
     total, shift = float(found.sizes[0]), found.first[0] / found.sizes[0]
-    return total, first + shift, found.second / total - np.outer(shift, shift)
+    return Moments(total, origin, shift, found.second / total - np.outer(shift, shift))
 
 
 def log_density(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
@@ -237,11 +274,12 @@ def _zero_sums(parameters: PassParameters) -> kernels.Sums:
 
 
 def _partial_sums(
-    piece: _Piece, parameters: PassParameters, threads: int | None
+    piece: _Piece, parameters: PassParameters, scatter_known: bool, threads: int | None
 ) -> list[tuple[float, kernels.Sums]]:
     """Log-likelihood and moments of every part."""
     k, d = parameters.means.shape
-    point, size = parameters.compiled_point, kernels.block_size(k, d)
+    point = parameters.compiled_point(scatter_known=scatter_known)
+    size = kernels.block_size(k, d)
     bounds = _parts(len(piece.values), k, d, 8 * int(np.prod(parameters.second_shape)))
     found = [(0.0, _zero_sums(parameters)) for _ in bounds[1:]]
 
@@ -280,7 +318,7 @@ def _walk_piece(
     piece: _Piece, parameters: PassParameters, threads: int | None, *output: Any
 ) -> None:
     k, d = parameters.means.shape
-    point, size = parameters.compiled_point, kernels.block_size(k, d)
+    point, size = parameters.compiled_point(), kernels.block_size(k, d)
     bounds = _parts(len(piece.values), k, d)
 
     def task(i: int) -> None:
@@ -296,7 +334,7 @@ _compiled: set[tuple[str, str]] = set()
 @contextmanager
 def _saying_that_it_compiles(kernel: str, parameters: PassParameters) -> Iterator[None]:
     """Say so, if this call takes long because it has to compile."""
-    case = kernel, type(parameters.compiled_point).__name__
+    case = kernel, parameters.structure.name
     if case in _compiled:
         yield
         return

@@ -87,6 +87,8 @@ def test_objective_never_decreases_and_belongs_to_the_point(structure, prior, d)
         # two sums of n + K D^2 terms, each right to a few hundred eps of its size
         slack = 1e3 * EPS * (1 + np.abs(fit.trace).max())
         assert np.all(np.diff(fit.trace) >= -slack)
+        if fit.status is Status.SINGULAR:  # on the brink the density itself is ill conditioned
+            slack /= max(fit.min_eigenvalue_ratio, EPS)
         expected = objective_at(mixture, x, fit.point)
         assert abs(fit.objective - expected) <= slack
         assert fit.objective == fit.trace[-1]

@@ -7,7 +7,7 @@ threads.
 """
 
 from bayesmix.kernels.blocks import Source, Stream, block_size
-from bayesmix.kernels.structures import FullPoint, Sums, TiedPoint, VariancesPoint
+from bayesmix.kernels.structures import FullPoint, Sums, TiedPoint, VariancesPoint, all_near
 from bayesmix.kernels.walks import Output, rows, statistics
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Sums",
     "TiedPoint",
     "VariancesPoint",
+    "all_near",
     "block_size",
     "rows",
     "statistics",

@@ -19,6 +19,7 @@ from bayesmix.kernels.lanes import (
     exp,
     fma,
     load,
+    load_at,
     load_wide,
     log,
     maximum,
@@ -27,6 +28,7 @@ from bayesmix.kernels.lanes import (
     splat_wide,
     store,
     total,
+    transpose,
 )
 
 __all__ = [
@@ -92,12 +94,14 @@ def _reader(element: ir.Type) -> Any:
 _read, _read_single = _reader(ir.DoubleType()), _reader(ir.FloatType())
 
 
+_SIZES = (352, 160, 96, WIDE)  # odd multiples of 32: rows of a power of two share cache sets
+_SCRATCH_BYTES = 1 << 19
+
+
 def block_size(n_components: int, n_features: int) -> int:
-    """Rows of a block: as many as keep its scratch in the fast caches."""
-    size = 256
-    while size > WIDE and size * (n_features + n_components) * 8 > 1 << 18:
-        size //= 2
-    return size
+    """Rows of a block: as many as keep its scratch in the core's own cache."""
+    row = 8 * (n_features + n_components)
+    return next((size for size in _SIZES if size * row <= _SCRATCH_BYTES), WIDE)
 
 
 @compiled
@@ -113,19 +117,43 @@ def load_block(source: Source, start: int, count: int, center: Any, block: Any, 
     """Copy ``count`` rows from row ``start`` on, less ``center``, feature by feature."""
     d = source.n_features
     row = source.address + start * source.row_stride
-    for r in range(count):
+    fast = 0
+    if d >= NARROW and source.column_stride == 8 and not source.single:
+        fast = count - count % NARROW
+    for r in range(0, fast, NARROW):
+        for j in range(0, d - NARROW + 1, NARROW):
+            _load_tile(row, source.row_stride, j, r, center, block, size)
+        if d % NARROW:  # the last eight columns, some of them once more
+            _load_tile(row, source.row_stride, d - NARROW, r, center, block, size)
+        row += NARROW * source.row_stride
+    for r in range(fast, count):
         at = row
-        if source.single:
-            for j in range(d):
-                block[j * size + r] = _read_single(at) - center[j]
-                at += source.column_stride
-        else:
-            for j in range(d):
-                block[j * size + r] = _read(at) - center[j]
-                at += source.column_stride
+        for j in range(d):
+            number = _read_single(at) if source.single else _read(at)
+            block[j * size + r] = number - center[j]
+            at += source.column_stride
         row += source.row_stride
     for j in range(d):
         block[j * size + count : (j + 1) * size] = 0.0
+
+
+@compiled
+def _load_tile(row: int, stride: int, j: int, r: int, center: Any, block: Any, size: int) -> None:
+    """Copy eight rows from an address on, columns j to j + 7, to rows r to r + 7 of the block."""
+    at = row + 8 * j
+    first, second = at, at + 4 * stride
+    rows = (
+        load_at(first),
+        load_at(first + stride),
+        load_at(first + 2 * stride),
+        load_at(first + 3 * stride),
+        load_at(second),
+        load_at(second + stride),
+        load_at(second + 2 * stride),
+        load_at(second + 3 * stride),
+    )
+    for i, column in enumerate(transpose(rows)):
+        store(block, (j + i) * size + r, column - splat(center[j + i]))
 
 
 @compiled
@@ -154,13 +182,13 @@ def _shares(joint: Any, n_components: int, size: int, g: int) -> Any:
 
 
 @compiled
-def normalize(joint: Any, weight: Any, n_components: int, size: int) -> float:
+def normalize(joint: Any, common: Any, weight: Any, n_components: int, size: int) -> float:
     """Turn log joint densities into weighted responsibilities; return the log-likelihood."""
     found = splat_wide(0.0)
     for g in range(0, size, WIDE):
         top, norm = _shares(joint, n_components, size, g)
         w = load_wide(weight, g)
-        found = fma(w, top + log(norm), found)
+        found = fma(w, load_wide(common, g) + (top + log(norm)), found)
         scale, least = w / norm, norm * splat_wide(NEGLIGIBLE)
         for k in range(n_components):
             share = load_wide(joint, k * size + g)
@@ -170,11 +198,11 @@ def normalize(joint: Any, weight: Any, n_components: int, size: int) -> float:
 
 
 @compiled
-def log_density(joint: Any, n_components: int, size: int, out: Any) -> None:
-    """Logarithm of the summed joint densities of every row."""
+def log_density(joint: Any, common: Any, n_components: int, size: int, out: Any) -> None:
+    """Logarithm of the summed joint densities of every row, and what they leave out."""
     for g in range(0, size, WIDE):
         top, norm = _shares(joint, n_components, size, g)
-        store(out, g, top + log(norm))
+        store(out, g, load_wide(common, g) + (top + log(norm)))
 
 
 @compiled

@@ -25,6 +25,7 @@ __all__ = [
     "exp",
     "fma",
     "load",
+    "load_at",
     "load_wide",
     "log",
     "maximum",
@@ -33,6 +34,7 @@ __all__ = [
     "splat_wide",
     "store",
     "total",
+    "transpose",
 ]
 
 NARROW = 8
@@ -109,6 +111,38 @@ def _splatter(count: int) -> Callable:
 
 
 splat, splat_wide = _splatter(NARROW), _splatter(WIDE)
+
+
+@intrinsic
+def load_at(typing_context: Any, address: Any) -> Any:
+    """Read `NARROW` float64 numbers from an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        like = ir.VectorType(_F64, NARROW)
+        return builder.load(builder.inttoptr(args[0], like.as_pointer()), align=8)
+
+    return Lanes(NARROW)(types.intp), codegen
+
+
+@intrinsic
+def transpose(typing_context: Any, rows: Any) -> Any:
+    """Turn a tuple of eight rows of eight numbers into its eight columns."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        found = list(cgutils.unpack_tuple(builder, args[0], NARROW))
+        for step in (1, 2, 4):  # exchange blocks of step by step numbers
+            low = [j + NARROW - step if j & step else j for j in range(NARROW)]
+            high = [j + NARROW if j & step else j + step for j in range(NARROW)]
+            masks = [ir.Constant(ir.VectorType(_I32, NARROW), mask) for mask in (low, high)]
+            for i in range(NARROW):
+                if not i & step:
+                    pair = found[i], found[i + step]
+                    found[i], found[i + step] = (
+                        builder.shuffle_vector(*pair, mask) for mask in masks
+                    )
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return rows(rows), codegen
 
 
 @intrinsic

@@ -33,6 +33,7 @@ __all__ = [
     "VariancesPoint",
     "add_joint",
     "add_moments",
+    "all_near",
     "finish",
     "prepare",
 ]
@@ -47,6 +48,8 @@ class FullPoint(NamedTuple):
     means: Any
     factor: Any
     """(K, D, D), lower triangular; precision = factor factorᵀ."""
+    center: Any
+    """c, (D,)."""
 
 
 class TiedPoint(NamedTuple):
@@ -56,6 +59,11 @@ class TiedPoint(NamedTuple):
     means: Any
     factor: Any
     """(D, D)."""
+    center: Any
+    near: bool
+    """Whether all components are near, see `all_near`."""
+    scatter_known: bool
+    """Whether the caller adds the rows' scatter about c to the second moments, if all are near."""
 
 
 class VariancesPoint(NamedTuple):
@@ -65,17 +73,18 @@ class VariancesPoint(NamedTuple):
     means: Any
     factor: Any
     """(K, D), reciprocal standard deviations."""
+    center: Any
 
 
 class Frame(NamedTuple):
     """A point relative to the center of the rows."""
 
-    center: Any
-    """c, (D,)."""
     shift: Any
     """Means less c, (K, D)."""
     offset: Any
     """The same in each component's own standard deviations, (K, D)."""
+    slope: Any
+    """Tied: precision times shift, (D, K)."""
     constant: Any
     """Logarithm of weight times the density's peak, (K,)."""
     near: Any
@@ -110,6 +119,8 @@ class Scratch(NamedTuple):
     """Whitened, weighted or squared rows, (D, size)."""
     joint: Any
     """Log joint densities, then responsibilities, (K, size)."""
+    common: Any
+    """What the log joint densities of all components leave out, (size,)."""
     weight: Any
     """Of the rows, (size,)."""
     size: int
@@ -131,29 +142,29 @@ def finish(point: Any, frame: Any, sums: Any) -> Any:
     """Move the moments to the means."""
 
 
+def all_near(means: Any, factor: Any, center: Any) -> bool:
+    """Whether means (K, D) under one factor (D, D) are all near the center."""
+    return bool(np.all(np.square((means - center) @ factor).sum(axis=-1) <= NEAR**2))
+
+
 @compiled
 def _frame(point: Any) -> Any:
     """The frame but for the offsets and the logarithm of the factors' determinants."""
     n_components, d = point.means.shape
-    center, shift = np.zeros(d), np.empty((n_components, d))
-    for k in range(n_components):
-        if point.log_weights[k] > -np.inf:
-            for j in range(d):
-                center[j] += math.exp(point.log_weights[k]) * point.means[k, j]
-    constant = np.empty(n_components)
+    shift, constant = np.empty((n_components, d)), np.empty(n_components)
     for k in range(n_components):
         constant[k] = point.log_weights[k] - 0.5 * d * math.log(2 * math.pi)
         for j in range(d):
-            shift[k, j] = point.means[k, j] - center[j]
+            shift[k, j] = point.means[k, j] - point.center[j]
     near = np.zeros(n_components, np.bool_)
-    return Frame(center, shift, np.zeros((n_components, d)), constant, near)
+    return Frame(shift, np.zeros((n_components, d)), np.zeros((d, n_components)), constant, near)
 
 
 @compiled
 def _mark_near(frame: Any) -> None:
     for k in range(len(frame.near)):
         square = 0.0
-        for j in range(len(frame.center)):
+        for j in range(frame.offset.shape[1]):
             square += frame.offset[k, j] * frame.offset[k, j]
         frame.near[k] = square <= NEAR * NEAR
 
@@ -175,7 +186,7 @@ def _rows(point: Any, frame: Any, place: Any, scratch: Any, k: int) -> Any:
 @compiled
 def _offset(frame: Any, k: int) -> Any:
     """The mean of component k in the block of `_rows`, in its standard deviations."""
-    return frame.offset[k] if frame.near[k] else np.zeros_like(frame.center)
+    return frame.offset[k] if frame.near[k] else np.zeros(frame.offset.shape[1])
 
 
 @compiled
@@ -228,11 +239,11 @@ def _log_diagonal(factor: Any) -> float:
 
 
 @inlined
-def _four(factor: Any, offset: Any, block: Any, size: int, g: int, i: int) -> Any:
-    """Entries i to i + 3 of factorᵀ x - offset; above the diagonal the factor is zero."""
+def _four(factor: Any, offset: Any, block: Any, size: int, g: int, i: int, first: int) -> Any:
+    """Entries i to i + 3 of factorᵀ x - offset; above row ``first`` the factor is zero."""
     z0, z1 = splat_wide(-offset[i]), splat_wide(-offset[i + 1])
     z2, z3 = splat_wide(-offset[i + 2]), splat_wide(-offset[i + 3])
-    for j in range(i, len(offset)):
+    for j in range(first, len(factor)):
         x = load_wide(block, j * size + g)
         z0 = fma(splat_wide(factor[j, i]), x, z0)
         z1 = fma(splat_wide(factor[j, i + 1]), x, z1)
@@ -242,56 +253,42 @@ def _four(factor: Any, offset: Any, block: Any, size: int, g: int, i: int) -> An
 
 
 @inlined
-def _one(factor: Any, offset: Any, block: Any, size: int, g: int, i: int) -> Any:
-    """Entry i of factorᵀ x - offset."""
+def _one(factor: Any, offset: Any, block: Any, size: int, g: int, i: int, first: int) -> Any:
+    """Entry i of factorᵀ x - offset; above row ``first`` the factor is zero."""
     z = splat_wide(-offset[i])
-    for j in range(i, len(offset)):
+    for j in range(first, len(factor)):
         z = fma(splat_wide(factor[j, i]), load_wide(block, j * size + g), z)
     return z
 
 
 @compiled
 def _quadratic(factor: Any, offset: Any, block: Any, size: int, constant: float, out: Any) -> None:
-    """Constant less half the squared length of factorᵀ x - offset."""
+    """Constant less half the squared length of factorᵀ x - offset, factor lower triangular."""
     d = len(offset)
     for g in range(0, size, WIDE):
         square = splat_wide(0.0)
         for i in range(0, d - 3, 4):
-            z0, z1, z2, z3 = _four(factor, offset, block, size, g, i)
+            z0, z1, z2, z3 = _four(factor, offset, block, size, g, i, i)
             square = fma(z3, z3, fma(z2, z2, fma(z1, z1, fma(z0, z0, square))))
         for i in range(d - d % 4, d):
-            z = _one(factor, offset, block, size, g, i)
+            z = _one(factor, offset, block, size, g, i, i)
             square = fma(z, z, square)
         store(out, g, fma(square, splat_wide(-0.5), splat_wide(constant)))
 
 
 @compiled
-def _whiten(factor: Any, block: Any, size: int, out: Any) -> None:
-    """Write factorᵀ x."""
-    d = len(factor)
-    nothing = np.zeros(d)
+def _linear(slope: Any, offset: Any, block: Any, size: int, out: Any) -> None:
+    """Write slopeᵀ x - offset, slope (D, K)."""
+    k = len(offset)
     for g in range(0, size, WIDE):
-        for i in range(0, d - 3, 4):
-            z0, z1, z2, z3 = _four(factor, nothing, block, size, g, i)
+        for i in range(0, k - 3, 4):
+            z0, z1, z2, z3 = _four(slope, offset, block, size, g, i, 0)
             store(out, i * size + g, z0)
             store(out, (i + 1) * size + g, z1)
             store(out, (i + 2) * size + g, z2)
             store(out, (i + 3) * size + g, z3)
-        for i in range(d - d % 4, d):
-            store(out, i * size + g, _one(factor, nothing, block, size, g, i))
-
-
-@compiled
-def _distances(z: Any, offset: Any, size: int, constant: Any, out: Any) -> None:
-    """Constant less half the squared distance of whitened rows to whitened means, all of them."""
-    n_components, d = offset.shape
-    for k in range(n_components):
-        for g in range(0, size, WIDE):
-            square = splat_wide(0.0)
-            for j in range(d):
-                delta = load_wide(z, j * size + g) - splat_wide(offset[k, j])
-                square = fma(delta, delta, square)
-            store(out, k * size + g, fma(square, splat_wide(-0.5), splat_wide(constant[k])))
+        for i in range(k - k % 4, k):
+            store(out, i * size + g, _one(slope, offset, block, size, g, i, 0))
 
 
 # Full
@@ -338,31 +335,41 @@ def _finish_full(point: Any, frame: Any, sums: Any) -> None:
         _mirror(sums.second[k])
 
 
-# Tied: rows are whitened once for all components, and one scatter serves them all
+# Tied: the quadratic term is common to all components, and so is one scatter of the rows
 
 
 @compiled
 def _prepare_tied(point: Any) -> Any:
     frame = _frame(point)
+    d = len(point.factor)
     for k in range(len(point.means)):
         frame.constant[k] += _log_diagonal(point.factor)
         _whitened(point.factor, frame.shift[k], frame.offset[k])
-    _mark_near(frame)
-    frame.near[:] = np.all(frame.near)
+        for i in range(d):
+            for j in range(i + 1):
+                frame.slope[i, k] += point.factor[i, j] * frame.offset[k, j]
+        frame.near[k] = point.near
     return frame
 
 
 @compiled
 def _add_joint_tied(point: Any, frame: Any, place: Any, scratch: Any) -> None:
+    k, d = point.means.shape
     size = scratch.size
-    if frame.near[0]:
-        _whiten(point.factor, scratch.block, size, scratch.derived)
-        _distances(scratch.derived, frame.offset, size, frame.constant, scratch.joint)
+    if point.near:
+        offset = np.empty(k)
+        for i in range(k):
+            square = 0.0
+            for j in range(d):
+                square += frame.offset[i, j] * frame.offset[i, j]
+            offset[i] = 0.5 * square - frame.constant[i]
+        _linear(frame.slope, offset, scratch.block, size, scratch.joint)
+        _quadratic(point.factor, np.zeros(d), scratch.block, size, 0.0, scratch.common)
     else:
-        for k in range(len(point.means)):
-            block = _rows(point, frame, place, scratch, k)
-            out = _of(scratch.joint, k, size)
-            _quadratic(point.factor, _offset(frame, k), block, size, frame.constant[k], out)
+        for i in range(k):
+            block = _rows(point, frame, place, scratch, i)
+            out = _of(scratch.joint, i, size)
+            _quadratic(point.factor, _offset(frame, i), block, size, frame.constant[i], out)
 
 
 @compiled
@@ -370,9 +377,10 @@ def _add_moments_tied(point: Any, frame: Any, place: Any, scratch: Any, sums: An
     k, d = point.means.shape
     size = scratch.size
     row_totals(scratch.joint, k, size, sums.sizes)
-    if frame.near[0]:
+    if point.near:
         add_product(scratch.joint, k, scratch.block, d, size, False, sums.first)
-        _add_scatter(scratch.weight, scratch.block, scratch, np.zeros(d), sums.second[0])
+        if not point.scatter_known:
+            _add_scatter(scratch.weight, scratch.block, scratch, np.zeros(d), sums.second[0])
     else:
         for i in range(k):
             block = _rows(point, frame, place, scratch, i)
@@ -382,7 +390,7 @@ def _add_moments_tied(point: Any, frame: Any, place: Any, scratch: Any, sums: An
 
 @compiled
 def _finish_tied(point: Any, frame: Any, sums: Any) -> None:
-    if frame.near[0]:
+    if point.near:
         for k in range(len(frame.near)):
             _move_scatter(frame.shift[k], sums.sizes[k], sums.first[k], sums.second[0])
     _mirror(sums.second[0])
@@ -406,7 +414,7 @@ def _prepare_variances(point: Any) -> Any:
 @compiled
 def _add_joint_variances(point: Any, frame: Any, place: Any, scratch: Any) -> None:
     size = scratch.size
-    d = len(frame.center)
+    d = len(point.center)
     for k in range(len(point.means)):
         block, offset = _rows(point, frame, place, scratch, k), _offset(frame, k)
         for g in range(0, size, WIDE):
@@ -456,7 +464,7 @@ def _finish_variances(point: Any, frame: Any, sums: Any) -> None:
     width = sums.second.shape[1]
     for k in range(len(frame.near)):
         if frame.near[k]:
-            for j in range(len(frame.center)):
+            for j in range(len(point.center)):
                 shift, old = frame.shift[k, j], sums.first[k, j]
                 sums.first[k, j] -= sums.sizes[k] * shift
                 sums.second[k, j % width] -= shift * (old + sums.first[k, j])

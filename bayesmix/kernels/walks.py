@@ -39,15 +39,16 @@ class Output(IntEnum):
 @compiled
 def _scratch(n_components: int, n_features: int, size: int) -> Any:
     width = n_features * size
-    joint, weight = aligned(n_components * size), aligned(size)
-    return Scratch(aligned(width), aligned(width), aligned(width), joint, weight, size)
+    joint, common, weight = aligned(n_components * size), aligned(size), aligned(size)
+    common[:] = 0.0
+    return Scratch(aligned(width), aligned(width), aligned(width), joint, common, weight, size)
 
 
 @compiled
 def _fill(point: Any, frame: Any, place: Any, scratch: Any) -> None:
     """Load a block and compute its log joint densities."""
     source, start, length = place
-    load_block(source, start, length, frame.center, scratch.block, scratch.size)
+    load_block(source, start, length, point.center, scratch.block, scratch.size)
     add_joint(point, frame, place, scratch)
 
 
@@ -91,7 +92,7 @@ def _make_statistics(fingerprint: str) -> Callable:
             place = Place(source, first, min(size, stop - first))
             _fill(point, frame, place, scratch)
             load_weights(source, first, place.length, scratch.weight)
-            log_likelihood += normalize(scratch.joint, scratch.weight, k, size)
+            log_likelihood += normalize(scratch.joint, scratch.common, scratch.weight, k, size)
             add_moments(point, frame, place, scratch, sums)
         finish(point, frame, sums)
         return log_likelihood
@@ -120,7 +121,7 @@ def _make_rows(fingerprint: str) -> Callable:
             count = min(size, stop - first)
             _fill(point, frame, Place(source, first, count), scratch)
             if output == Output.LOG_DENSITY:
-                log_density(scratch.joint, k, size, found)
+                log_density(scratch.joint, scratch.common, k, size, found)
                 values[first : first + count, 0] = found[:count]
             elif output == Output.LABEL:
                 largest(scratch.joint, k, size, found)
