@@ -254,20 +254,16 @@ def row_totals(values: Any, n_rows: int, size: int, out: Any) -> None:
 
 
 @compiled
-def add_product(a: Any, n_a: int, b: Any, n_b: int, size: int, lower: bool, out: Any) -> None:
-    """Add a bᵀ to ``out`` (n_a, n_b); with ``lower`` only what lies on or below the diagonal."""
+def add_product(a: Any, n_a: int, b: Any, n_b: int, size: int, out: Any) -> None:
+    """Add a bᵀ, sums over the rows of a block, to ``out`` (n_a, n_b)."""
     for i in range(0, n_a - 3, 4):
-        end = min(n_b, i + 4) if lower else n_b
-        for j in range(0, end - 3, 4):
+        for j in range(0, n_b - 3, 4):
             _add_tile(a, i, b, j, size, out)
-        for j in range(end - end % 4, end):
-            for row in range(i, i + 4):
-                _add_dot(a, row, b, j, size, out)
     for i in range(n_a - n_a % 4, n_a):
-        end = i + 1 if lower else n_b
-        for j in range(0, end - 3, 4):
+        for j in range(0, n_b - 3, 4):
             _add_strip(a, i, b, j, size, out)
-        for j in range(end - end % 4, end):
+    for i in range(n_a):
+        for j in range(n_b - n_b % 4, n_b):
             _add_dot(a, i, b, j, size, out)
 
 

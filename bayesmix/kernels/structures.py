@@ -22,7 +22,17 @@ import numpy as np
 from numba.extending import overload
 
 from bayesmix.kernels.blocks import Source, add_product, compiled, inlined, load_block, row_totals
-from bayesmix.kernels.lanes import WIDE, fma, load_wide, splat_wide, store, total
+from bayesmix.kernels.lanes import (
+    NARROW,
+    WIDE,
+    fma,
+    load,
+    load_wide,
+    splat,
+    splat_wide,
+    store,
+    total,
+)
 
 __all__ = [
     "FullPoint",
@@ -169,12 +179,12 @@ def _mark_near(frame: Any) -> None:
         frame.near[k] = square <= NEAR * NEAR
 
 
-@compiled
+@inlined
 def _of(values: Any, k: int, size: int) -> Any:
     return values[k * size : (k + 1) * size]
 
 
-@compiled
+@inlined
 def _rows(point: Any, frame: Any, place: Any, scratch: Any, k: int) -> Any:
     """Return the block about the center that component k uses."""
     if frame.near[k]:
@@ -183,24 +193,57 @@ def _rows(point: Any, frame: Any, place: Any, scratch: Any, k: int) -> Any:
     return scratch.own
 
 
-@compiled
+@inlined
 def _offset(frame: Any, k: int) -> Any:
     """The mean of component k in the block of `_rows`, in its standard deviations."""
     return frame.offset[k] if frame.near[k] else np.zeros(frame.offset.shape[1])
 
 
 @compiled
-def _add_scatter(weight: Any, block: Any, scratch: Any, first: Any, second: Any) -> None:
+def _add_scatter(
+    weight: Any, block: Any, size: int, weighted: Any, first: Any, second: Any
+) -> None:
     """Add the weighted sums of x and, on and below the diagonal, of x xᵀ."""
-    d, size, weighted = len(first), scratch.size, scratch.derived
-    for j in range(d):
-        found = splat_wide(0.0)
-        for g in range(0, size, WIDE):
-            x = load_wide(weight, g) * load_wide(block, j * size + g)
-            store(weighted, j * size + g, x)
-            found = found + x
-        first[j] += total(found)
-    add_product(weighted, d, block, d, size, True, second)
+    d = len(first)
+    for i in range(0, d - 3, 4):  # four weighted features at a time stay in the fastest cache
+        _weigh_four(weight, block, i, size, weighted, first)
+        add_product(weighted, 4, block, i + 4, size, second[i : i + 4])
+    for i in range(d - d % 4, d):
+        _weigh_one(weight, block, i, size, weighted, first)
+        add_product(weighted, 1, block, i + 1, size, second[i : i + 1])
+
+
+@compiled
+def _weigh_one(weight: Any, block: Any, i: int, size: int, out: Any, first: Any) -> None:
+    found = splat_wide(0.0)
+    for g in range(0, size, WIDE):
+        x = load_wide(weight, g) * load_wide(block, i * size + g)
+        store(out, g, x)
+        found = found + x
+    first[i] += total(found)
+
+
+@compiled
+def _weigh_four(weight: Any, block: Any, i: int, size: int, out: Any, first: Any) -> None:
+    a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for g in range(0, size, NARROW):
+        w = load(weight, g)
+        x = w * load(block, i * size + g)
+        store(out, g, x)
+        a0 = a0 + x
+        x = w * load(block, (i + 1) * size + g)
+        store(out, size + g, x)
+        a1 = a1 + x
+        x = w * load(block, (i + 2) * size + g)
+        store(out, 2 * size + g, x)
+        a2 = a2 + x
+        x = w * load(block, (i + 3) * size + g)
+        store(out, 3 * size + g, x)
+        a3 = a3 + x
+    first[i] += total(a0)
+    first[i + 1] += total(a1)
+    first[i + 2] += total(a2)
+    first[i + 3] += total(a3)
 
 
 @compiled
@@ -324,7 +367,7 @@ def _add_moments_full(point: Any, frame: Any, place: Any, scratch: Any, sums: An
         if found[0] != 0:
             sums.sizes[k] += found[0]
             block = _rows(point, frame, place, scratch, k)
-            _add_scatter(weight, block, scratch, sums.first[k], sums.second[k])
+            _add_scatter(weight, block, size, scratch.derived, sums.first[k], sums.second[k])
 
 
 @compiled
@@ -378,14 +421,16 @@ def _add_moments_tied(point: Any, frame: Any, place: Any, scratch: Any, sums: An
     size = scratch.size
     row_totals(scratch.joint, k, size, sums.sizes)
     if point.near:
-        add_product(scratch.joint, k, scratch.block, d, size, False, sums.first)
+        add_product(scratch.joint, k, scratch.block, d, size, sums.first)
         if not point.scatter_known:
-            _add_scatter(scratch.weight, scratch.block, scratch, np.zeros(d), sums.second[0])
+            _add_scatter(
+                scratch.weight, scratch.block, size, scratch.derived, np.zeros(d), sums.second[0]
+            )
     else:
         for i in range(k):
             block = _rows(point, frame, place, scratch, i)
             weight = _of(scratch.joint, i, size)
-            _add_scatter(weight, block, scratch, sums.first[i], sums.second[0])
+            _add_scatter(weight, block, size, scratch.derived, sums.first[i], sums.second[0])
 
 
 @compiled
@@ -449,14 +494,14 @@ def _add_moments_variances(point: Any, frame: Any, place: Any, scratch: Any, sum
     row_totals(scratch.joint, k, size, sums.sizes)
     if np.all(frame.near):
         _squares(scratch.block, d, width < d, size, scratch.derived)
-        add_product(scratch.joint, k, scratch.block, d, size, False, sums.first)
-        add_product(scratch.joint, k, scratch.derived, width, size, False, sums.second)
+        add_product(scratch.joint, k, scratch.block, d, size, sums.first)
+        add_product(scratch.joint, k, scratch.derived, width, size, sums.second)
     else:
         for i in range(k):
             block, weight = _rows(point, frame, place, scratch, i), _of(scratch.joint, i, size)
             _squares(block, d, width < d, size, scratch.derived)
-            add_product(weight, 1, block, d, size, False, sums.first[i : i + 1])
-            add_product(weight, 1, scratch.derived, width, size, False, sums.second[i : i + 1])
+            add_product(weight, 1, block, d, size, sums.first[i : i + 1])
+            add_product(weight, 1, scratch.derived, width, size, sums.second[i : i + 1])
 
 
 @compiled
