@@ -274,10 +274,13 @@ def search(
     for child in children:
         try:
             start = random_start(sample, init_params, child)
+        except np.linalg.LinAlgError:  # too few distinct rows for a start at all
+            continue
+        try:
             fits.append(run(problem, start, max_iter=max_iter, tol=tol))
         except np.linalg.LinAlgError:
-            continue
-    if not fits:
+            fits.append(Fit.singular(start))
+    if all(fit.status is Status.SINGULAR and fit.objective == -np.inf for fit in fits):
         raise ValueError(SINGULAR_START.format(problem.n_components))
     return best(fits, tol=tol, total=problem.total)
 

@@ -85,6 +85,12 @@ class Fit:
     min_component_size: float
     """Smallest sum of responsibilities."""
 
+    @classmethod
+    def singular(cls, start: Point) -> Fit:
+        """Record a start whose own covariance is singular: no iteration was possible."""
+        nothing = -np.inf
+        return cls(start, nothing, nothing, np.array([nothing]), Status.SINGULAR, 0.0, 0.0)
+
     @property
     def n_iter(self) -> int:
         """Iterations done."""

@@ -646,6 +646,29 @@ def refuse(match, mixture, x, **options):
     assert "\n" not in str(caught.value)
 
 
+def test_a_start_with_a_singular_covariance_is_listed(monkeypatch):
+    draw = em.random_start
+    count = iter(range(3))
+
+    def second_is_flat(problem, init_params, generator):
+        start = draw(problem, init_params, generator)
+        return replace(start, covariances=0 * start.covariances) if next(count) == 1 else start
+
+    monkeypatch.setattr(em, "random_start", second_is_flat)
+    x = bm.datasets.load("faithful")
+    tree = bm.fit_em(bm.Mixture(bm.Dirichlet(2)), x, n_init=3, random_seed=1)
+    bm.validate(tree)
+    names = tree.optimization["status"].attrs["flag_meanings"].split()
+    assert [names[code] for code in tree.optimization["status"].values] == [
+        "converged",
+        "singular",
+        "converged",
+    ]
+    assert tree.optimization["objective"].values[1] == -np.inf
+    expected = "2 of 3 starts reached the best optimum (-1130.264); 1 singular"
+    assert tree.optimization.attrs["verdict"] == expected
+
+
 def test_more_components_than_rows(structure):
     likelihood = bm.Mixture(bm.Dirichlet(9), None, structure)
     refuse("n_samples >= n_components .*n_samples = 5; use fewer", likelihood, blobs(5, 2, 2))
