@@ -260,12 +260,12 @@ def _sources(x: Rows, sample_weight: Floats | None = None) -> Iterator[_Piece]:
         yield _Piece(values, weight, start, source)
 
 
-def _parts(n: int, n_components: int, n_features: int, bytes_each: int = 1) -> NDArray[np.intp]:
+def _parts(n: int, n_components: int, n_features: int, bytes_each: int = 1) -> list[int]:
     """Bounds of the parts of n rows: a matter of sizes, never of threads."""
     block = kernels.block_size(n_components, n_features)
     most = min(_MOST_PARTS, max(4, _PARTS_BYTES // bytes_each))
     blocks = max(_PART_BLOCKS, -(-n // (block * most)))
-    return np.append(np.arange(0, n, block * blocks), n)
+    return [*range(0, n, block * blocks), n]
 
 
 def _zero_sums(parameters: PassParameters) -> kernels.Sums:
