@@ -320,8 +320,8 @@ def fit_em(
     Returns
     -------
     xarray.DataTree
-        Groups ``point_estimate``, ``optimization`` (one entry per start) and ``observed_data``;
-        (none of chunks); see ``docs/notation.md``. Components are ordered by their means, first
+        Groups ``point_estimate``, ``optimization`` (one entry per start) and, unless x is chunks,
+        ``observed_data``; see ``docs/notation.md``. Components are ordered by their means, first
         feature first, where the prior allows.
 
     Raises

@@ -22,8 +22,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -53,6 +52,12 @@ __all__ = [
     "statistics",
 ]
 
+_NEAR = 32.0
+"""Whitened distance from the center up to which moments may be taken about it."""
+_NARROW = 1e-5
+"""Rows' scatter relative to what moving it to the mean took away: below, digits were lost."""
+_FAR_ORIGIN = 1e6
+"""Squared distance of the mean from the origin, in variances, that costs digits likewise."""
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
@@ -85,16 +90,32 @@ class PassParameters:
         """Mean of the mixture: what rows are centered at."""
         return np.exp(self.log_weights) @ self.means
 
-    @property
-    def shares_scatter(self) -> bool:
-        """Whether one scatter of the rows about `center` serves all components."""
-        near = kernels.all_near
-        return self.structure.name == "tied" and near(
-            self.means, self.precision_cholesky, self.center
-        )
+    @cached_property
+    def near(self) -> NDArray[np.bool_]:
+        """Whether rows about `center` serve a component, (K,); tied: all or none."""
+        shift, structure = self.means - self.center, self.structure
+        factor = self.precision_cholesky
+        lengths = [
+            np.square(structure.whiten(shift[k : k + 1], factor, k)).sum()
+            for k in range(len(shift))
+        ]
+        return self._together(np.array(lengths) <= _NEAR**2)
 
-    def compiled_point(self, *, scatter_known: bool = False) -> Any:
+    def narrower(self, found: Statistics) -> NDArray[np.bool_]:
+        """Which components `near` were so after all, their rows being much narrower, (K,)."""
+        dense = self.structure.dense(found.second, *self.means.shape)
+        spread = np.diagonal(dense, axis1=-2, axis2=-1)
+        moved = found.sizes[:, None] * np.square(self.means - self.center)
+        return self._together(self.near & ~np.any(spread < _NARROW * moved, axis=1))
+
+    def _together(self, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return np.repeat(near.all(), len(near)) if self.structure.name == "tied" else near
+
+    def compiled_point(
+        self, near: NDArray[np.bool_] | None = None, *, scatter_known: bool = False
+    ) -> Any:
         """The point in the type of its kernel."""
+        near = self.near if near is None else near
         factor = self.precision_cholesky
         if not self.structure.correlated:
             k, d = self.means.shape
@@ -102,14 +123,14 @@ class PassParameters:
         given = (self.log_weights, self.means, factor, self.center)
         # copies: one memory order and writable, so one compiled kernel
         weights, means, factor, center = (np.array(a, float, order="C") for a in given)
+        near = np.array(near)
         match self.structure.name:
             case "full":
-                return kernels.FullPoint(weights, means, factor, center)
+                return kernels.FullPoint(weights, means, factor, center, near)
             case "tied":
-                near = self.shares_scatter
                 return kernels.TiedPoint(weights, means, factor, center, near, scatter_known)
             case _:
-                return kernels.VariancesPoint(weights, means, factor, center)
+                return kernels.VariancesPoint(weights, means, factor, center, near)
 
     @property
     def second_shape(self) -> tuple[int, ...]:
@@ -153,10 +174,27 @@ def statistics(
     threads : int, optional
         By default all processors that the process may use. The result does not depend on it.
     """
+    found = _statistics(x, parameters, parameters.near, sample_weight, known, threads)
+    near = parameters.narrower(found)
+    if np.array_equal(near, parameters.near):
+        return found
+    return _statistics(x, parameters, near, sample_weight, known, threads)
+
+
+def _statistics(
+    x: Rows,
+    parameters: PassParameters,
+    near: NDArray[np.bool_],
+    sample_weight: Floats | None,
+    known: Moments | None,
+    threads: int | None,
+) -> Statistics:
+    """One walk, components that are ``near`` about the shared center."""
+    spared = known is not None and parameters.structure.name == "tied" and bool(near.all())
+    point = parameters.compiled_point(near, scatter_known=spared)
     log_likelihood, sums = 0.0, _zero_sums(parameters)
-    spared = known is not None and parameters.shares_scatter
     for piece in _sources(x, sample_weight):
-        for found, own in _partial_sums(piece, parameters, spared, threads):
+        for found, own in _partial_sums(piece, parameters, point, threads):
             log_likelihood += found
             for whole, part in zip(sums, own, strict=True):
                 whole += part
@@ -186,12 +224,26 @@ class Moments:
 
 
 def moments(x: Rows, sample_weight: Floats | None = None) -> Moments:
-    """Total weight, mean and covariance of the rows, in one walk."""
-    origin = next(pieces(x))[0][:1024].mean(axis=0, dtype=float)
+    """Total weight, mean and covariance of the rows."""
+    found = _moments_about(_amid(x, sample_weight), x, sample_weight)
+    far = np.square(found.shift) > _FAR_ORIGIN * np.diag(found.covariance)
+    return _moments_about(found.origin + found.shift, x, sample_weight) if far.any() else found
+
+
+def _moments_about(origin: Floats, x: Rows, sample_weight: Floats | None) -> Moments:
     one = PassParameters(structure_of("tied"), np.zeros(1), origin[None], np.eye(len(origin)))
     found = statistics(x, one, sample_weight)
     total, shift = float(found.sizes[0]), found.first[0] / found.sizes[0]
     return Moments(total, origin, shift, found.second / total - np.outer(shift, shift))
+
+
+def _amid(x: Rows, sample_weight: Floats | None) -> Floats:
+    """Mean of the first rows that have weight, (D,)."""
+    for values, weight, _ in pieces(x, sample_weight):
+        some = np.arange(len(values)) if weight is None else np.flatnonzero(weight)
+        if len(some):
+            return values[some[:1024]].mean(axis=0, dtype=float)
+    raise ValueError("sample_weight: expected at least one weight above 0, got only zeros")
 
 
 def log_density(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
@@ -263,7 +315,7 @@ def _sources(x: Rows, sample_weight: Floats | None = None) -> Iterator[_Piece]:
 def _parts(n: int, n_components: int, n_features: int, bytes_each: int = 1) -> list[int]:
     """Bounds of the parts of n rows: a matter of sizes, never of threads."""
     block = kernels.block_size(n_components, n_features)
-    most = min(_MOST_PARTS, max(4, _PARTS_BYTES // bytes_each))
+    most = min(_MOST_PARTS, max(2, _PARTS_BYTES // bytes_each))
     blocks = max(_PART_BLOCKS, -(-n // (block * most)))
     return [*range(0, n, block * blocks), n]
 
@@ -274,22 +326,23 @@ def _zero_sums(parameters: PassParameters) -> kernels.Sums:
 
 
 def _partial_sums(
-    piece: _Piece, parameters: PassParameters, scatter_known: bool, threads: int | None
+    piece: _Piece, parameters: PassParameters, point: Any, threads: int | None
 ) -> list[tuple[float, kernels.Sums]]:
     """Log-likelihood and moments of every part."""
     k, d = parameters.means.shape
-    point = parameters.compiled_point(scatter_known=scatter_known)
     size = kernels.block_size(k, d)
     bounds = _parts(len(piece.values), k, d, 8 * int(np.prod(parameters.second_shape)))
-    found = [(0.0, _zero_sums(parameters)) for _ in bounds[1:]]
+    found: list[Any] = [None] * (len(bounds) - 1)
+
+    def add(start: int, stop: int) -> tuple[float, kernels.Sums]:
+        sums = _zero_sums(parameters)
+        return kernels.statistics(point, piece.source, start, stop, size, sums), sums
 
     def task(i: int) -> None:
-        sums = found[i][1]
-        value = kernels.statistics(point, piece.source, bounds[i], bounds[i + 1], size, sums)
-        found[i] = value, sums
+        found[i] = add(bounds[i], bounds[i + 1])
 
-    with _saying_that_it_compiles("statistics", parameters):
-        run_tasks(task, len(found), threads)
+    _compile("statistics", parameters, lambda: add(0, 0))
+    run_tasks(task, len(found), threads)
     return found
 
 
@@ -307,36 +360,35 @@ def _walk_rows(
     values = np.empty((0, 1)) if values is None else values
     labels = np.empty(0, np.int64) if labels is None else labels
     key0, key1 = np.zeros(2, np.uint64) if key is None else key
+    point = parameters.compiled_point()
     for piece in _sources(x):
         stop = piece.start + len(piece.values)
         stream = kernels.Stream(key0, key1, piece.start)
         out = values[piece.start : stop], labels[piece.start : stop]
-        _walk_piece(piece, parameters, threads, int(output), stream, *out)
+        _walk_piece(piece, parameters, point, threads, int(output), stream, *out)
 
 
 def _walk_piece(
-    piece: _Piece, parameters: PassParameters, threads: int | None, *output: Any
+    piece: _Piece, parameters: PassParameters, point: Any, threads: int | None, *output: Any
 ) -> None:
     k, d = parameters.means.shape
-    point, size = parameters.compiled_point(), kernels.block_size(k, d)
+    size = kernels.block_size(k, d)
     bounds = _parts(len(piece.values), k, d)
 
-    def task(i: int) -> None:
-        kernels.rows(point, piece.source, bounds[i], bounds[i + 1], size, *output)
+    def walk(start: int, stop: int) -> None:
+        kernels.rows(point, piece.source, start, stop, size, *output)
 
-    with _saying_that_it_compiles("rows", parameters):
-        run_tasks(task, len(bounds) - 1, threads)
+    _compile("rows", parameters, lambda: walk(0, 0))
+    run_tasks(lambda i: walk(bounds[i], bounds[i + 1]), len(bounds) - 1, threads)
 
 
 _compiled: set[tuple[str, str]] = set()
 
 
-@contextmanager
-def _saying_that_it_compiles(kernel: str, parameters: PassParameters) -> Iterator[None]:
-    """Say so, if this call takes long because it has to compile."""
+def _compile(kernel: str, parameters: PassParameters, run_empty: Callable[[], Any]) -> None:
+    """Compile a kernel, or load it, by a walk over no rows; say so if that takes long."""
     case = kernel, parameters.structure.name
     if case in _compiled:
-        yield
         return
     message = (
         f"bayesmix: compiling the pass for {parameters.structure.name} covariances; some seconds, "
@@ -346,7 +398,7 @@ def _saying_that_it_compiles(kernel: str, parameters: PassParameters) -> Iterato
     timer.daemon = True
     timer.start()
     try:
-        yield
+        run_empty()
         _compiled.add(case)
     finally:
         timer.cancel()

@@ -2,6 +2,7 @@
 
 Seeding ("k-means++", "random_from_data") depends on the rows and their weights only through
 weighted quantities: a weight of 2 is the row twice, and the order of the rows does not matter.
+Of many rows a random sample is looked at, of which both are true on average.
 """
 
 from __future__ import annotations
@@ -31,13 +32,17 @@ def sample_rows(
     generator: np.random.Generator,
     sample_weight: Floats | None = None,
 ) -> tuple[Floats, Floats | None]:
-    """Rows to look for a start in, with their weights: all, or a random sample of many."""
-    n = x.shape[0]
+    """Rows to look for a start in, with their weights: all that have any, or a sample of many."""
     size = max(_SAMPLE_ROWS, _ROWS_EACH * n_components)
-    if n <= size:
-        return take(x, np.arange(n)), sample_weight
-    index = np.sort(generator.choice(n, size, replace=False))
-    return take(x, index), None if sample_weight is None else sample_weight[index]
+    n = x.shape[0]
+    weighted = np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight)
+    if len(weighted) <= size:
+        return take(x, weighted), None if sample_weight is None else sample_weight[weighted]
+    if sample_weight is None:
+        return take(x, np.sort(generator.choice(n, size, replace=False))), None
+    share = sample_weight[weighted] / sample_weight[weighted].sum()
+    index, times = np.unique(generator.choice(weighted, size, p=share), return_counts=True)
+    return take(x, index), times.astype(float)
 
 
 def start_responsibilities(

@@ -23,7 +23,10 @@ class _Pool:
                 self.executor = ThreadPoolExecutor(
                     max(1, available_threads() - 1), thread_name_prefix="bayesmix"
                 )
-            return [self.executor.submit(function) for _ in range(times)]
+            try:
+                return [self.executor.submit(function) for _ in range(times)]
+            except RuntimeError:  # the interpreter is shutting down: the caller works alone
+                return []
 
 
 _pool = _Pool()
@@ -68,20 +71,23 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int | None = Non
     lock = threading.Lock()
 
     def work() -> None:
-        while True:
-            with lock:
-                i = next(todo, None)
-            if i is None:
-                return
-            task(i)
+        try:
+            while True:
+                with lock:
+                    i = next(todo, None)
+                if i is None:
+                    return
+                task(i)
+        except BaseException:
+            with lock:  # what has not begun never will
+                for _ in todo:
+                    pass
+            raise
 
     helpers = _pool.submit(work, threads - 1)
     try:
         work()
-    finally:  # after an error or an interrupt, too: what has not begun never will
-        with lock:
-            for _ in todo:
-                pass
+    finally:
         for helper in helpers:
             helper.cancel()
     for helper in helpers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -53,16 +54,23 @@ def case(structure: str, name: str) -> tuple[np.ndarray, Parameters]:
         case "far apart":
             shift = 1000 * np.arange(k)[:, None] * np.sqrt(point.covariances.max())
             point = point._replace(means=point.means + shift)
+        case "narrow rows":  # all near the center by their own covariances, but see below
+            point = point._replace(means=8 * point.means)
         case "empty component":
             weights = np.array([0.4, 0.6, 0.0])
             point = point._replace(weights=weights)
     x = rows_of(point, 203, seed=5)
+    if name == "narrow rows":  # a millionth of the components' width
+        x = point.means[np.arange(len(x)) % k] + 1e-6 * (x - x.mean(axis=0))
     if name == "far apart":  # some rows between the components, where no one is near
         x[:5] += 500 * np.sqrt(point.covariances.max())
     return x, point
 
 
-CASES = ("plain", "one feature", "offset", "large", "small", "mixed scales", "far apart")
+CASES = (
+    *("plain", "one feature", "offset", "large", "small", "mixed scales", "far apart"),
+    "narrow rows",
+)
 
 
 def check_law_2(
@@ -203,6 +211,64 @@ def test_float32_rows_are_held_to_the_same_bounds(structure):
     found = passes.statistics(narrow, parameters_of(structure, point))
     check_law_2(structure, narrow, point, found)
     assert_same(found, passes.statistics(narrow.astype(float), parameters_of(structure, point)))
+
+
+@pytest.mark.parametrize("d", [2, 3, 6])
+def test_tied_is_full_with_equal_factors_however_ill_conditioned(d):
+    """What the factors' own rounding does to the density is the same for both."""
+    point = random_parameters("tied", 5, d, seed=d)
+    vectors = np.linalg.qr(np.random.default_rng(d).normal(size=(d, d)))[0]
+    covariance = (vectors * np.geomspace(1e-10, 1, d)) @ vectors.T
+    covariance = (covariance + covariance.T) / 2
+    direction = vectors @ np.geomspace(1e-5, 1, d)  # means a few of their own sds apart
+    point = point._replace(
+        means=np.linspace(-4, 4, 5)[:, None] * direction,
+        covariances=np.tile(covariance, (5, 1, 1)),
+    )
+    x = rows_of(point, 303, seed=5)
+    tied, full = parameters_of("tied", point), parameters_of("full", point)
+    assert tied.near.all()
+    found, expected = passes.statistics(x, tied), passes.statistics(x, full)
+    size = np.abs(passes.log_density(x, full)).sum()
+    assert abs(found.log_likelihood - expected.log_likelihood) <= 1e-12 * size
+    np.testing.assert_allclose(found.sizes, expected.sizes, rtol=1e-10)
+    np.testing.assert_allclose(
+        passes.responsibilities(x, tied), passes.responsibilities(x, full), rtol=1e-9, atol=1e-18
+    )
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_a_number_that_is_none_is_not_lost(structure, k):
+    """Whichever component has it."""
+    x, point = case(structure, "plain")
+    parameters = parameters_of(structure, point)
+    factor = parameters.precision_cholesky.copy()
+    factor[k if structure != "tied" else 0] *= np.nan
+    broken = replace(parameters, precision_cholesky=factor)
+    assert np.isnan(passes.statistics(x, broken).log_likelihood)
+    assert np.isnan(passes.log_density(x, broken)).all()
+
+
+def test_rows_without_weight_say_nothing(structure):
+    """Not even where the moments of all rows are taken from."""
+    x, point = case(structure, "plain")
+    parameters = parameters_of(structure, point)
+    far = np.concatenate([np.full((1024, 4), 1e8), np.full((1, 4), 1e12), x])
+    weight = np.append(np.zeros(1025), np.ones(len(x)))
+    known = passes.moments(far, weight)
+    np.testing.assert_allclose(known.covariance, np.cov(x.T, bias=True), rtol=1e-12, atol=1e-12)
+    check_law_2(structure, x, point, passes.statistics(far, parameters, weight, known=known))
+
+
+@pytest.mark.parametrize("first", [1e4, 1e8])
+def test_moments_of_rows_that_drift(first):
+    """The first rows may be far from the others."""
+    x = np.random.default_rng(3).normal(size=(50_000, 3))
+    x[:1024] += first
+    x[1024:2048] -= first
+    wide = x.astype(WIDE)
+    exact = (wide - wide.mean(axis=0)).T @ (wide - wide.mean(axis=0)) / len(x)
+    np.testing.assert_allclose(passes.moments(x).covariance, exact.astype(float), rtol=1e-12)
 
 
 def test_row_weights_are_repeated_rows(structure, rng):

@@ -1,13 +1,14 @@
 """The compiled kernels of the pass: serial, without the interpreter's lock, cached on disk.
 
 `statistics` and `rows` walk over consecutive rows (`walks`), block by block (`blocks`), with the
-arithmetic of the covariance structure (`structures`) on vector instructions (`lanes`). Each is
-compiled for the structure that it meets, when it meets it. `bayesmix.passes` spreads them over
-threads.
+arithmetic of the covariance structure (`structures`: `full`, `tied`, `variances`) on vector
+instructions (`lanes`). Each is compiled for the structure that it meets, when it meets it.
+`bayesmix.passes` spreads them over threads.
 """
 
-from bayesmix.kernels.blocks import Source, Stream, block_size
-from bayesmix.kernels.structures import FullPoint, Sums, TiedPoint, VariancesPoint, all_near
+from bayesmix.kernels.blocks import Source, block_size
+from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint
+from bayesmix.kernels.philox import Stream
 from bayesmix.kernels.walks import Output, rows, statistics
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
     "Sums",
     "TiedPoint",
     "VariancesPoint",
-    "all_near",
     "block_size",
     "rows",
     "statistics",

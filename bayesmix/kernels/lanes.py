@@ -265,7 +265,7 @@ def exp(typing_context: Any, x: Any) -> Any:
 
 @intrinsic
 def log(typing_context: Any, x: Any) -> Any:
-    """Natural logarithm of positive normal numbers, within 2 units in the last place.
+    """Natural logarithm of positive normal numbers, within 2 units in the last place; else NaN.
 
     x = 2^e m with m in [√½, √2): log m = 2 artanh s with s = (m - 1)/(m + 1), as a series in s².
     """
@@ -292,6 +292,8 @@ def log(typing_context: Any, x: Any) -> Any:
         for i in range(21, 1, -2):
             series = mad(series, square, c(2 / i))
         small = mad(s, c(2.0), builder.fmul(builder.fmul(series, square), s))
-        return mad(e, c(_LOG2_HIGH), mad(e, c(_LOG2_LOW), small))
+        result = mad(e, c(_LOG2_HIGH), mad(e, c(_LOG2_LOW), small))
+        positive = builder.fcmp_ordered(">", args[0], c(0.0))
+        return builder.select(positive, result, c(math.nan))
 
     return x(x), codegen

@@ -20,9 +20,10 @@ from bayesmix.kernels.blocks import (
     log_density,
     normalize,
     responsibilities,
-    uniforms,
 )
-from bayesmix.kernels.structures import Place, Scratch, add_joint, add_moments, finish, prepare
+from bayesmix.kernels.frames import Place, Scratch
+from bayesmix.kernels.philox import uniforms
+from bayesmix.kernels.structures import add_joint, add_moments, finish, prepare
 
 __all__ = ["Output", "rows", "statistics"]
 
@@ -39,9 +40,9 @@ class Output(IntEnum):
 @compiled
 def _scratch(n_components: int, n_features: int, size: int) -> Any:
     width = n_features * size
-    joint, common, weight = aligned(n_components * size), aligned(size), aligned(size)
+    joint, common, per_row = aligned(n_components * size), aligned(size), aligned(size)
     common[:] = 0.0
-    return Scratch(aligned(width), aligned(width), aligned(width), joint, common, weight, size)
+    return Scratch(aligned(width), aligned(width), aligned(width), joint, common, per_row, size)
 
 
 @compiled
@@ -91,8 +92,8 @@ def _make_statistics(fingerprint: str) -> Callable:
         for first in range(start, stop, size):
             place = Place(source, first, min(size, stop - first))
             _fill(point, frame, place, scratch)
-            load_weights(source, first, place.length, scratch.weight)
-            log_likelihood += normalize(scratch.joint, scratch.common, scratch.weight, k, size)
+            load_weights(source, first, place.length, scratch.per_row)
+            log_likelihood += normalize(scratch.joint, scratch.common, scratch.per_row, k, size)
             add_moments(point, frame, place, scratch, sums)
         finish(point, frame, sums)
         return log_likelihood
@@ -116,7 +117,7 @@ def _make_rows(fingerprint: str) -> Callable:
         frame = prepare(point)
         k, d = point.means.shape
         scratch = _scratch(k, d, size)
-        found, uniform = aligned(size), scratch.weight
+        found, uniform = aligned(size), scratch.per_row
         for first in range(start, stop, size):
             count = min(size, stop - first)
             _fill(point, frame, Place(source, first, count), scratch)
