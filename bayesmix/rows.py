@@ -46,15 +46,14 @@ class Chunks:
             )
         self._chunks = chunks
         self._name = name
-        self._length: int | None = None
-        first = next(self._tables(), None)
+        tables = self._tables()
+        first = next(tables, None)
         if first is None:
             raise ValueError(f"{name}: expected at least one chunk of rows, got none")
         self.features = first.features
-        self._length = sum(len(values) for values in self)
+        self._length = len(first.values) + sum(len(self._checked(table)) for table in tables)
 
     def __len__(self) -> int:
-        assert self._length is not None
         return self._length
 
     @property
@@ -65,17 +64,32 @@ class Chunks:
     def __iter__(self) -> Iterator[Floats]:
         found = 0
         for table in self._tables():
-            if table.values.shape[1] != len(self.features):
+            values = self._checked(table)
+            found += len(values)
+            if found > self._length:  # before anyone writes beyond the end of what was counted
                 raise ValueError(
-                    f"{table.name}: expected {len(self.features)} column(s), as in the first "
-                    f"chunk, got {table.values.shape[1]}"
+                    f"{table.name}: expected the same {self._length} rows in all at every "
+                    f"reading, got at least {found}"
                 )
-            found += len(table.values)
-            yield table.values
-        if self._length not in (None, found):
+            yield values
+        if found < self._length:
             raise ValueError(
                 f"{self._name}: expected the same {self._length} rows at every reading, got {found}"
             )
+
+    def _checked(self, table: Table) -> Floats:
+        """Values of a chunk that has the columns of the first."""
+        if len(table.features) != len(self.features):
+            raise ValueError(
+                f"{table.name}: expected {len(self.features)} column(s), as in the first chunk, "
+                f"got {len(table.features)}"
+            )
+        if table.features != self.features:
+            raise ValueError(
+                f"{table.name}: expected columns {', '.join(self.features)}, as in the first "
+                f"chunk, got {', '.join(table.features)}"
+            )
+        return table.values
 
     def _tables(self) -> Iterator[Table]:
         chunks = self._chunks() if callable(self._chunks) else self._chunks
@@ -105,10 +119,17 @@ def as_rows(x: Any, name: str = "x") -> Table:
 def are_chunks(x: Any) -> bool:
     """Whether x is a source of chunks rather than a table."""
     if isinstance(x, (list, tuple)):
-        return bool(x) and all(np.ndim(chunk) == 2 for chunk in x)
+        return bool(x) and all(_dimensions(chunk) == 2 for chunk in x)
     marks = ("shape", "__array__", "columns", "__dataframe__")
     table = any(hasattr(x, mark) for mark in marks) or isinstance(x, (str, bytes, dict, Table))
     return callable(x) or (hasattr(x, "__iter__") and not table)
+
+
+def _dimensions(chunk: Any) -> int | None:
+    try:
+        return np.ndim(chunk)
+    except ValueError:  # ragged
+        return None
 
 
 def pieces(

@@ -36,8 +36,11 @@ def sample_rows(
     size = max(_SAMPLE_ROWS, _ROWS_EACH * n_components)
     if n <= size:
         return take(x, np.arange(n)), sample_weight
-    index = np.sort(generator.choice(n, size, replace=False))
-    return take(x, index), None if sample_weight is None else sample_weight[index]
+    if sample_weight is None:
+        return take(x, np.sort(generator.choice(n, size, replace=False))), None
+    counted = np.flatnonzero(sample_weight)  # a row of weight zero is no row
+    index = np.sort(generator.choice(counted, min(size, len(counted)), replace=False))
+    return take(x, index), sample_weight[index]
 
 
 def start_responsibilities(
