@@ -170,7 +170,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         table = as_rows(X, "X")
         if reset:
             self.n_features_in_ = len(table.features)
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
             if table.features != self._features():
                 self.feature_names_in_ = np.array(table.features, dtype=object)
         elif len(table.features) != self.n_features_in_:

@@ -149,10 +149,11 @@ def test_concurrent_callers_get_what_one_gets(structure, monkeypatch):
 
 
 FORKED = """
-import multiprocessing, os, warnings
+import multiprocessing, os, threading, warnings
 import numpy as np
 import bayesmix.passes as passes
 from bayesmix.covariance import structure_of
+from bayesmix.threads import run_tasks
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 passes._PART_BLOCKS = 1
@@ -164,11 +165,34 @@ def found():
     sums = passes.statistics(x, point, threads=2)
     return sums.log_likelihood, sums.second.tobytes(), passes.labels(x, point, threads=2).tobytes()
 
+def in_child(function):
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if function() else 3)
+        finally:  # an error
+            os._exit(4)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def has_helpers():
+    meeting = threading.Barrier(2, timeout=20)
+    run_tasks(lambda i: meeting.wait(), 2, 2)
+    return True
+
 mine = found()
-child = os.fork()
-if child == 0:
-    os._exit(0 if found() == mine and found() == mine else 3)
-assert os.waitpid(child, 0)[1] == 0, "a forked child computes something else"
+assert in_child(lambda: found() == mine and found() == mine) == 0
+assert in_child(has_helpers) == 0, "a forked child works alone"
+stop = threading.Event()
+def keep_busy():
+    while not stop.is_set():
+        run_tasks(lambda i: None, 4, 2)
+busy = [threading.Thread(target=keep_busy) for _ in range(2)]
+for thread in busy:
+    thread.start()
+assert [in_child(lambda: found() == mine) for _ in range(10)] == [0] * 10
+stop.set()
+for thread in busy:
+    thread.join()
 with multiprocessing.get_context("fork").Pool(2) as pool:
     for result in [pool.apply_async(found) for _ in range(4)]:
         assert result.get(60) == mine
