@@ -187,7 +187,8 @@ class Moments:
 
 def moments(x: Rows, sample_weight: Floats | None = None) -> Moments:
     """Total weight, mean and covariance of the rows, in one walk."""
-    origin = next(pieces(x))[0][:1024].mean(axis=0, dtype=float)
+    first = np.ascontiguousarray(next(pieces(x))[0][:1024])  # a mean depends on memory order
+    origin = first.mean(axis=0, dtype=float)
     one = PassParameters(structure_of("tied"), np.zeros(1), origin[None], np.eye(len(origin)))
     found = statistics(x, one, sample_weight)
     total, shift = float(found.sizes[0]), found.first[0] / found.sizes[0]

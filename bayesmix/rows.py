@@ -138,7 +138,7 @@ def pieces(
     """Read rows as arrays of native float64 or float32, with weights and their first row."""
     start = 0
     for values in x if isinstance(x, Chunks) else (x,):
-        if values.dtype not in (np.float64, np.float32) or not values.dtype.isnative:
+        if values.dtype not in (np.float64, np.float32):  # byte-swapped ones are neither
             values = values.astype(float)
         if not values.flags.aligned:
             values = values.copy()
@@ -153,5 +153,5 @@ def take(x: Rows, index: NDArray[np.intp]) -> Floats:
     found = []
     for values, _, start in pieces(x):
         inside = index[(index >= start) & (index < start + len(values))] - start
-        found.append(np.asarray(values[inside], float))
+        found.append(np.asarray(values[inside], float, order="C"))
     return np.concatenate(found)

@@ -138,6 +138,18 @@ def test_blocks_and_memory_order_do_not_matter(structure, block_rows, layout):
     assert_same(found, passes.statistics(x, parameters))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_memory_order_does_not_change_a_bit_of_the_moments(dtype, layout):
+    x = (case("full", "plain")[0] + 1e4 / 3).astype(dtype).astype(float)
+    given = LAYOUTS[layout](x)
+    if dtype == np.float32 and layout in ("C", "F"):
+        given = given.astype(np.float32)
+    found, expected = passes.moments(given), passes.moments(x)
+    for name in ("total", "origin", "shift", "covariance"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def assert_same(a: passes.Statistics, b: passes.Statistics) -> None:
     """Equal to the last bit."""
     for name in ("log_likelihood", "sizes", "first", "second"):
@@ -178,6 +190,15 @@ def test_components_any_distance_apart(structure, distance):
     shift = distance * np.array([0, 0, 1])[:, None] * np.sqrt(point.covariances.max())
     point = point._replace(means=point.means + shift)
     x = rows_of(point, 203, seed=5)
+    check_law_2(structure, x, point, passes.statistics(x, parameters_of(structure, point)))
+
+
+@pytest.mark.parametrize("light", [1e-9, 1e-13, 1e-16, 1e-17])
+def test_a_component_that_hardly_any_row_belongs_to_keeps_its_digits(structure, light):
+    point = random_parameters(structure, 3, 4, seed=3)
+    weights = np.array([0.4, 0.6 - light, light])
+    point = point._replace(weights=weights, means=point.means / 8)
+    x = rows_of(point._replace(weights=np.array([0.4, 0.6, 0.0])), 203, seed=5)
     check_law_2(structure, x, point, passes.statistics(x, parameters_of(structure, point)))
 
 

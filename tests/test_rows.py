@@ -93,6 +93,19 @@ def test_weights_are_cut_like_the_rows(x):
         np.testing.assert_array_equal(values, x[start : start + len(values)])
 
 
+def test_kernels_get_aligned_native_floats(x):
+    unaligned = np.frombuffer(b"0" + x.tobytes(), np.uint8)[1:].view(float).reshape(x.shape)
+    assert not unaligned.flags.aligned
+    for given in (x, unaligned, x.astype(">f8"), x.astype(np.float32), x.astype(">f4")):
+        (values, weight, start), *rest = pieces(given)
+        assert values.flags.aligned
+        assert values.dtype.isnative
+        assert values.dtype in (np.float64, np.float32)
+        assert (weight, start, rest) == (None, 0, [])
+        np.testing.assert_array_equal(values, given)
+    assert next(pieces(x))[0] is x
+
+
 def message_of(function: Callable[..., Any], *args: Any) -> str:
     """Message of the ValueError, which is one line."""
     with pytest.raises(ValueError, match=r"\S") as caught:
@@ -239,6 +252,7 @@ def test_rows_are_taken_from_where_they_lie(index, x):
     for rows in (x, Chunks(cut(x, 10, 1)), x.astype(np.float32), np.asfortranarray(x)):
         found = take(rows, index)
         assert found.dtype == float
+        assert found.flags.c_contiguous  # what is summed in memory order has one
         np.testing.assert_array_equal(found, np.asarray(x, getattr(rows, "dtype", float))[index])
     copy = take(x, np.arange(300))
     copy[:] = 0
