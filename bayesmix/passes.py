@@ -343,7 +343,14 @@ def _saying_that_it_compiles(kernel: str, parameters: PassParameters) -> Iterato
         f"bayesmix: compiling the pass for {parameters.structure.name} covariances; some seconds, "
         "once on this machine"
     )
-    timer = threading.Timer(_SILENT_SECONDS, print, [message], {"file": sys.stderr})
+    dispatcher = getattr(kernels, kernel)
+    known = len(dispatcher.overloads)
+
+    def say() -> None:
+        if len(dispatcher.overloads) == known:  # else it is the rows that take long
+            print(message, file=sys.stderr)
+
+    timer = threading.Timer(_SILENT_SECONDS, say)
     timer.daemon = True
     timer.start()
     try:

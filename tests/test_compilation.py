@@ -19,11 +19,19 @@ SENTENCE = "bayesmix: compiling the pass for diag covariances; some seconds, onc
 
 PASS = """
 import sys
+import time
 import numpy as np
 from bayesmix import kernels, passes
 from bayesmix.covariance import structure_of
 
 passes._SILENT_SECONDS = float(sys.argv[1])
+run_tasks = passes.run_tasks
+
+def run_tasks_of_many_rows(*args):
+    run_tasks(*args)
+    time.sleep(float(sys.argv[2]))
+
+passes.run_tasks = run_tasks_of_many_rows
 one = np.ones((1, 2))
 point = passes.PassParameters.from_point(structure_of("diag"), np.ones(1), one, one)
 passes.statistics(np.random.default_rng(1).normal(size=(300, 2)), point)
@@ -54,8 +62,10 @@ def run_script(script: str, cache: Path, *arguments: str) -> tuple[str, str]:
 
 
 def test_the_first_process_compiles_and_says_so_and_the_second_need_not(tmp_path):
-    assert run_script(PASS, tmp_path, "0.01") == ("0", SENTENCE)
-    assert run_script(PASS, tmp_path, str(passes._SILENT_SECONDS)) == ("1", "")
+    assert run_script(PASS, tmp_path, "0.01", "0") == ("0", SENTENCE)
+    threshold = passes._SILENT_SECONDS
+    # a pass that takes longer than that without compiling is no reason to say so
+    assert run_script(PASS, tmp_path, str(threshold), str(threshold + 0.3)) == ("1", "")
 
 
 def test_a_cache_folder_that_cannot_be_made_does_not_stop_a_fit(tmp_path):
