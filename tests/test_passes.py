@@ -119,6 +119,7 @@ LAYOUTS = {
     "reversed rows": lambda x: x[::-1].copy()[::-1],
     "reversed columns": lambda x: x[:, ::-1].copy()[:, ::-1],
     "every other": lambda x: np.repeat(np.repeat(x, 2, axis=0), 2, axis=1)[::2, ::2],
+    "inner columns": lambda x: np.pad(x, ((1, 1), (2, 3)), constant_values=np.nan)[1:-1, 2:-3],
     "byte-swapped": lambda x: x.astype(">f8"),
     "unaligned": lambda x: (
         np.frombuffer(b"0" + x.tobytes(), np.uint8)[1:].view(float).reshape(x.shape)
@@ -136,6 +137,22 @@ def test_blocks_and_memory_order_do_not_matter(structure, block_rows, layout):
     found = passes.statistics(given, parameters)
     check_law_2(structure, x, point, found)
     assert_same(found, passes.statistics(x, parameters))
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "float32"])
+@pytest.mark.parametrize("d", [8, 11, 16])
+def test_memory_order_of_many_features_does_not_matter(d, layout):
+    """From eight features on, C-ordered float64 rows are loaded by tiles."""
+    point = random_parameters("diag", 3, d, seed=3)
+    x = rows_of(point, 203, seed=5).astype(np.float32).astype(float)
+    given = x.astype(np.float32) if layout == "float32" else LAYOUTS[layout](x)
+    parameters = parameters_of("diag", point)
+    expected = passes.statistics(x, parameters)
+    check_law_2("diag", x, point, expected)
+    assert_same(passes.statistics(given, parameters), expected)
+    np.testing.assert_array_equal(
+        passes.log_density(given, parameters), passes.log_density(x, parameters)
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -276,6 +293,17 @@ def test_first_half_agrees_with_the_reference(structure, name, block_rows):
     label = passes.labels(x, parameters)
     np.testing.assert_array_equal(label, resp.argmax(axis=1))
     np.testing.assert_array_equal(label, exact.argmax(axis=1))
+
+
+def test_the_first_of_equal_components_is_the_label(structure):
+    point = random_parameters(structure, 3, 4, seed=3)
+    twins = Parameters(*(np.concatenate([a, a[::-1]]) for a in point))
+    twins = twins._replace(weights=twins.weights / 2)
+    x = rows_of(point, 203, seed=5)
+    label = passes.labels(x, parameters_of(structure, twins))
+    np.testing.assert_array_equal(label, passes.labels(x, parameters_of(structure, point)))
+    resp = passes.responsibilities(x, parameters_of(structure, twins))
+    np.testing.assert_array_equal(resp[:, :3], resp[:, :2:-1])
 
 
 def test_sampled_labels_have_the_responsibilities_as_frequencies(structure):
