@@ -255,6 +255,19 @@ def test_row_weights_are_repeated_rows(structure, rng):
         check_law_2(structure, x, point, found, fractions)
 
 
+def test_row_weights_go_with_their_rows(structure, block_rows):
+    x, point = case(structure, "plain")
+    weight = np.linspace(0, 2, len(x)) ** 3
+    parameters = parameters_of(structure, point)
+    check_law_2(structure, x, point, passes.statistics(x, parameters, weight), weight)
+    chunks = Chunks([x[:150], x[150:]])
+    check_law_2(structure, x, point, passes.statistics(chunks, parameters, weight), weight)
+    every_other = np.repeat(weight, 2)[::2]
+    assert_same(
+        passes.statistics(x, parameters, every_other), passes.statistics(x, parameters, weight)
+    )
+
+
 @pytest.mark.parametrize("row_weight", [None, np.linspace(0, 2, 203)])
 @pytest.mark.parametrize("offset", [0, 1e8])
 def test_moments_of_all_rows(offset, row_weight):
