@@ -93,8 +93,19 @@ class Chunks:
 
     def _tables(self) -> Iterator[Table]:
         chunks = self._chunks() if callable(self._chunks) else self._chunks
+        if not hasattr(chunks, "__iter__"):
+            raise ValueError(
+                f"{self._name}: expected a function that returns an iterator of chunks, got one "
+                f"that returns {type(chunks).__name__}"
+            )
         for i, chunk in enumerate(chunks):
-            yield as_table(chunk, name=f"{self._name}, chunk {i}")
+            name = f"{self._name}, chunk {i}"
+            if _dimensions(chunk) in (0, 1):  # rows of an array, not chunks
+                raise ValueError(
+                    f"{name}: expected a table of rows and columns, got {np.ndim(chunk)} "
+                    "dimension(s)"
+                )
+            yield as_table(chunk, name=name)
 
 
 type Rows = NDArray[np.float64] | Chunks

@@ -22,6 +22,7 @@ from bayesmix.rows import Chunks, are_chunks, as_rows, pieces, take
 from tests.support import blobs
 
 HOME = Path(bm.__file__).parents[1]
+MATRIX = np.eye(2)
 
 
 class Readable:
@@ -139,6 +140,18 @@ def test_no_chunks_are_refused(empty):
     assert message_of(as_rows, empty) == "x: expected at least one chunk of rows, got none"
 
 
+@pytest.mark.parametrize("returned", [MATRIX, MATRIX[0], [[1.0, 2.0]], [1.0]], ids=str)
+def test_rows_are_no_chunks(returned):
+    message = message_of(as_rows, lambda: returned)
+    assert message.startswith("x, chunk 0: expected a table of rows and columns, got ")
+
+
+def test_a_function_that_returns_no_iterator_is_refused():
+    assert message_of(as_rows, lambda: None) == (
+        "x: expected a function that returns an iterator of chunks, got one that returns NoneType"
+    )
+
+
 def test_bad_values_are_refused_by_the_number_of_their_chunk(x):
     chunks = cut(x, 10, 20, 30, 40)
     bad = chunks[3].copy()
@@ -204,9 +217,6 @@ def test_a_table_is_checked_as_a_table(table):
     np.testing.assert_array_equal(found.index, expected.index)
     assert (found.features, found.name) == (expected.features, "t")
     assert as_rows(found) is found
-
-
-MATRIX = np.eye(2)
 
 
 @pytest.mark.parametrize(
