@@ -10,6 +10,7 @@ from scipy import stats
 
 from bayesmix import gaussian, kernels, passes
 from bayesmix.covariance import structure_of
+from bayesmix.kernels import blocks
 from bayesmix.rows import Chunks
 from tests.support import (
     EPS,
@@ -347,6 +348,15 @@ def test_sampled_labels_never_pick_an_empty_component(monkeypatch):
     x = rows_of(point, 20_000)
     label = passes.sampled_labels(x, parameters_of("full", point), np.array([1, 2], np.uint64))
     assert set(label) == {1, 2}
+
+
+def test_rounding_never_draws_an_empty_component():
+    """Probabilities that add to a little less than one, and the uniform number next to one."""
+    size = 32
+    probability = np.repeat([0.5, 0.5 - 2.0**-52, 0.0], size)
+    uniform, label = np.full(size, 1 - 2.0**-53), np.empty(size)
+    blocks.drawn(probability, 3, size, uniform, label)
+    np.testing.assert_array_equal(label, 1)
 
 
 @pytest.mark.parametrize("key", [[0, 0], [2**64 - 1, 2**63], [12345, 67890]])
