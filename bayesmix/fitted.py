@@ -170,17 +170,27 @@ class FittedMixture(DensityMixin, BaseEstimator):
         table = as_rows(X, "X")
         if reset:
             self.n_features_in_ = len(table.features)
+            self.__dict__.pop("feature_names_in_", None)
+            if table.features != self._features():
+                self.feature_names_in_ = np.array(table.features, dtype=object)
         elif len(table.features) != self.n_features_in_:
             raise ValueError(
                 f"X: expected {self.n_features_in_} features, as in the fit, got chunks of "
                 f"{len(table.features)}"
+            )
+        elif table.features not in (self._features(), _unnamed(self.n_features_in_)) and hasattr(
+            self, "feature_names_in_"
+        ):
+            raise ValueError(
+                f"X: expected columns {', '.join(self._features())}, as in the fit, got chunks of "
+                f"{', '.join(table.features)}"
             )
         return table
 
     def _features(self) -> tuple[str, ...]:
         names = getattr(self, "feature_names_in_", None)
         if names is None:
-            return tuple(f"x{j}" for j in range(self.n_features_in_))
+            return _unnamed(self.n_features_in_)
         return tuple(str(name) for name in names)
 
     def _point(self) -> Point:
@@ -190,3 +200,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _n_parameters(self) -> int:
         k, d = self.means_.shape
         return structure_of(self.covariance_type).n_parameters(k, d) + k * d + k - 1
+
+
+def _unnamed(n_features: int) -> tuple[str, ...]:
+    """What `inputs.as_table` calls the columns of an array."""
+    return tuple(f"x{j}" for j in range(n_features))

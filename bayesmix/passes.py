@@ -240,9 +240,10 @@ def _moments_about(origin: Floats, x: Rows, sample_weight: Floats | None) -> Mom
 def _amid(x: Rows, sample_weight: Floats | None) -> Floats:
     """Mean of the first rows that have weight, (D,)."""
     for values, weight, _ in pieces(x, sample_weight):
-        some = np.arange(len(values)) if weight is None else np.flatnonzero(weight)
-        if len(some):
-            return values[some[:1024]].mean(axis=0, dtype=float)
+        some = slice(1024) if weight is None else np.flatnonzero(weight)[:1024]
+        first = np.ascontiguousarray(values[some])  # a mean depends on memory order
+        if len(first):
+            return first.mean(axis=0, dtype=float)
     raise ValueError("sample_weight: expected at least one weight above 0, got only zeros")
 
 

@@ -46,15 +46,14 @@ class Chunks:
             )
         self._chunks = chunks
         self._name = name
-        self._length: int | None = None
-        first = next(self._tables(), None)
+        tables = self._tables()
+        first = next(tables, None)
         if first is None:
             raise ValueError(f"{name}: expected at least one chunk of rows, got none")
         self.features = first.features
-        self._length = sum(len(values) for values in self)
+        self._length = len(first.values) + sum(len(self._checked(table)) for table in tables)
 
     def __len__(self) -> int:
-        assert self._length is not None
         return self._length
 
     @property
@@ -65,22 +64,48 @@ class Chunks:
     def __iter__(self) -> Iterator[Floats]:
         found = 0
         for table in self._tables():
-            if table.values.shape[1] != len(self.features):
+            values = self._checked(table)
+            found += len(values)
+            if found > self._length:  # before anyone writes beyond the end of what was counted
                 raise ValueError(
-                    f"{table.name}: expected {len(self.features)} column(s), as in the first "
-                    f"chunk, got {table.values.shape[1]}"
+                    f"{table.name}: expected the same {self._length} rows in all at every "
+                    f"reading, got at least {found}"
                 )
-            found += len(table.values)
-            yield table.values
-        if self._length not in (None, found):
+            yield values
+        if found < self._length:
             raise ValueError(
                 f"{self._name}: expected the same {self._length} rows at every reading, got {found}"
             )
 
+    def _checked(self, table: Table) -> Floats:
+        """Values of a chunk that has the columns of the first."""
+        if len(table.features) != len(self.features):
+            raise ValueError(
+                f"{table.name}: expected {len(self.features)} column(s), as in the first chunk, "
+                f"got {len(table.features)}"
+            )
+        if table.features != self.features:
+            raise ValueError(
+                f"{table.name}: expected columns {', '.join(self.features)}, as in the first "
+                f"chunk, got {', '.join(table.features)}"
+            )
+        return table.values
+
     def _tables(self) -> Iterator[Table]:
         chunks = self._chunks() if callable(self._chunks) else self._chunks
+        if not hasattr(chunks, "__iter__"):
+            raise ValueError(
+                f"{self._name}: expected a function that returns an iterator of chunks, got one "
+                f"that returns {type(chunks).__name__}"
+            )
         for i, chunk in enumerate(chunks):
-            yield as_table(chunk, name=f"{self._name}, chunk {i}")
+            name = f"{self._name}, chunk {i}"
+            if _dimensions(chunk) in (0, 1):  # rows of an array, not chunks
+                raise ValueError(
+                    f"{name}: expected a table of rows and columns, got {np.ndim(chunk)} "
+                    "dimension(s)"
+                )
+            yield as_table(chunk, name=name)
 
 
 type Rows = NDArray[np.float64] | Chunks
@@ -105,10 +130,17 @@ def as_rows(x: Any, name: str = "x") -> Table:
 def are_chunks(x: Any) -> bool:
     """Whether x is a source of chunks rather than a table."""
     if isinstance(x, (list, tuple)):
-        return bool(x) and all(np.ndim(chunk) == 2 for chunk in x)
+        return bool(x) and all(_dimensions(chunk) == 2 for chunk in x)
     marks = ("shape", "__array__", "columns", "__dataframe__")
     table = any(hasattr(x, mark) for mark in marks) or isinstance(x, (str, bytes, dict, Table))
     return callable(x) or (hasattr(x, "__iter__") and not table)
+
+
+def _dimensions(chunk: Any) -> int | None:
+    try:
+        return np.ndim(chunk)
+    except ValueError:  # ragged
+        return None
 
 
 def pieces(
@@ -117,7 +149,7 @@ def pieces(
     """Read rows as arrays of native float64 or float32, with weights and their first row."""
     start = 0
     for values in x if isinstance(x, Chunks) else (x,):
-        if values.dtype not in (np.float64, np.float32) or not values.dtype.isnative:
+        if values.dtype not in (np.float64, np.float32):  # byte-swapped ones are neither
             values = values.astype(float)
         if not values.flags.aligned:
             values = values.copy()
@@ -132,5 +164,5 @@ def take(x: Rows, index: NDArray[np.intp]) -> Floats:
     found = []
     for values, _, start in pieces(x):
         inside = index[(index >= start) & (index < start + len(values))] - start
-        found.append(np.asarray(values[inside], float))
+        found.append(np.asarray(values[inside], float, order="C"))
     return np.concatenate(found)

@@ -47,8 +47,8 @@ def available_threads() -> int:
         found = len(os.sched_getaffinity(0))
     else:
         found = os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(found, int(limit)) if limit.isdigit() and int(limit) > 0 else found
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is one per level
+    return min(found, int(limit)) if limit.isdecimal() and int(limit) > 0 else found
 
 
 def run_tasks(task: Callable[[int], None], count: int, threads: int | None = None) -> None:
@@ -78,11 +78,10 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int | None = Non
                 if i is None:
                     return
                 task(i)
-        except BaseException:
-            with lock:  # what has not begun never will
+        finally:  # after an error or an interrupt, too: what has not begun never will
+            with lock:
                 for _ in todo:
                     pass
-            raise
 
     helpers = _pool.submit(work, threads - 1)
     try:

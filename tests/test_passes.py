@@ -11,6 +11,7 @@ from scipy import stats
 
 from bayesmix import gaussian, kernels, passes
 from bayesmix.covariance import structure_of
+from bayesmix.kernels import blocks
 from bayesmix.rows import Chunks
 from tests.support import (
     EPS,
@@ -127,6 +128,7 @@ LAYOUTS = {
     "reversed rows": lambda x: x[::-1].copy()[::-1],
     "reversed columns": lambda x: x[:, ::-1].copy()[:, ::-1],
     "every other": lambda x: np.repeat(np.repeat(x, 2, axis=0), 2, axis=1)[::2, ::2],
+    "inner columns": lambda x: np.pad(x, ((1, 1), (2, 3)), constant_values=np.nan)[1:-1, 2:-3],
     "byte-swapped": lambda x: x.astype(">f8"),
     "unaligned": lambda x: (
         np.frombuffer(b"0" + x.tobytes(), np.uint8)[1:].view(float).reshape(x.shape)
@@ -144,6 +146,34 @@ def test_blocks_and_memory_order_do_not_matter(structure, block_rows, layout):
     found = passes.statistics(given, parameters)
     check_law_2(structure, x, point, found)
     assert_same(found, passes.statistics(x, parameters))
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "float32"])
+@pytest.mark.parametrize("d", [8, 11, 16])
+def test_memory_order_of_many_features_does_not_matter(d, layout):
+    """From eight features on, C-ordered float64 rows are loaded by tiles."""
+    point = random_parameters("diag", 3, d, seed=3)
+    x = rows_of(point, 203, seed=5).astype(np.float32).astype(float)
+    given = x.astype(np.float32) if layout == "float32" else LAYOUTS[layout](x)
+    parameters = parameters_of("diag", point)
+    expected = passes.statistics(x, parameters)
+    check_law_2("diag", x, point, expected)
+    assert_same(passes.statistics(given, parameters), expected)
+    np.testing.assert_array_equal(
+        passes.log_density(given, parameters), passes.log_density(x, parameters)
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_memory_order_does_not_change_a_bit_of_the_moments(dtype, layout):
+    x = (case("full", "plain")[0] + 1e4 / 3).astype(dtype).astype(float)
+    given = LAYOUTS[layout](x)
+    if dtype == np.float32 and layout in ("C", "F"):
+        given = given.astype(np.float32)
+    found, expected = passes.moments(given), passes.moments(x)
+    for name in ("total", "origin", "shift", "covariance"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 def assert_same(a: passes.Statistics, b: passes.Statistics) -> None:
@@ -186,6 +216,15 @@ def test_components_any_distance_apart(structure, distance):
     shift = distance * np.array([0, 0, 1])[:, None] * np.sqrt(point.covariances.max())
     point = point._replace(means=point.means + shift)
     x = rows_of(point, 203, seed=5)
+    check_law_2(structure, x, point, passes.statistics(x, parameters_of(structure, point)))
+
+
+@pytest.mark.parametrize("light", [1e-9, 1e-13, 1e-16, 1e-17])
+def test_a_component_that_hardly_any_row_belongs_to_keeps_its_digits(structure, light):
+    point = random_parameters(structure, 3, 4, seed=3)
+    weights = np.array([0.4, 0.6 - light, light])
+    point = point._replace(weights=weights, means=point.means / 8)
+    x = rows_of(point._replace(weights=np.array([0.4, 0.6, 0.0])), 203, seed=5)
     check_law_2(structure, x, point, passes.statistics(x, parameters_of(structure, point)))
 
 
@@ -283,6 +322,19 @@ def test_row_weights_are_repeated_rows(structure, rng):
         check_law_2(structure, x, point, found, fractions)
 
 
+def test_row_weights_go_with_their_rows(structure, block_rows):
+    x, point = case(structure, "plain")
+    weight = np.linspace(0, 2, len(x)) ** 3
+    parameters = parameters_of(structure, point)
+    check_law_2(structure, x, point, passes.statistics(x, parameters, weight), weight)
+    chunks = Chunks([x[:150], x[150:]])
+    check_law_2(structure, x, point, passes.statistics(chunks, parameters, weight), weight)
+    every_other = np.repeat(weight, 2)[::2]
+    assert_same(
+        passes.statistics(x, parameters, every_other), passes.statistics(x, parameters, weight)
+    )
+
+
 @pytest.mark.parametrize("row_weight", [None, np.linspace(0, 2, 203)])
 @pytest.mark.parametrize("offset", [0, 1e8])
 def test_moments_of_all_rows(offset, row_weight):
@@ -323,6 +375,17 @@ def test_first_half_agrees_with_the_reference(structure, name, block_rows):
     np.testing.assert_array_equal(label, exact.argmax(axis=1))
 
 
+def test_the_first_of_equal_components_is_the_label(structure):
+    point = random_parameters(structure, 3, 4, seed=3)
+    twins = Parameters(*(np.concatenate([a, a[::-1]]) for a in point))
+    twins = twins._replace(weights=twins.weights / 2)
+    x = rows_of(point, 203, seed=5)
+    label = passes.labels(x, parameters_of(structure, twins))
+    np.testing.assert_array_equal(label, passes.labels(x, parameters_of(structure, point)))
+    resp = passes.responsibilities(x, parameters_of(structure, twins))
+    np.testing.assert_array_equal(resp[:, :3], resp[:, :2:-1])
+
+
 def test_sampled_labels_have_the_responsibilities_as_frequencies(structure):
     x, point = case(structure, "plain")
     point = point._replace(means=point.means / 4)  # overlapping
@@ -351,6 +414,15 @@ def test_sampled_labels_never_pick_an_empty_component(monkeypatch):
     x = rows_of(point, 20_000)
     label = passes.sampled_labels(x, parameters_of("full", point), np.array([1, 2], np.uint64))
     assert set(label) == {1, 2}
+
+
+def test_rounding_never_draws_an_empty_component():
+    """Probabilities that add to a little less than one, and the uniform number next to one."""
+    size = 32
+    probability = np.repeat([0.5, 0.5 - 2.0**-52, 0.0], size)
+    uniform, label = np.full(size, 1 - 2.0**-53), np.empty(size)
+    blocks.drawn(probability, 3, size, uniform, label)
+    np.testing.assert_array_equal(label, 1)
 
 
 @pytest.mark.parametrize("key", [[0, 0], [2**64 - 1, 2**63], [12345, 67890]])

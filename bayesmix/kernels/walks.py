@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,17 @@ def _fingerprint() -> str:
 def _cached(make: Callable[[str], Callable]) -> Any:
     function = make(_fingerprint())
     try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        kernel = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # nowhere to write a cache: compile anew in every process
         return njit(nogil=True, error_model="numpy")(function)
+    save = kernel._cache.save_overload
+
+    def save_if_possible(*args: Any) -> None:
+        with suppress(OSError):  # a full disk, or a folder that has gone
+            save(*args)
+
+    kernel._cache.save_overload = save_if_possible
+    return kernel
 
 
 def _make_statistics(fingerprint: str) -> Callable:
