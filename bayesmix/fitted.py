@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -14,7 +15,7 @@ from bayesmix.em import Point
 from bayesmix.inputs import Table, generator_of_random_state, require_nonnegative
 from bayesmix.mixture import CovarianceType
 from bayesmix.passes import PassParameters
-from bayesmix.rows import Rows, are_chunks, as_rows
+from bayesmix.rows import Chunks, Rows, are_chunks, as_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,14 +169,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
             return Table(x, self._features(), np.arange(len(x)), name="X")
         table = as_rows(X, "X")
-        if reset:
-            self.n_features_in_ = len(table.features)
-        elif len(table.features) != self.n_features_in_:
-            raise ValueError(
-                f"X: expected {self.n_features_in_} features, as in the fit, got chunks of "
-                f"{len(table.features)}"
-            )
-        return table
+        header = cast("Chunks", table.values).header
+        validate_data(self, header, reset=reset, skip_check_array=True)
+        return replace(table, features=self._features())
 
     def _features(self) -> tuple[str, ...]:
         names = getattr(self, "feature_names_in_", None)

@@ -80,3 +80,29 @@ def test_a_source_may_refill_one_buffer():
 
     fits = [bm.GaussianMixture(2, random_state=1).fit(rows).lower_bound_ for rows in (source, X)]
     assert fits[0] == pytest.approx(fits[1], rel=1e-12)
+
+
+FRAME = pd.DataFrame(X, columns=["a", "b"])
+
+
+def test_frames_name_the_features_and_are_held_to_the_names():
+    estimator = bm.GaussianMixture(2, random_state=1).fit(lambda: [FRAME])
+    assert estimator.feature_names_in_.tolist() == ["a", "b"]
+    assert estimator.to_datatree()["point_estimate"]["feature"].values.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(estimator.predict(lambda: [FRAME]), estimator.predict(FRAME))
+    for rows in (FRAME[["b", "a"]], lambda: [FRAME[["b", "a"]]]):
+        with pytest.raises(ValueError, match="feature names should match"):
+            estimator.predict(rows)
+    for unnamed in (X, lambda: [X]):
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            estimator.predict(unnamed)
+
+
+@pytest.mark.parametrize("rows", [lambda: [X], lambda: [pd.DataFrame(X)]])
+def test_a_fit_to_unnamed_chunks_forgets_names(rows):
+    estimator = bm.GaussianMixture(2, random_state=1).fit(FRAME)
+    estimator.fit(rows)
+    assert not hasattr(estimator, "feature_names_in_")
+    assert estimator.n_features_in_ == 2
+    with pytest.raises(ValueError, match="2 features as input"):
+        estimator.predict(lambda: [X[:, :1]])
