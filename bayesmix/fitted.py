@@ -120,7 +120,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         X : (n, D) array_like
         quantile : float, default 0.05
             Between 0 and 1. The threshold is this quantile of `score_samples` over the reference
-            rows: that share of them is marked, whether or not anything is wrong with them.
+            rows: that share of them is marked, whether or not anything is wrong with them. Rows so
+            far out that their log density overflows to -inf are marked at any quantile.
         reference : (m, D) array_like, optional
             Rows that say what is usual, such as those of the fit; default ``X`` itself.
 
@@ -148,7 +149,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
         density = self.score_samples(X)
         usual = density if reference is None else self.score_samples(reference)
-        return density < np.quantile(usual, quantile)
+        # an order statistic: between -inf and a number there is nothing to interpolate
+        return (density < np.quantile(usual, quantile, method="higher")) | np.isneginf(density)
 
     def _set_point(self, point: Point) -> None:
         self.weights_, self.means_ = point.weights, point.means
