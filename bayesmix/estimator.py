@@ -167,8 +167,8 @@ class GaussianMixture(FittedMixture):
         Raises
         ------
         ValueError
-            If a shape does not fit, weights do not sum to one, or a covariance is not symmetric
-            and positive definite.
+            If a shape does not fit, weights do not sum to one, a covariance is not symmetric and
+            positive definite, or a parameter is out of range.
 
         Examples
         --------
@@ -190,6 +190,8 @@ class GaussianMixture(FittedMixture):
             precisions_init=structure.precisions(point.covariances),
             **parameters,
         )
+        estimator._check_parameters()
+        estimator._mixture().require_features(point.means.shape[1], "means")
         estimator._set_point(point)
         estimator.n_features_in_ = point.means.shape[1]
         names = list(getattr(means, "columns", ()))
@@ -251,12 +253,7 @@ class GaussianMixture(FittedMixture):
                 "optimization": point_tree.optimization(self.starts_, self._best, self._verdict),
             }
         else:
-            point = self._point()
-            groups = {
-                "point_estimate": schema.point_estimate(
-                    point.weights, point.means, point.dense_covariances, features
-                )
-            }
+            groups = {"point_estimate": point_tree.point_group(self._point(), features, self.prior)}
         seconds = getattr(self, "_seconds", 0.0)
         return schema.root(groups, self._mixture(), self.random_state, seconds)
 

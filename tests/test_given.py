@@ -173,3 +173,23 @@ def test_parameters_of_the_constructor_only():
         bm.GaussianMixture.from_parameters(**GOOD, n_clusters=2)
     with pytest.raises(TypeError, match=r"multiple values for .*'n_components'"):
         bm.GaussianMixture.from_parameters(**GOOD, n_components=2)
+
+
+def test_tree_with_a_random_scale(structure, faithful):
+    prior = bm.weakly_informative(faithful)
+    tree = known(structure, prior=prior).to_datatree()
+    bm.validate(tree)
+    fitted = bm.GaussianMixture(3, covariance_type=structure, prior=prior, random_state=1)
+    expected = fitted.fit(faithful).to_datatree()["point_estimate"]["covariance_scale"]
+    np.testing.assert_array_equal(tree["point_estimate"]["covariance_scale"], expected)
+
+
+def test_the_prior_is_for_as_many_features(faithful):
+    message = (
+        r"^means: expected 1 column\(s\), the number of features of the component"
+    )
+    prior = bm.fraley_raftery(faithful[["waiting"]], 2)
+    with pytest.raises(ValueError, match=message):
+        bm.GaussianMixture.from_parameters(**GOOD, prior=prior)
+    with pytest.raises(ValueError, match=r"^prior: expected None or a component prior"):
+        bm.GaussianMixture.from_parameters(**GOOD, prior="flat")
