@@ -125,7 +125,8 @@ class _Matrices(Structure):
         return _precision_cholesky(covariances)
 
     def precisions(self, covariances: Floats) -> Floats:
-        return np.linalg.inv(covariances)
+        factor = _precision_cholesky(covariances)  # an inverse of the whole loses twice the digits
+        return factor @ np.swapaxes(factor, -1, -2)
 
     def upper_precision_cholesky(self, covariances: Floats) -> Floats:
         return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.covariance import structure_of
+from bayesmix.covariance import Structure, structure_of
 from bayesmix.em import (
     SINGULAR_START,
     Point,
@@ -148,7 +149,7 @@ class GaussianMixture(FittedMixture):
     ) -> Self:
         """Make an estimator of known parameters: it scores, predicts and samples at once.
 
-        `fit` starts there: the point is kept in ``weights_init``, ``means_init`` and
+        `fit` starts exactly there: the point is kept in ``weights_init``, ``means_init`` and
         ``precisions_init``, so that `sklearn.base.clone` keeps it too. Until then there is no
         ``converged_``, ``n_iter_``, ``lower_bound_`` or ``starts_``.
 
@@ -167,8 +168,8 @@ class GaussianMixture(FittedMixture):
         Raises
         ------
         ValueError
-            If a shape does not fit, weights do not sum to one, or a covariance is not symmetric
-            and positive definite.
+            If a shape does not fit, weights do not sum to one, a covariance is not symmetric and
+            positive definite, or a parameter is out of range.
 
         Examples
         --------
@@ -190,12 +191,22 @@ class GaussianMixture(FittedMixture):
             precisions_init=structure.precisions(point.covariances),
             **parameters,
         )
+        estimator._check_parameters()
+        estimator._mixture().require_features(point.means.shape[1], "means")
         estimator._set_point(point)
+        own = (array.copy() for array in (point.weights, point.means, point.covariances))
+        estimator._given = Point(structure, *own), deepcopy(estimator._start_parameters())
         estimator.n_features_in_ = point.means.shape[1]
         names = list(getattr(means, "columns", ()))
         if names and all(isinstance(name, str) for name in names):
             estimator.feature_names_in_ = np.array(names, dtype=object)
         return estimator
+
+    def __sklearn_clone__(self) -> Self:
+        other: Self = super().__sklearn_clone__()
+        if hasattr(self, "_given"):
+            other._given = self._given
+        return other
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to rows X (n, D), optionally weighted (n,); y is ignored.
@@ -222,7 +233,7 @@ class GaussianMixture(FittedMixture):
             try:
                 fit = run(problem, start, max_iter=self.max_iter, tol=self.tol)
             except np.linalg.LinAlgError:
-                raise ValueError(SINGULAR_START.format(self.n_components)) from None
+                raise ValueError(self._singular_start()) from None
             index, fits = best([fit], tol=self.tol, total=problem.total)
         self._seconds = time.perf_counter() - started
         self._keep(fits, index, problem)
@@ -251,12 +262,7 @@ class GaussianMixture(FittedMixture):
                 "optimization": point_tree.optimization(self.starts_, self._best, self._verdict),
             }
         else:
-            point = self._point()
-            groups = {
-                "point_estimate": schema.point_estimate(
-                    point.weights, point.means, point.dense_covariances, features
-                )
-            }
+            groups = {"point_estimate": point_tree.point_group(self._point(), features, self.prior)}
         seconds = getattr(self, "_seconds", 0.0)
         return schema.root(groups, self._mixture(), self.random_state, seconds)
 
@@ -280,17 +286,40 @@ class GaussianMixture(FittedMixture):
         """Where the last fit ended, or what the user gave; None for random starts."""
         if self.warm_start and hasattr(self, "starts_"):
             return self._last_point(problem)
-        given = (self.weights_init, self.means_init, self.precisions_init)
+        given = self._start_parameters()
         if all(value is None for value in given):
             return None
+        k, d, structure = self.n_components, problem.x.shape[1], problem.structure
         if any(value is None for value in given):
             generator = generator_of_random_state(self.random_state)
-            start = random_start(sampled(problem, generator), self.init_params, generator)
+            try:
+                start = random_start(sampled(problem, generator), self.init_params, generator)
+            except np.linalg.LinAlgError:  # too few distinct rows
+                raise ValueError(SINGULAR_START.format(k)) from None
         else:
-            k, d = self.n_components, problem.x.shape[1]
-            structure = problem.structure
+            if self._is_as_given(structure, k, d):
+                return self._given[0]
             start = Point(structure, np.empty(k), np.empty((k, d)), structure.average(np.eye(d), k))
         return completed(start, *given)
+
+    def _start_parameters(self) -> tuple[Any, Any, Any]:
+        return self.weights_init, self.means_init, self.precisions_init
+
+    def _is_as_given(self, structure: Structure, k: int, d: int) -> bool:
+        """Whether to start at the very point of `from_parameters`, not where precisions lead."""
+        if not hasattr(self, "_given"):
+            return False
+        point, start = self._given
+        same = point.structure is structure and point.means.shape == (k, d)
+        return same and all(map(np.array_equal, start, self._start_parameters()))
+
+    def _singular_start(self) -> str:
+        if self.precisions_init is None:
+            return SINGULAR_START.format(self.n_components)
+        return (
+            "precisions_init: the covariances of this start are singular to working precision; "
+            "give precisions without such extreme directions, or leave them out"
+        )
 
     def _last_point(self, problem: Problem) -> Point:
         point = self.starts_[self._best].point

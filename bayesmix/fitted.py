@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -14,7 +15,7 @@ from bayesmix.em import Point
 from bayesmix.inputs import Table, generator_of_random_state, require_nonnegative
 from bayesmix.mixture import CovarianceType
 from bayesmix.passes import PassParameters
-from bayesmix.rows import Rows, are_chunks, as_rows
+from bayesmix.rows import Chunks, Rows, are_chunks, as_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,7 +120,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         X : (n, D) array_like
         quantile : float, default 0.05
             Between 0 and 1. The threshold is this quantile of `score_samples` over the reference
-            rows: that share of them is marked, whether or not anything is wrong with them.
+            rows: that share of them is marked, whether or not anything is wrong with them. Rows so
+            far out that their log density overflows to -inf are marked at any quantile.
         reference : (m, D) array_like, optional
             Rows that say what is usual, such as those of the fit; default ``X`` itself.
 
@@ -147,7 +149,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
         density = self.score_samples(X)
         usual = density if reference is None else self.score_samples(reference)
-        return density < np.quantile(usual, quantile)
+        # an order statistic: between -inf and a number there is nothing to interpolate
+        return (density < np.quantile(usual, quantile, method="higher")) | np.isneginf(density)
 
     def _set_point(self, point: Point) -> None:
         self.weights_, self.means_ = point.weights, point.means
@@ -168,29 +171,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
             return Table(x, self._features(), np.arange(len(x)), name="X")
         table = as_rows(X, "X")
-        if reset:
-            self.n_features_in_ = len(table.features)
-            self.__dict__.pop("feature_names_in_", None)
-            if table.features != self._features():
-                self.feature_names_in_ = np.array(table.features, dtype=object)
-        elif len(table.features) != self.n_features_in_:
-            raise ValueError(
-                f"X: expected {self.n_features_in_} features, as in the fit, got chunks of "
-                f"{len(table.features)}"
-            )
-        elif table.features not in (self._features(), _unnamed(self.n_features_in_)) and hasattr(
-            self, "feature_names_in_"
-        ):
-            raise ValueError(
-                f"X: expected columns {', '.join(self._features())}, as in the fit, got chunks of "
-                f"{', '.join(table.features)}"
-            )
-        return table
+        header = cast("Chunks", table.values).header
+        validate_data(self, header, reset=reset, skip_check_array=True)
+        return replace(table, features=self._features())
 
     def _features(self) -> tuple[str, ...]:
         names = getattr(self, "feature_names_in_", None)
         if names is None:
-            return _unnamed(self.n_features_in_)
+            return tuple(f"x{j}" for j in range(self.n_features_in_))
         return tuple(str(name) for name in names)
 
     def _point(self) -> Point:
@@ -200,8 +188,3 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _n_parameters(self) -> int:
         k, d = self.means_.shape
         return structure_of(self.covariance_type).n_parameters(k, d) + k * d + k - 1
-
-
-def _unnamed(n_features: int) -> tuple[str, ...]:
-    """What `inputs.as_table` calls the columns of an array."""
-    return tuple(f"x{j}" for j in range(n_features))

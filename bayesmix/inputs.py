@@ -20,6 +20,7 @@ __all__ = [
     "as_weights",
     "generator_of_random_state",
     "require_count",
+    "require_finite",
     "require_full_rank",
     "require_nonnegative",
     "require_varying",
@@ -80,7 +81,7 @@ def as_table(x: Any, *, name: str = "x") -> Table:
         features = tuple(f"x{j}" for j in range(values.shape[1]))
     if len(set(features)) < len(features):
         raise ValueError(f"{name}: expected distinct column names, got {', '.join(features)}")
-    _require_finite(values, features, name)
+    require_finite(values, features, name)
     index = np.arange(len(values)) if index is None else np.asarray(index)
     return Table(values, features, index, name)
 
@@ -141,11 +142,28 @@ def require_nonnegative(value: Any, name: str) -> None:
         raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
 
 
+def require_finite(values: NDArray[np.float64], features: tuple[str, ...], name: str) -> None:
+    """Refuse NaN and infinity, naming the first column that has them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum(dtype=float)):  # no temporary of the size of the data
+            return
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    column = int(np.argmin(finite.all(axis=0)))
+    bad = np.flatnonzero(~finite[:, column])
+    kind = "NaN" if np.isnan(values[bad, column]).any() else "inf"
+    raise ValueError(
+        f"{name}: column {features[column]!r} has {len(bad)} value(s) that are {kind} (first in "
+        f"row {bad[0]}, counting from 0); drop or impute those rows"
+    )
+
+
 def require_varying(table: Table, reason: str) -> None:
     """Refuse a single row and constant columns, naming them."""
     if table.values.shape[0] < 2:
         raise ValueError(f"{table.name}: expected at least 2 rows ({reason}), got 1")
-    first = next(_blocks(table.values))[0]
+    first = next(_blocks(table.values))[0].copy()  # a source may refill one buffer
     varying = np.zeros(len(first), bool)
     for block in _blocks(table.values):
         varying |= (block != first).any(axis=0)
@@ -206,22 +224,6 @@ def _numeric_array(x: Any, name: str) -> NDArray[np.float64]:
     if isinstance(x, np.memmap) and array.dtype in (np.float64, np.float32):
         return array
     return array.astype(float, order="C")
-
-
-def _require_finite(values: NDArray[np.float64], features: tuple[str, ...], name: str) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum(dtype=float)):  # no temporary of the size of the data
-            return
-    finite = np.isfinite(values)
-    if finite.all():
-        return
-    column = int(np.argmin(finite.all(axis=0)))
-    bad = np.flatnonzero(~finite[:, column])
-    kind = "NaN" if np.isnan(values[bad, column]).any() else "inf"
-    raise ValueError(
-        f"{name}: column {features[column]!r} has {len(bad)} value(s) that are {kind} (first in "
-        f"row {bad[0]}, counting from 0); drop or impute those rows"
-    )
 
 
 def _quoted(names: list[str]) -> str:

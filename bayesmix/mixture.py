@@ -88,12 +88,12 @@ class Mixture:
         if not capability.fits:
             raise ValueError(capability.reason)
 
-    def require_features(self, n_features: int) -> None:
+    def require_features(self, n_features: int, name: str = "x") -> None:
         """Raise a ValueError if the component prior was stated for another number of features."""
         if self.components is not None and self.components.n_features != n_features:
             raise ValueError(
-                f"x: expected {self.components.n_features} column(s), the number of features of "
-                f"the component prior, got {n_features}"
+                f"{name}: expected {self.components.n_features} column(s), the number of features "
+                f"of the component prior, got {n_features}"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,21 +12,28 @@ from bayesmix.component_prior import random_scale
 from bayesmix.optima import Fit, Status, advice
 
 if TYPE_CHECKING:
+    from bayesmix.em import Point
     from bayesmix.priors import ComponentPrior
 
-__all__ = ["optimization", "point_estimate"]
+__all__ = ["optimization", "point_estimate", "point_group"]
 
 
-def point_estimate(fit: Fit, features: tuple[str, ...], prior: ComponentPrior | None) -> xr.Dataset:
-    """Turn the winner of EM under a component prior into a group."""
-    point = fit.point
-    dataset = schema.point_estimate(
+def point_group(
+    point: Point, features: tuple[str, ...], prior: ComponentPrior | None
+) -> xr.Dataset:
+    """Turn a point into a group, with the scale that EM holds where the prior's is random."""
+    return schema.point_estimate(
         point.weights,
         point.means,
         point.dense_covariances,
         features,
         random_scale(prior, point.structure),
     )
+
+
+def point_estimate(fit: Fit, features: tuple[str, ...], prior: ComponentPrior | None) -> xr.Dataset:
+    """Turn the winner of EM under a component prior into a group."""
+    dataset = point_group(fit.point, features, prior)
     return dataset.assign_attrs(
         objective=fit.objective,
         log_likelihood=fit.log_likelihood,

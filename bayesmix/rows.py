@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmix.inputs import Table, as_table
+from bayesmix.inputs import Table, as_table, require_finite
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -24,15 +25,16 @@ class Chunks:
     ----------
     chunks : callable or iterable
         A callable that returns a new iterator of chunks at every call, or an iterable that can be
-        read more than once. A chunk is an array (m, D) or a DataFrame; chunks may differ in m.
+        read more than once. A chunk is an array (m, D) or a DataFrame; chunks may differ in m,
+        and those without rows are skipped. Arrays of float64 and float32 are not copied.
     name : str
         What errors call it.
 
     Raises
     ------
     ValueError
-        If there are no rows, chunks differ in their columns, a value is not finite, or the source
-        can be read only once.
+        If there are no rows, a chunk is no table, chunks differ in their columns, a value is not
+        finite, or the source can be read only once.
     """
 
     def __init__(
@@ -46,66 +48,88 @@ class Chunks:
             )
         self._chunks = chunks
         self._name = name
-        tables = self._tables()
-        first = next(tables, None)
-        if first is None:
-            raise ValueError(f"{name}: expected at least one chunk of rows, got none")
-        self.features = first.features
-        self._length = len(first.values) + sum(len(self._checked(table)) for table in tables)
+        self._length: int | None = None  # until all have been read once
+        self._columns: list[Any] | None = None
+        self.features: tuple[str, ...] = ()
+        self._length = sum(len(values) for values in self)
+        if self._length == 0:
+            found = "only empty ones" if self.features else "none"
+            raise ValueError(f"{name}: expected at least one chunk of rows, got {found}")
 
     def __len__(self) -> int:
-        return self._length
+        return self._length or 0
 
     @property
     def shape(self) -> tuple[int, int]:
         """Number of rows and of features."""
         return len(self), len(self.features)
 
+    @property
+    def header(self) -> pd.DataFrame | Floats:
+        """A table of no rows like the first chunk: a DataFrame's columns, or an array's width."""
+        if self._columns is None:
+            return np.empty((0, len(self.features)))
+        import pandas as pd
+
+        return pd.DataFrame(columns=self._columns)
+
     def __iter__(self) -> Iterator[Floats]:
         found = 0
-        for table in self._tables():
-            values = self._checked(table)
+        for i, chunk in enumerate(self._read()):
+            values = self._checked(chunk, f"{self._name}, chunk {i}")
             found += len(values)
-            if found > self._length:  # before anyone writes beyond the end of what was counted
-                raise ValueError(
-                    f"{table.name}: expected the same {self._length} rows in all at every "
-                    f"reading, got at least {found}"
-                )
-            yield values
-        if found < self._length:
+            if found > (self._length or found):  # before anyone writes beyond what was counted
+                break
+            if len(values):
+                yield values
+        if self._length not in (None, found):
             raise ValueError(
                 f"{self._name}: expected the same {self._length} rows at every reading, got {found}"
             )
 
-    def _checked(self, table: Table) -> Floats:
-        """Values of a chunk that has the columns of the first."""
-        if len(table.features) != len(self.features):
-            raise ValueError(
-                f"{table.name}: expected {len(self.features)} column(s), as in the first chunk, "
-                f"got {len(table.features)}"
-            )
-        if table.features != self.features:
-            raise ValueError(
-                f"{table.name}: expected columns {', '.join(self.features)}, as in the first "
-                f"chunk, got {', '.join(table.features)}"
-            )
-        return table.values
-
-    def _tables(self) -> Iterator[Table]:
+    def _read(self) -> Iterable[Any]:
         chunks = self._chunks() if callable(self._chunks) else self._chunks
         if not hasattr(chunks, "__iter__"):
             raise ValueError(
-                f"{self._name}: expected a function that returns an iterator of chunks, got one "
-                f"that returns {type(chunks).__name__}"
+                f"{self._name}: expected a function that returns chunks of rows, such as "
+                f"lambda: [x], got one that returns {type(chunks).__name__}"
             )
-        for i, chunk in enumerate(chunks):
-            name = f"{self._name}, chunk {i}"
-            if _dimensions(chunk) in (0, 1):  # rows of an array, not chunks
-                raise ValueError(
-                    f"{name}: expected a table of rows and columns, got {np.ndim(chunk)} "
-                    "dimension(s)"
-                )
-            yield as_table(chunk, name=name)
+        return chunks
+
+    def _checked(self, chunk: Any, name: str) -> Floats:
+        """Numbers of one chunk, no copy of float64 or float32 ones; the first says the columns."""
+        shape = np.shape(chunk)
+        if len(shape) != 2:
+            raise ValueError(
+                f"{name}: expected a table (m, D), got shape {shape}; give a function that "
+                "returns a list of chunks, such as lambda: [x]"
+            )
+        columns = getattr(chunk, "columns", None)
+        if not self.features:
+            if shape[1] == 0:
+                raise ValueError(f"{name}: expected at least one column, got shape {shape}")
+            if columns is None:
+                self.features = tuple(f"x{j}" for j in range(shape[1]))
+            else:
+                self._columns = list(columns)
+                self.features = tuple(str(c) for c in columns)
+        if columns is not None and self._columns not in (None, list(columns)):
+            raise ValueError(
+                f"{name}: expected the columns of the first chunk, {self._columns}, got "
+                f"{list(columns)}"
+            )
+        if shape[1] != len(self.features):
+            raise ValueError(
+                f"{name}: expected {len(self.features)} column(s), as in the first chunk, got "
+                f"{shape[1]}"
+            )
+        if shape[0] == 0:
+            return np.empty(shape)
+        if isinstance(chunk, np.ndarray) and chunk.dtype in (np.float64, np.float32):
+            values = np.asarray(chunk)
+            require_finite(values, self.features, name)
+            return values
+        return as_table(chunk, name=name).values
 
 
 type Rows = NDArray[np.float64] | Chunks

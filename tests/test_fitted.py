@@ -76,3 +76,15 @@ def test_bounds_of_the_quantile(two, quantile):
     with pytest.raises(ValueError, match=r"^quantile: expected a number ") as caught:
         two.outliers(ROWS, quantile)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("far", [1e155, 1e200, 1e308])
+def test_rows_whose_density_overflows_are_outliers(two, far):
+    rows = np.r_[two.sample(95)[0], np.full((5, 1), far)]
+    assert np.isneginf(two.score_samples(rows)[95:]).all()
+    expected = np.arange(100) >= 95
+    for quantile in (0, 0.02, 0.05):
+        np.testing.assert_array_equal(two.outliers(rows, quantile), expected)
+    assert two.outliers(rows, 0.1).sum() == 10
+    assert two.outliers(rows, 0.1)[95:].all()
+    assert two.outliers(rows, 0.05, reference=rows[:95])[95:].all()

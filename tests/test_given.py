@@ -173,3 +173,87 @@ def test_parameters_of_the_constructor_only():
         bm.GaussianMixture.from_parameters(**GOOD, n_clusters=2)
     with pytest.raises(TypeError, match=r"multiple values for .*'n_components'"):
         bm.GaussianMixture.from_parameters(**GOOD, n_components=2)
+
+
+def test_tree_with_a_random_scale(structure, faithful):
+    prior = bm.weakly_informative(faithful)
+    tree = known(structure, prior=prior).to_datatree()
+    bm.validate(tree)
+    fitted = bm.GaussianMixture(3, covariance_type=structure, prior=prior, random_state=1)
+    expected = fitted.fit(faithful).to_datatree()["point_estimate"]["covariance_scale"]
+    np.testing.assert_array_equal(tree["point_estimate"]["covariance_scale"], expected)
+
+
+def test_the_prior_is_for_as_many_features(faithful):
+    message = r"^means: expected 1 column\(s\), the number of features of the component"
+    prior = bm.fraley_raftery(faithful[["waiting"]], 2)
+    with pytest.raises(ValueError, match=message):
+        bm.GaussianMixture.from_parameters(**GOOD, prior=prior)
+    with pytest.raises(ValueError, match=r"^prior: expected None or a component prior"):
+        bm.GaussianMixture.from_parameters(**GOOD, prior="flat")
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize("smallest", [1e-8, 1e-9, 1e-12])
+def test_fit_starts_exactly_there_where_covariances_are_ill_conditioned(
+    covariance_type, smallest, rng
+):
+    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    covariance = (axes * [1, 0.1, smallest]) @ axes.T
+    covariance = (covariance + covariance.T) / 2
+    given = bm.GaussianMixture.from_parameters(
+        [0.5, 0.5],
+        [[0.0, 0, 0], [1, 1, 1]],
+        covariance if covariance_type == "tied" else [covariance] * 2,
+        covariance_type=covariance_type,
+        max_iter=1,
+        reg_covar=0,
+        tol=0,
+        random_state=1,
+    )
+    x = given.sample(200)[0]
+    before = given.score_samples(x).sum()
+    precise = given.precisions_
+    np.testing.assert_array_equal(precise, np.swapaxes(precise, -1, -2))
+    restored = bm.GaussianMixture(
+        2, **{n: v for n, v in given.get_params().items() if n != "n_components"}
+    )
+    for estimator in (given, clone(given), clone(clone(given)), restored):
+        with pytest.warns(ConvergenceWarning, match="EM: "):
+            estimator.fit(x)
+        # precisions alone keep the point to cond * eps
+        rel = 1e-13 if estimator is not restored else 1e-15 / smallest * 10
+        assert estimator.starts_[0].trace[0] == pytest.approx(before, rel=rel)
+
+
+def test_a_changed_start_counts():
+    x = rows_of(random_parameters("full", 3, 2), 300)
+    given = known("full", tol=0, max_iter=1, reg_covar=0)
+    moved = given.means_init + 1
+    for estimator in (clone(given).set_params(means_init=moved), given):
+        if estimator is given:
+            given.means_init += 1  # in place
+        with pytest.warns(ConvergenceWarning, match="not converged"):
+            estimator.fit(x)
+        other = bm.GaussianMixture.from_parameters(
+            given.weights_init, moved, random_parameters("full", 3, 2).covariances
+        )
+        assert estimator.starts_[0].trace[0] == pytest.approx(other.score(x) * 300, rel=1e-10)
+
+
+def test_a_singular_start_is_named(faithful):
+    estimator = bm.GaussianMixture(
+        1, means_init=[[3.5, 70.0]], precisions_init=[[[1.0, 1 - 5e-14], [1 - 5e-14, 1.0]]]
+    )
+    with pytest.raises(ValueError, match=r"^precisions_init: ") as caught:
+        estimator.fit(faithful)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "start", [{}, {"means_init": [[0.0], [1.0], [2.0]]}, {"weights_init": [0.2, 0.3, 0.5]}]
+)
+def test_too_few_distinct_rows_for_the_rest_of_a_start(start):
+    x = np.repeat([[0.0], [1.0]], 5, axis=0)
+    with pytest.raises(ValueError, match=r"^x: every start is singular, .* the 3 components"):
+        bm.GaussianMixture(3, random_state=1, **start).fit(x)
