@@ -11,7 +11,7 @@ from scipy import stats
 
 from bayesmix import gaussian, kernels, passes
 from bayesmix.covariance import structure_of
-from bayesmix.kernels import blocks
+from bayesmix.kernels import blocks, lanes
 from bayesmix.rows import Chunks
 from tests.support import (
     EPS,
@@ -120,6 +120,15 @@ def block_rows(request, monkeypatch) -> int:
     monkeypatch.setattr(kernels, "block_size", lambda n_components, n_features: request.param)
     monkeypatch.setattr(passes, "_PART_BLOCKS", 1)
     return request.param
+
+
+def test_blocks_are_whole_vectors_and_fit_the_scratch():
+    for k in (1, 30, 3000):
+        for d in range(1, 3000, 7):
+            size = kernels.block_size(k, d)
+            assert size >= lanes.WIDE
+            assert size % lanes.WIDE == 0
+            assert size == lanes.WIDE or 8 * size * (k + d) <= blocks._SCRATCH_BYTES
 
 
 LAYOUTS = {
