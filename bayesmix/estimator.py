@@ -181,6 +181,12 @@ class GaussianMixture(FittedMixture):
         array([0, 1])
         """
         _require_choice("covariance_type", covariance_type, CovarianceType)
+        for name in ("n_components", "weights_init", "means_init", "precisions_init"):
+            if name in parameters:
+                raise TypeError(
+                    f"from_parameters: got multiple values for {name!r}, which weights, means and "
+                    "covariances state; leave it out"
+                )
         structure = structure_of(covariance_type)
         point = given_point(structure, weights, means, covariances)
         estimator = cls(
@@ -267,7 +273,7 @@ class GaussianMixture(FittedMixture):
         return schema.root(groups, self._mixture(), self.random_state, seconds)
 
     def _check_parameters(self) -> None:
-        for name in ("n_components", "max_iter", "n_init"):
+        for name in ("n_components", "max_iter", "n_init", "verbose_interval"):
             require_count(getattr(self, name), name)
         for name in ("tol", "reg_covar"):
             require_nonnegative(getattr(self, name), name)
