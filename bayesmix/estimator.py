@@ -30,7 +30,7 @@ from bayesmix.inputs import (
     require_nonnegative,
 )
 from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.optima import Fit, Status, best, verdict
+from bayesmix.optima import Fit, Status, best, require_finite_reference, verdict
 from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.starts import InitParams
 
@@ -225,6 +225,8 @@ class GaussianMixture(FittedMixture):
         table = self._table(X, reset=True)
         weight = as_weights(sample_weight, table.values.shape[0])
         problem = problem_of(self._mixture(), table, weight, reg_covar=self.reg_covar)
+        with np.errstate(over="ignore", invalid="ignore"):
+            require_finite_reference(problem.data_moments.covariance)
         start = self._given_start(problem)
         if start is None:
             index, fits = search(

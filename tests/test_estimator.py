@@ -407,3 +407,12 @@ def test_a_singular_fit_warns_and_has_not_converged():
     with pytest.warns(ConvergenceWarning, match="EM: singular: .* give a component prior"):
         fitted.fit(x)
     assert not fitted.converged_
+
+
+@pytest.mark.parametrize("prior", [None, bm.NormalInverseWishart([0, 0], 0.1, 4.0, np.eye(2))])
+def test_rows_whose_covariance_overflows_are_named(prior, structure, faithful):
+    estimator = bm.GaussianMixture(2, covariance_type=structure, prior=prior, random_state=1)
+    x, wild = faithful.to_numpy(), [[1e200, 1e200]]
+    for rows, weight in ((1e160 * x, None), (np.r_[x, wild], np.r_[np.ones(len(x)), 0])):
+        with pytest.raises(ValueError, match=r"^x: the covariance of the rows overflows; rescale"):
+            estimator.fit(rows, sample_weight=weight)
