@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.inputs import as_table, require_count, require_full_rank, require_varying
+from bayesmix.inputs import Table, as_table, require_count, require_full_rank, require_varying
 from bayesmix.priors import IndependentNormalInverseWishart, NormalInverseWishart
+from bayesmix.rows import are_chunks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["fraley_raftery", "richardson_green", "weakly_informative"]
 
@@ -42,8 +46,10 @@ def fraley_raftery(x: Any, n_components: int) -> NormalInverseWishart:
     4.0
     """
     require_count(n_components, "n_components")
-    table = as_table(x)
-    require_full_rank(table, "fraley_raftery derives its scale from the data")
+    table = _sample(x)
+    reason = "fraley_raftery derives its scale from the data"
+    _squared_ranges(table, reason)
+    require_full_rank(table, reason)
     d = table.values.shape[1]
     covariance = np.atleast_2d(np.cov(table.values, rowvar=False))
     return NormalInverseWishart(
@@ -87,15 +93,14 @@ def richardson_green(x: Any) -> IndependentNormalInverseWishart:
     >>> prior.scale_hyperprior
     GammaScale(shape=0.2, rate=(0.05,), floor=(0.0,))
     """
-    table = as_table(x)
+    table = _sample(x)
     if table.values.shape[1] != 1:
         raise ValueError(
             f"{table.name}: expected one feature, got {table.values.shape[1]}; use "
             "weakly_informative(x), which takes any number"
         )
-    require_varying(table, "richardson_green derives its scale from the range")
+    square = _squared_ranges(table, "richardson_green derives its scale from the range")[0]
     low, high = table.values.min(), table.values.max()
-    square = (high - low) ** 2
     return IndependentNormalInverseWishart(
         low + (high - low) / 2, square, 4.0, scale_hyperprior=(0.2, 5 / square)
     )
@@ -138,10 +143,9 @@ def weakly_informative(x: Any) -> IndependentNormalInverseWishart:
     >>> prior.scale_hyperprior
     GammaScale(shape=0.5, rate=(0.1,), floor=(2.25,))
     """
-    table = as_table(x)
-    require_varying(table, "weakly_informative derives its scale from the range")
+    table = _sample(x)
+    square = _squared_ranges(table, "weakly_informative derives its scale from the range")
     values = table.values
-    square = np.square(np.ptp(values, axis=0))
     gap = np.array([np.median(np.diff(np.unique(column))) for column in values.T])
     return IndependentNormalInverseWishart(
         np.median(values, axis=0),
@@ -149,3 +153,23 @@ def weakly_informative(x: Any) -> IndependentNormalInverseWishart:
         values.shape[1] + 4.0,
         scale_hyperprior=(0.5, 10 / square, np.square(gap)),
     )
+
+
+def _sample(x: Any) -> Table:
+    if are_chunks(x):
+        raise ValueError("x: chunks are not taken here; give a sample of rows")
+    return as_table(x)
+
+
+def _squared_ranges(table: Table, reason: str) -> NDArray[np.float64]:
+    """Squared range of every column, none constant and none beyond what numbers can hold."""
+    require_varying(table, reason)
+    with np.errstate(over="ignore", under="ignore"):
+        square = np.square(np.ptp(table.values, axis=0))
+    for feature, value in zip(table.features, square, strict=True):
+        if not 1e-300 < value < 1e300:
+            raise ValueError(
+                f"{table.name}: the squared range of column {feature!r} is not between 1e-300 and "
+                f"1e300 ({reason}); rescale it, or check it for wild values"
+            )
+    return square

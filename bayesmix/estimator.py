@@ -30,7 +30,7 @@ from bayesmix.inputs import (
     require_nonnegative,
 )
 from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.optima import Fit, Status, best, verdict
+from bayesmix.optima import Fit, Status, best, require_finite_reference, verdict
 from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.starts import InitParams
 
@@ -181,6 +181,12 @@ class GaussianMixture(FittedMixture):
         array([0, 1])
         """
         _require_choice("covariance_type", covariance_type, CovarianceType)
+        for name in ("n_components", "weights_init", "means_init", "precisions_init"):
+            if name in parameters:
+                raise TypeError(
+                    f"from_parameters: got multiple values for {name!r}, which weights, means and "
+                    "covariances state; leave it out"
+                )
         structure = structure_of(covariance_type)
         point = given_point(structure, weights, means, covariances)
         estimator = cls(
@@ -219,6 +225,8 @@ class GaussianMixture(FittedMixture):
         table = self._table(X, reset=True)
         weight = as_weights(sample_weight, table.values.shape[0])
         problem = problem_of(self._mixture(), table, weight, reg_covar=self.reg_covar)
+        with np.errstate(over="ignore", invalid="ignore"):
+            require_finite_reference(problem.data_moments.covariance)
         start = self._given_start(problem)
         if start is None:
             index, fits = search(
@@ -267,7 +275,7 @@ class GaussianMixture(FittedMixture):
         return schema.root(groups, self._mixture(), self.random_state, seconds)
 
     def _check_parameters(self) -> None:
-        for name in ("n_components", "max_iter", "n_init"):
+        for name in ("n_components", "max_iter", "n_init", "verbose_interval"):
             require_count(getattr(self, name), name)
         for name in ("tol", "reg_covar"):
             require_nonnegative(getattr(self, name), name)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.em import Point
-from bayesmix.inputs import Table, generator_of_random_state, require_nonnegative
+from bayesmix.inputs import Table, generator_of_random_state, require_count, require_nonnegative
 from bayesmix.mixture import CovarianceType
 from bayesmix.passes import PassParameters
 from bayesmix.rows import Chunks, Rows, are_chunks, as_rows
@@ -54,8 +54,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.intp]]:
         """Draw rows (n, D) and their components (n,), ordered by component."""
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples: expected at least 1, got {n_samples}")
+        require_count(n_samples, "n_samples")
         generator = generator_of_random_state(self.random_state)
         k, d = self.means_.shape
         counts = generator.multinomial(n_samples, self.weights_)

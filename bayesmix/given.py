@@ -65,9 +65,9 @@ def _weights(name: str, value: ArrayLike, n_components: int) -> Floats:
     weights = _shaped(name, value, (n_components,))
     total = weights.sum()
     if np.any(weights < 0) or not np.isclose(total, 1):
-        raise ValueError(
-            f"{name}: expected weights of at least 0 that sum to one, got a sum of {total:g}"
-        )
+        negative = f"smallest weight of {weights.min():g}"
+        found = negative if np.any(weights < 0) else f"sum of {total:g}"
+        raise ValueError(f"{name}: expected weights of at least 0 that sum to one, got a {found}")
     return weights / total  # single precision leaves a sum of 1 + 1e-7
 
 

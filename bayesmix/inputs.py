@@ -180,12 +180,18 @@ def require_full_rank(table: Table, reason: str) -> None:
     """Refuse columns that determine each other, or too few rows for a covariance."""
     require_varying(table, reason)
     n, d = table.values.shape
-    mean = sum(block.sum(axis=0, dtype=float) for block in _blocks(table.values)) / n
-    scatter = np.zeros((d, d))
-    for block in _blocks(table.values):
-        delta = block - mean
-        scatter += delta.T @ delta
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = sum(block.sum(axis=0, dtype=float) for block in _blocks(table.values)) / n
+        scatter = np.zeros((d, d))
+        for block in _blocks(table.values):
+            delta = block - mean
+            scatter += delta.T @ delta
     scale = np.sqrt(np.diag(scatter))
+    if not np.all(np.isfinite(scatter)) or not np.all(scale > 0):
+        raise ValueError(
+            f"{table.name}: the squares of its values are beyond floating point; rescale the "
+            "columns, or check them for wild values"
+        )
     if np.linalg.eigvalsh(scatter / np.outer(scale, scale))[0] < 1e-12:
         raise ValueError(
             f"{table.name}: the covariance of its {n} row(s) and {d} column(s) is singular "

@@ -29,6 +29,7 @@ __all__ = [
     "log_mass",
     "min_eigenvalue_ratio",
     "reached",
+    "require_finite_reference",
     "verdict",
 ]
 
@@ -201,13 +202,28 @@ def min_eigenvalue_ratio(covariances: Floats, reference: Floats) -> float:
     """Smallest eigenvalue of covariances (K, D, D) relative to a reference (D, D).
 
     Zero if the reference is singular: the rows do not vary in some direction.
+
+    Raises
+    ------
+    ValueError
+        If the reference is not finite.
     """
+    require_finite_reference(reference)
     from scipy.linalg import eigh
 
     try:
         return min(float(eigh(c, reference, eigvals_only=True)[0]) for c in covariances)
     except np.linalg.LinAlgError:
         return 0.0
+
+
+def require_finite_reference(covariance: Floats) -> None:
+    """Refuse rows whose covariance overflowed, in words about the rows."""
+    if not np.all(np.isfinite(covariance)):
+        raise ValueError(
+            "x: the covariance of the rows overflows; rescale the columns, or check them (rows of "
+            "weight 0 too) for wild values"
+        )
 
 
 def _finite(value: float) -> float:

@@ -126,3 +126,20 @@ def test_data_derived_priors_refuse(make, x, match):
 def test_richardson_green_takes_one_feature(iris):
     with pytest.raises(ValueError, match=r"x: expected one feature, got 4; use weakly_inf"):
         bm.richardson_green(iris)
+
+
+MAKERS = [lambda x: bm.fraley_raftery(x, 2), bm.weakly_informative, bm.richardson_green]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("values", [[0, 1e200, 2e200], [0, 1e-200, 2e-200], [-1.7e308, 1.7e308]])
+def test_extreme_scales_are_named(make, values):
+    with pytest.raises(ValueError, match=r"^x: the squared range of column 'x0' .* rescale it"):
+        make(values)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_chunks_are_not_taken(make, faithful):
+    for chunks in ([faithful], lambda: [faithful], [faithful.to_numpy()] * 2):
+        with pytest.raises(ValueError, match=r"^x: chunks are not taken here; give a sample of"):
+            make(chunks)

@@ -296,6 +296,8 @@ IDENTITY = np.eye(2).tolist()
         ({"n_components": 1.5}, "n_components: expected a whole number of at least 1, got 1.5"),
         ({"max_iter": 0}, "max_iter: expected a whole number of at least 1, got 0"),
         ({"n_init": 0}, "n_init: expected a whole number of at least 1, got 0"),
+        ({"verbose": 2, "verbose_interval": 0}, "verbose_interval: expected a whole number of at"),
+        ({"verbose_interval": 1.5}, "verbose_interval: expected a whole number of at least 1"),
         ({"tol": -1}, "tol: expected a number of at least 0, got -1"),
         ({"tol": None}, "tol: expected a number of at least 0, got None"),
         ({"reg_covar": -1}, "reg_covar: expected a number of at least 0, got -1"),
@@ -351,10 +353,11 @@ def test_not_fitted(faithful, call):
         call(bm.GaussianMixture(2), faithful)
 
 
-def test_sample_refuses_no_rows(faithful):
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3", None])
+def test_sample_wants_a_count(faithful, n_samples):
     fitted = bm.GaussianMixture(2, random_state=1).fit(faithful)
-    with pytest.raises(ValueError, match="n_samples: expected at least 1, got 0"):
-        fitted.sample(0)
+    with pytest.raises(ValueError, match=r"^n_samples: expected a whole number of at least 1, got"):
+        fitted.sample(n_samples)
 
 
 def test_verbose_prints_starts_and_objectives(faithful, capsys):
@@ -404,3 +407,12 @@ def test_a_singular_fit_warns_and_has_not_converged():
     with pytest.warns(ConvergenceWarning, match="EM: singular: .* give a component prior"):
         fitted.fit(x)
     assert not fitted.converged_
+
+
+@pytest.mark.parametrize("prior", [None, bm.NormalInverseWishart([0, 0], 0.1, 4.0, np.eye(2))])
+def test_rows_whose_covariance_overflows_are_named(prior, structure, faithful):
+    estimator = bm.GaussianMixture(2, covariance_type=structure, prior=prior, random_state=1)
+    x, wild = faithful.to_numpy(), [[1e200, 1e200]]
+    for rows, weight in ((1e160 * x, None), (np.r_[x, wild], np.r_[np.ones(len(x)), 0])):
+        with pytest.raises(ValueError, match=r"^x: the covariance of the rows overflows; rescale"):
+            estimator.fit(rows, sample_weight=weight)

@@ -133,6 +133,7 @@ def test_a_wrong_shape_of_covariances(covariance_type):
     [
         ({"weights": [0.5, 0.4]}, "weights: expected weights of at least 0 that sum to one, got a"),
         ({"weights": [1.5, -0.5]}, "weights: expected weights of at least 0 that sum to one"),
+        ({"weights": [1.5, -0.5]}, r".* got a smallest weight of -0\.5$"),
         ({"weights": [0.2, 0.3, 0.5]}, r"weights: expected shape \(2,\), got \(3,\)"),
         ({"weights": 1.0}, r"weights: expected shape \(2,\), got \(\)"),
         ({"means": [0.0, 1.0]}, r"means: expected shape \(n_components, n_features\), got \(2,\);"),
@@ -171,8 +172,10 @@ def test_bad_parameters_get_one_line(options, message):
 def test_parameters_of_the_constructor_only():
     with pytest.raises(TypeError, match="unexpected keyword argument 'n_clusters'"):
         bm.GaussianMixture.from_parameters(**GOOD, n_clusters=2)
-    with pytest.raises(TypeError, match=r"multiple values for .*'n_components'"):
-        bm.GaussianMixture.from_parameters(**GOOD, n_components=2)
+    for name, value in {"n_components": 2, "weights_init": [0.5, 0.5], "means_init": None}.items():
+        message = f"^from_parameters: got multiple values for '{name}', which .* leave it out$"
+        with pytest.raises(TypeError, match=message):
+            bm.GaussianMixture.from_parameters(**GOOD, **{name: value})
 
 
 def test_tree_with_a_random_scale(structure, faithful):
@@ -241,12 +244,12 @@ def test_a_changed_start_counts():
         assert estimator.starts_[0].trace[0] == pytest.approx(other.score(x) * 300, rel=1e-10)
 
 
-def test_a_singular_start_is_named(faithful):
-    estimator = bm.GaussianMixture(
-        1, means_init=[[3.5, 70.0]], precisions_init=[[[1.0, 1 - 5e-14], [1 - 5e-14, 1.0]]]
-    )
-    with pytest.raises(ValueError, match=r"^precisions_init: ") as caught:
-        estimator.fit(faithful)
+def test_a_singular_start_is_named(rng):
+    """Positive definite, but the inverse is not so to working precision."""
+    precision = [[1e8 + 1, 1e4, 0], [1e4, 1e8 + 1, 1e4], [0, 1e4, 1]]
+    estimator = bm.GaussianMixture(1, random_state=1, precisions_init=[precision])
+    with pytest.raises(ValueError, match=r"^precisions_init: the covariances of this") as caught:
+        estimator.fit(rng.normal(size=(50, 3)))
     assert "\n" not in str(caught.value)
 
 

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.inputs import Table, as_generator, as_table, as_weights, require_count
+from bayesmix.inputs import (
+    Table,
+    as_generator,
+    as_table,
+    as_weights,
+    require_count,
+    require_full_rank,
+)
 
 GOOD = np.arange(6.0).reshape(3, 2)
 
@@ -176,3 +183,10 @@ def test_table_is_frozen():
     table = Table(GOOD, ("a", "b"), np.arange(3))
     with pytest.raises(AttributeError):
         table.features = ()
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e-170])
+def test_scales_beyond_floating_point_are_named(scale):
+    x = scale * np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 5.0]])
+    with pytest.raises(ValueError, match=r"^x: the squares of its values are beyond .* rescale"):
+        require_full_rank(as_table(x), "a test")

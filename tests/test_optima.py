@@ -6,7 +6,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.em import problem_of, run, start_point
 from bayesmix.inputs import as_table
-from bayesmix.optima import Status, best, log_mass, verdict
+from bayesmix.optima import Status, best, log_mass, min_eigenvalue_ratio, verdict
 from tests.exact import log_marginal
 
 EYE = np.eye(2)
@@ -68,3 +68,9 @@ def test_a_singular_start_never_wins_and_is_counted():
     index, fits = best([singular, genuine], tol=1e-6, total=problem.total)
     assert index == 1
     assert "1 singular" in verdict(fits, fits[index], tol=1e-6, total=problem.total)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_reference_that_overflowed_is_refused(value):
+    with pytest.raises(ValueError, match=r"^x: the covariance of the rows overflows; rescale"):
+        min_eigenvalue_ratio(EYE[None], np.full((2, 2), value))
