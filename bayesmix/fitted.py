@@ -120,7 +120,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         quantile : float, default 0.05
             Between 0 and 1. The threshold is this quantile of `score_samples` over the reference
             rows: that share of them is marked, whether or not anything is wrong with them. Rows so
-            far out that their log density overflows to -inf are marked at any quantile.
+            far out that their log density overflows are marked at any quantile.
         reference : (m, D) array_like, optional
             Rows that say what is usual, such as those of the fit; default ``X`` itself.
 
@@ -146,8 +146,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
             raise ValueError(
                 f"quantile: expected a number from 0 to 1 (0.05 for five percent), got {quantile!r}"
             )
-        density = self.score_samples(X)
-        usual = density if reference is None else self.score_samples(reference)
+        density = _overflow_lowest(self.score_samples(X))
+        usual = density if reference is None else _overflow_lowest(self.score_samples(reference))
         # an order statistic: between -inf and a number there is nothing to interpolate
         return (density < np.quantile(usual, quantile, method="higher")) | np.isneginf(density)
 
@@ -187,3 +187,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _n_parameters(self) -> int:
         k, d = self.means_.shape
         return structure_of(self.covariance_type).n_parameters(k, d) + k * d + k - 1
+
+
+def _overflow_lowest(log_density: Floats) -> Floats:
+    """Log densities with -inf for what overflowed on the way, which may have left NaN."""
+    return np.where(np.isnan(log_density), -np.inf, log_density)

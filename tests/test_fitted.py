@@ -81,7 +81,7 @@ def test_bounds_of_the_quantile(two, quantile):
 @pytest.mark.parametrize("far", [1e155, 1e200, 1e308])
 def test_rows_whose_density_overflows_are_outliers(two, far):
     rows = np.r_[two.sample(95)[0], np.full((5, 1), far)]
-    assert np.isneginf(two.score_samples(rows)[95:]).all()
+    assert not np.isfinite(two.score_samples(rows)[95:]).any()
     expected = np.arange(100) >= 95
     for quantile in (0, 0.02, 0.05):
         np.testing.assert_array_equal(two.outliers(rows, quantile), expected)
