@@ -48,6 +48,7 @@ __all__ = [
     "row_totals",
 ]
 
+LOWEST = -1.7e308
 NEGLIGIBLE = 1e-18  # responsibilities below this are zero: smaller ones are slow and add nothing
 
 compiled = njit(nogil=True, error_model="numpy")
@@ -103,7 +104,10 @@ def aligned(n: int) -> Any:
 
 @compiled
 def load_block(source: Source, start: int, count: int, center: Any, block: Any, size: int) -> None:
-    """Copy ``count`` rows from row ``start`` on, less ``center``, feature by feature."""
+    """Copy ``count`` rows from row ``start`` on, less ``center``, feature by feature.
+
+    A row without weight is loaded as the center.
+    """
     d = source.n_features
     row = source.address + start * source.row_stride
     fast = 0
@@ -122,6 +126,11 @@ def load_block(source: Source, start: int, count: int, center: Any, block: Any, 
             block[j * size + r] = number - center[j]
             at += source.column_stride
         row += source.row_stride
+    if source.weight_address != 0:  # zero times a wild number may be none
+        for r in range(count):
+            if _read(source.weight_address + 8 * (start + r)) == 0:
+                for j in range(d):
+                    block[j * size + r] = 0.0
     for j in range(d):
         block[j * size + count : (j + 1) * size] = 0.0
 
@@ -159,7 +168,7 @@ def load_weights(source: Source, start: int, count: int, weight: Any) -> None:
 @inlined
 def _shares(joint: Any, n_components: int, size: int, g: int) -> Any:
     """Joint densities of a group of rows relative to the largest, in place; it, and their sum."""
-    top = load_wide(joint, g)
+    top = maximum(load_wide(joint, g), splat_wide(LOWEST))  # minus infinity less itself is none
     for k in range(1, n_components):
         top = maximum(top, load_wide(joint, k * size + g))
     norm = splat_wide(0.0)
@@ -177,7 +186,8 @@ def normalize(joint: Any, common: Any, weight: Any, n_components: int, size: int
     for g in range(0, size, WIDE):
         top, norm = _shares(joint, n_components, size, g)
         w = load_wide(weight, g)
-        found = fma(w, load_wide(common, g) + (top + log(norm)), found)
+        density = w * (load_wide(common, g) + (top + log(norm)))
+        found = found + select_above(w, splat_wide(0.0), density, splat_wide(0.0))
         scale, least = w / norm, norm * splat_wide(NEGLIGIBLE)
         for k in range(n_components):
             share = load_wide(joint, k * size + g)

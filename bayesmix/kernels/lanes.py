@@ -265,8 +265,9 @@ def exp(typing_context: Any, x: Any) -> Any:
 
 @intrinsic
 def log(typing_context: Any, x: Any) -> Any:
-    """Natural logarithm of positive normal numbers, within 2 units in the last place; else NaN.
+    """Natural logarithm of positive normal numbers, within 2 units in the last place.
 
+    Of 0 it is minus infinity, of what is below, or no number, no number.
     x = 2^e m with m in [√½, √2): log m = 2 artanh s with s = (m - 1)/(m + 1), as a series in s².
     """
 
@@ -293,7 +294,8 @@ def log(typing_context: Any, x: Any) -> Any:
             series = mad(series, square, c(2 / i))
         small = mad(s, c(2.0), builder.fmul(builder.fmul(series, square), s))
         result = mad(e, c(_LOG2_HIGH), mad(e, c(_LOG2_LOW), small))
-        positive = builder.fcmp_ordered(">", args[0], c(0.0))
-        return builder.select(positive, result, c(math.nan))
+        zero = builder.fcmp_ordered("==", args[0], c(0.0))
+        other = builder.select(zero, c(-math.inf), c(math.nan))
+        return builder.select(builder.fcmp_ordered(">", args[0], c(0.0)), result, other)
 
     return x(x), codegen
