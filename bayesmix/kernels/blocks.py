@@ -23,6 +23,7 @@ from bayesmix.kernels.lanes import (
     load_wide,
     log,
     maximum,
+    prefetch,
     select_above,
     splat,
     splat_wide,
@@ -150,6 +151,8 @@ def _load_tile(row: int, stride: int, j: int, r: int, center: Any, block: Any, s
         load_at(second + 2 * stride),
         load_at(second + 3 * stride),
     )
+    for i in range(NARROW):  # of the next block, while this one is worked on
+        prefetch(at + (size + i) * stride)
     for i, column in enumerate(transpose(rows)):
         store(block, (j + i) * size + r, column - splat(center[j + i]))
 

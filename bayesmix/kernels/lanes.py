@@ -29,6 +29,7 @@ __all__ = [
     "load_wide",
     "log",
     "maximum",
+    "prefetch",
     "select_above",
     "splat",
     "splat_wide",
@@ -122,6 +123,21 @@ def load_at(typing_context: Any, address: Any) -> Any:
         return builder.load(builder.inttoptr(args[0], like.as_pointer()), align=8)
 
     return Lanes(NARROW)(types.intp), codegen
+
+
+@intrinsic
+def prefetch(typing_context: Any, address: Any) -> Any:
+    """Ask for the cache line at an address, which need not exist."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, near, data = (ir.Constant(_I32, value) for value in (0, 2, 1))
+        builder.call(function, [pointer, read, near, data])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
 
 
 @intrinsic
