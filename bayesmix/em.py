@@ -114,8 +114,8 @@ class Problem:
 
     @cached_property
     def data_moments(self) -> Moments:
-        """Mean and covariance of all rows."""
-        return moments(self.x, self.sample_weight)
+        """Mean of all rows, and their covariance as far as the structure looks at it."""
+        return moments(self.x, self.sample_weight, self.structure)
 
     @cached_property
     def reference_covariance(self) -> Floats:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix import kernels
-from bayesmix.covariance import Structure, structure_of
+from bayesmix.covariance import STRUCTURES, Structure
 from bayesmix.kernels import Output
 from bayesmix.rows import Rows, pieces
 from bayesmix.threads import run_tasks
@@ -223,18 +223,34 @@ class Moments:
         return self.total * (self.covariance + np.outer(shift, shift))
 
 
-def moments(x: Rows, sample_weight: Floats | None = None) -> Moments:
-    """Total weight, mean and covariance of the rows."""
-    found = _moments_about(_amid(x, sample_weight), x, sample_weight)
+def moments(
+    x: Rows, sample_weight: Floats | None = None, structure: Structure | None = None
+) -> Moments:
+    """Total weight, mean and covariance of the rows.
+
+    With a structure, by its kernel, so that no other need be compiled: for diag and spherical the
+    covariance is that of uncorrelated features.
+    """
+    kernel = STRUCTURES["tied"] if structure is None else structure
+    if not kernel.correlated:
+        kernel = STRUCTURES["diag"]
+    found = _moments_about(_amid(x, sample_weight), x, sample_weight, kernel)
     far = np.square(found.shift) > _FAR_ORIGIN * np.diag(found.covariance)
-    return _moments_about(found.origin + found.shift, x, sample_weight) if far.any() else found
+    if not far.any():
+        return found
+    return _moments_about(found.origin + found.shift, x, sample_weight, kernel)
 
 
-def _moments_about(origin: Floats, x: Rows, sample_weight: Floats | None) -> Moments:
-    one = PassParameters(structure_of("tied"), np.zeros(1), origin[None], np.eye(len(origin)))
-    found = statistics(x, one, sample_weight)
+def _moments_about(
+    origin: Floats, x: Rows, sample_weight: Floats | None, structure: Structure
+) -> Moments:
+    d = len(origin)
+    unit = structure.average(np.eye(d), 1)
+    found = statistics(x, PassParameters(structure, np.zeros(1), origin[None], unit), sample_weight)
     total, shift = float(found.sizes[0]), found.first[0] / found.sizes[0]
-    return Moments(total, origin, shift, found.second / total - np.outer(shift, shift))
+    outer = structure.dense(structure.scatter(shift[None, None], np.ones((1, 1))), 1, d)[0]
+    covariance = structure.dense(found.second, 1, d)[0] / total - outer
+    return Moments(total, origin, shift, covariance)
 
 
 def _amid(x: Rows, sample_weight: Floats | None) -> Floats:

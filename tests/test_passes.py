@@ -308,6 +308,17 @@ def test_rows_without_weight_say_nothing(structure):
     check_law_2(structure, x, point, passes.statistics(far, parameters, weight, known=known))
 
 
+def test_moments_are_the_same_by_every_kernel(structure):
+    x, _ = case(structure, "offset")
+    found, expected = passes.moments(x, None, structure_of(structure)), passes.moments(x)
+    covariance = expected.covariance
+    if structure in ("diag", "spherical"):
+        covariance = np.diag(np.diag(covariance))
+    np.testing.assert_allclose(found.covariance, covariance, rtol=1e-13)
+    np.testing.assert_array_equal(found.shift, expected.shift)
+    assert found.total == expected.total
+
+
 @pytest.mark.parametrize("first", [1e4, 1e8])
 def test_moments_of_rows_that_drift(first):
     """The first rows may be far from the others."""
