@@ -10,17 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.covariance import Structure, structure_of
-from bayesmix.em import (
-    SINGULAR_START,
-    Point,
-    Problem,
-    problem_of,
-    random_start,
-    run,
-    sampled,
-    search,
-    warn_of,
-)
+from bayesmix.em import SINGULAR_START, random_start, run, sampled, search, warn_of
 from bayesmix.fitted import FittedMixture
 from bayesmix.given import completed, given_point
 from bayesmix.inputs import (
@@ -32,6 +22,7 @@ from bayesmix.inputs import (
 from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.optima import Fit, Status, best, require_finite_reference, verdict
 from bayesmix.priors import ComponentPrior, Dirichlet
+from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.starts import InitParams
 
 if TYPE_CHECKING:

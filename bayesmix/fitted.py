@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.em import Point
 from bayesmix.inputs import Table, generator_of_random_state, require_count, require_nonnegative
 from bayesmix.mixture import CovarianceType
 from bayesmix.passes import PassParameters
+from bayesmix.problem import Point
 from bayesmix.rows import Chunks, Rows, are_chunks, as_rows
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.covariance import Structure
-from bayesmix.em import Point
+from bayesmix.problem import Point
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -16,7 +16,7 @@ from bayesmix.priors import NormalInverseWishart
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bayesmix.em import Point, Problem
+    from bayesmix.problem import Point, Problem
 
     Floats = NDArray[np.float64]
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix import kernels
-from bayesmix.covariance import STRUCTURES, Structure
+from bayesmix.covariance import Structure
 from bayesmix.kernels import Output
 from bayesmix.rows import Rows, pieces
 from bayesmix.threads import run_tasks
@@ -38,15 +38,15 @@ from bayesmix.threads import run_tasks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from bayesmix.moments import Moments
+
     Floats = NDArray[np.float64]
 
 __all__ = [
-    "Moments",
     "PassParameters",
     "Statistics",
     "labels",
     "log_density",
-    "moments",
     "responsibilities",
     "sampled_labels",
     "statistics",
@@ -56,8 +56,6 @@ _NEAR = 32.0
 """Whitened distance from the center up to which moments may be taken about it."""
 _NARROW = 1e-5
 """Rows' scatter relative to what moving it to the mean took away: below, digits were lost."""
-_FAR_ORIGIN = 1e6
-"""Squared distance of the mean from the origin, in variances, that costs digits likewise."""
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
@@ -101,8 +99,8 @@ class PassParameters:
         ]
         return self._together(np.array(lengths) <= _NEAR**2)
 
-    def narrower(self, found: Statistics) -> NDArray[np.bool_]:
-        """Which components `near` were so after all, their rows being much narrower, (K,)."""
+    def still_near(self, found: Statistics) -> NDArray[np.bool_]:
+        """Which components are `near` by the spread of their rows, too, (K,)."""
         dense = self.structure.dense(found.second, *self.means.shape)
         spread = np.diagonal(dense, axis1=-2, axis2=-1)
         moved = found.sizes[:, None] * np.square(self.means - self.center)
@@ -170,12 +168,12 @@ def statistics(
     sample_weight : (n,) ndarray, optional
         Row weights; a weight of 2 is the row twice.
     known : Moments, optional
-        What `moments` found for the same rows and weights; spares tied covariances some work.
+        Of the same rows and weights; spares tied covariances some work.
     threads : int, optional
         By default all processors that the process may use. The result does not depend on it.
     """
     found = _statistics(x, parameters, parameters.near, sample_weight, known, threads)
-    near = parameters.narrower(found)
+    near = parameters.still_near(found)
     if np.array_equal(near, parameters.near):
         return found
     return _statistics(x, parameters, near, sample_weight, known, threads)
@@ -202,65 +200,6 @@ def _statistics(
     if known is not None and spared:
         second = second + known.scatter_about(parameters.center)
     return Statistics(log_likelihood, sums.sizes, sums.first, second)
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Moments of all rows."""
-
-    total: float
-    """Number of rows, or their total weight."""
-    origin: Floats
-    """A point amid the rows, (D,)."""
-    shift: Floats
-    """Mean less origin, (D,): a mean far from zero is not rounded."""
-    covariance: Floats
-    """Shape (D, D), divisor `total`."""
-
-    def scatter_about(self, center: Floats) -> Floats:
-        """Sum of outer products of the rows less ``center``, (D, D)."""
-        shift = (self.origin - center) + self.shift
-        return self.total * (self.covariance + np.outer(shift, shift))
-
-
-def moments(
-    x: Rows, sample_weight: Floats | None = None, structure: Structure | None = None
-) -> Moments:
-    """Total weight, mean and covariance of the rows.
-
-    With a structure, by its kernel, so that no other need be compiled: for diag and spherical the
-    covariance is that of uncorrelated features.
-    """
-    kernel = STRUCTURES["tied"] if structure is None else structure
-    if not kernel.correlated:
-        kernel = STRUCTURES["diag"]
-    found = _moments_about(_amid(x, sample_weight), x, sample_weight, kernel)
-    far = np.square(found.shift) > _FAR_ORIGIN * np.diag(found.covariance)
-    if not far.any():
-        return found
-    return _moments_about(found.origin + found.shift, x, sample_weight, kernel)
-
-
-def _moments_about(
-    origin: Floats, x: Rows, sample_weight: Floats | None, structure: Structure
-) -> Moments:
-    d = len(origin)
-    unit = structure.average(np.eye(d), 1)
-    found = statistics(x, PassParameters(structure, np.zeros(1), origin[None], unit), sample_weight)
-    total, shift = float(found.sizes[0]), found.first[0] / found.sizes[0]
-    outer = structure.dense(structure.scatter(shift[None, None], np.ones((1, 1))), 1, d)[0]
-    covariance = structure.dense(found.second, 1, d)[0] / total - outer
-    return Moments(total, origin, shift, covariance)
-
-
-def _amid(x: Rows, sample_weight: Floats | None) -> Floats:
-    """Mean of the first rows that have weight, (D,)."""
-    for values, weight, _ in pieces(x, sample_weight):
-        some = slice(1024) if weight is None else np.flatnonzero(weight)[:1024]
-        first = np.ascontiguousarray(values[some])  # a mean depends on memory order
-        if len(first):
-            return first.mean(axis=0, dtype=float)
-    raise ValueError("sample_weight: expected at least one weight above 0, got only zeros")
 
 
 def log_density(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
@@ -329,9 +268,9 @@ def _sources(x: Rows, sample_weight: Floats | None = None) -> Iterator[_Piece]:
         yield _Piece(values, weight, start, source)
 
 
-def _parts(n: int, n_components: int, n_features: int, bytes_each: int = 1) -> list[int]:
+def _parts(n: int, parameters: PassParameters, bytes_each: int = 1) -> list[int]:
     """Bounds of the parts of n rows: a matter of sizes, never of threads."""
-    block = kernels.block_size(n_components, n_features)
+    block = kernels.block_size(*parameters.means.shape)
     most = min(_MOST_PARTS, max(2, _PARTS_BYTES // bytes_each))
     blocks = max(_PART_BLOCKS, -(-n // (block * most)))
     return [*range(0, n, block * blocks), n]
@@ -346,19 +285,32 @@ def _partial_sums(
     piece: _Piece, parameters: PassParameters, point: Any, threads: int | None
 ) -> list[tuple[float, kernels.Sums]]:
     """Log-likelihood and moments of every part."""
-    k, d = parameters.means.shape
-    size = kernels.block_size(k, d)
-    bounds = _parts(len(piece.values), k, d, 8 * int(np.prod(parameters.second_shape)))
-    found: list[Any] = [None] * (len(bounds) - 1)
+    size = kernels.block_size(*parameters.means.shape)
 
     def add(start: int, stop: int) -> tuple[float, kernels.Sums]:
         sums = _zero_sums(parameters)
         return kernels.statistics(point, piece.source, start, stop, size, sums), sums
 
-    def task(i: int) -> None:
-        found[i] = add(bounds[i], bounds[i + 1])
+    n, bytes_each = len(piece.values), 8 * int(np.prod(parameters.second_shape))
+    return _over_parts("statistics", parameters, n, add, threads, bytes_each)
 
-    _compile("statistics", parameters, lambda: add(0, 0))
+
+def _over_parts(
+    kernel: str,
+    parameters: PassParameters,
+    n: int,
+    walk: Callable[[int, int], Any],
+    threads: int | None,
+    bytes_each: int = 1,
+) -> list[Any]:
+    """Compile a kernel, then return what it makes of every part of n rows, in their order."""
+    bounds = _parts(n, parameters, bytes_each)
+    found: list[Any] = [None] * (len(bounds) - 1)
+
+    def task(i: int) -> None:
+        found[i] = walk(bounds[i], bounds[i + 1])
+
+    _compile(kernel, parameters, lambda: walk(0, 0))
     run_tasks(task, len(found), threads)
     return found
 
@@ -388,15 +340,12 @@ def _walk_rows(
 def _walk_piece(
     piece: _Piece, parameters: PassParameters, point: Any, threads: int | None, *output: Any
 ) -> None:
-    k, d = parameters.means.shape
-    size = kernels.block_size(k, d)
-    bounds = _parts(len(piece.values), k, d)
+    size = kernels.block_size(*parameters.means.shape)
 
     def walk(start: int, stop: int) -> None:
         kernels.rows(point, piece.source, start, stop, size, *output)
 
-    _compile("rows", parameters, lambda: walk(0, 0))
-    run_tasks(lambda i: walk(bounds[i], bounds[i + 1]), len(bounds) - 1, threads)
+    _over_parts("rows", parameters, len(piece.values), walk, threads)
 
 
 _compiled: set[tuple[str, str]] = set()

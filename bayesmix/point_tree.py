@@ -12,8 +12,8 @@ from bayesmix.component_prior import random_scale
 from bayesmix.optima import Fit, Status, advice
 
 if TYPE_CHECKING:
-    from bayesmix.em import Point
     from bayesmix.priors import ComponentPrior
+    from bayesmix.problem import Point
 
 __all__ = ["optimization", "point_estimate", "point_group"]
 

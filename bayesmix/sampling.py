@@ -14,20 +14,21 @@ import numpy as np
 from bayesmix.covariance import structure_of
 from bayesmix.diagnostics import CONVERGENCE, diagnose
 from bayesmix.draws import count_clusters, draws_of, log_likelihoods, sampled_allocation
-from bayesmix.em import Problem, run, search
+from bayesmix.em import run, search
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.optima import Status, log_mass
+from bayesmix.problem import Problem
 from bayesmix.schema import observed_data, posterior, root_attrs
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from bayesmix.em import Point
     from bayesmix.inputs import RandomSeed
+    from bayesmix.problem import Point
     from bayesmix.pymc_nuts import Chains
 
     Floats = NDArray[np.float64]

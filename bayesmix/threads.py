@@ -62,7 +62,9 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int | None = Non
     threads : int, optional
         At most so many, the caller included; by default `available_threads`.
     """
-    threads = min(count, available_threads() if threads is None else threads)
+    if threads is None and count > 1:
+        threads = available_threads()
+    threads = min(count, threads or 1)
     if threads <= 1:
         for i in range(count):
             task(i)

@@ -14,9 +14,9 @@ import bayesmix
 ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
     {"inputs", "rows", "interrupts", "threads", "priors", "data_priors", "mixture", "datasets"},
-    {"covariance", "component_prior", "gaussian", "kernels", "passes", "schema"},
+    {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
     {
-        *("em", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
         *("pymc_model", "pymc_nuts"),
     },
     {"draws", "frozen", "sampling", "relabel", "membership", "diagnostics", "comparison"},
@@ -24,7 +24,7 @@ LAYERS = (
     {"__init__", "__main__"},
 )
 ENGINES = (
-    {"em", "starts", "optima", "point_tree", "given", "fitted", "estimator"},
+    {"em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"},
     {"pymc_model", "pymc_nuts"},
 )
 PYMC = {"pymc", "pytensor", "pymc_extras"}

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.em import problem_of, run, start_point
+from bayesmix.em import run, start_point
 from bayesmix.inputs import as_table
 from bayesmix.optima import Status, best, log_mass, min_eigenvalue_ratio, verdict
+from bayesmix.problem import problem_of
 from tests.exact import log_marginal
 
 EYE = np.eye(2)

@@ -12,6 +12,7 @@ from scipy import stats
 from bayesmix import gaussian, kernels, passes
 from bayesmix.covariance import structure_of
 from bayesmix.kernels import blocks, lanes
+from bayesmix.moments import moments
 from bayesmix.rows import Chunks
 from tests.support import (
     EPS,
@@ -110,7 +111,7 @@ def test_statistics_equal_the_reference(structure, name):
     x, point = case(structure, name)
     parameters = parameters_of(structure, point)
     check_law_2(structure, x, point, passes.statistics(x, parameters))
-    known = passes.moments(x)
+    known = moments(x)
     check_law_2(structure, x, point, passes.statistics(x, parameters, known=known))
 
 
@@ -151,7 +152,7 @@ def test_blocks_and_memory_order_do_not_matter(structure, block_rows, layout):
     given = LAYOUTS[layout](x)
     np.testing.assert_array_equal(given, x)
     parameters = parameters_of(structure, point)
-    assert len(passes._parts(len(x), 3, 4)) == 1 + -(-len(x) // block_rows)
+    assert len(passes._parts(len(x), parameters)) == 1 + -(-len(x) // block_rows)
     found = passes.statistics(given, parameters)
     check_law_2(structure, x, point, found)
     assert_same(found, passes.statistics(x, parameters))
@@ -180,7 +181,7 @@ def test_memory_order_does_not_change_a_bit_of_the_moments(dtype, layout):
     given = LAYOUTS[layout](x)
     if dtype == np.float32 and layout in ("C", "F"):
         given = given.astype(np.float32)
-    found, expected = passes.moments(given), passes.moments(x)
+    found, expected = moments(given), moments(x)
     for name in ("total", "origin", "shift", "covariance"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
@@ -303,14 +304,14 @@ def test_rows_without_weight_say_nothing(structure):
     parameters = parameters_of(structure, point)
     far = np.concatenate([np.full((1024, 4), 1e8), np.full((1, 4), 1e12), x])
     weight = np.append(np.zeros(1025), np.ones(len(x)))
-    known = passes.moments(far, weight)
+    known = moments(far, weight)
     np.testing.assert_allclose(known.covariance, np.cov(x.T, bias=True), rtol=1e-12, atol=1e-12)
     check_law_2(structure, x, point, passes.statistics(far, parameters, weight, known=known))
 
 
 def test_moments_are_the_same_by_every_kernel(structure):
     x, _ = case(structure, "offset")
-    found, expected = passes.moments(x, None, structure_of(structure)), passes.moments(x)
+    found, expected = moments(x, None, structure_of(structure)), moments(x)
     covariance = expected.covariance
     if structure in ("diag", "spherical"):
         covariance = np.diag(np.diag(covariance))
@@ -327,7 +328,7 @@ def test_moments_of_rows_that_drift(first):
     x[1024:2048] -= first
     wide = x.astype(WIDE)
     exact = (wide - wide.mean(axis=0)).T @ (wide - wide.mean(axis=0)) / len(x)
-    np.testing.assert_allclose(passes.moments(x).covariance, exact.astype(float), rtol=1e-12)
+    np.testing.assert_allclose(moments(x).covariance, exact.astype(float), rtol=1e-12)
 
 
 def test_row_weights_are_repeated_rows(structure, rng):
@@ -337,7 +338,7 @@ def test_row_weights_are_repeated_rows(structure, rng):
     weighted = passes.statistics(x, parameters, times.astype(float))
     check_law_2(structure, np.repeat(x, times, axis=0), point, weighted)
     fractions = rng.uniform(size=len(x))
-    for known in (None, passes.moments(x, fractions)):
+    for known in (None, moments(x, fractions)):
         found = passes.statistics(x, parameters, fractions, known=known)
         check_law_2(structure, x, point, found, fractions)
 
@@ -361,7 +362,7 @@ def test_moments_of_all_rows(offset, row_weight):
     point = random_parameters("full", 3, 4, seed=3)
     x = rows_of(point, 203, seed=5) + offset
     weight = np.ones(len(x)) if row_weight is None else row_weight
-    found = passes.moments(x, row_weight)
+    found = moments(x, row_weight)
     total, mean, covariance = found.total, found.origin + found.shift, found.covariance
     wide = x.astype(WIDE)
     exact = (wide * weight[:, None]).sum(axis=0) / weight.sum()

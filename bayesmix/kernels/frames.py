@@ -77,7 +77,7 @@ class Frame(NamedTuple):
     offset: Any
     """The same in each component's own standard deviations, (K, D)."""
     cost: Any
-    """Minus the log joint density where it is largest, (K,)."""
+    """Minus the log joint density at the mean, (K,); if tied and near, at c."""
 
 
 class Sums(NamedTuple):
