@@ -1,0 +1,112 @@
+"""Gibbs sampling against bayesm, NumPyro's NUTS and an iteration of EM, on two cores.
+
+Peers live outside this environment. bayesm is looked for with the Rscript on the PATH (Debian's
+package r-cran-bayesm), NumPyro in the interpreter that the variable BAYESMIX_PEERS_PYTHON names, or
+in this one. Both have the same prior, and the means of everything that no relabeling changes must
+agree with ours within Monte Carlo error.
+
+A chain works on one core, as bayesm does. "One chain" is the time of its sweep, and EM beside it
+has one thread; "two chains" is the time that two chains at once take for a sweep each, halved, and
+EM beside it has two threads. bayesm's sweep is the difference of two runs in one process.
+
+NumPyro starts at the clusters that the rows were drawn from, gets the faster of its ways to run
+four chains, and compiles in a call that is not timed. Effective draws are ArviZ's for the bulk, of
+the slowest quantity that no relabeling changes, divided by all the seconds of a call: of ours from
+the search for starts to the tree, of NumPyro's adaptation and draws.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from tests.benchmarks._effective import against_numpyro, cold
+from tests.benchmarks._harness import (
+    Criterion,
+    Disagreement,
+    Outcome,
+    Row,
+    Settings,
+    interleave,
+    median_ratio,
+    milliseconds,
+    run,
+    times_record,
+)
+from tests.benchmarks._populations import OVERLAPPING
+from tests.benchmarks._problems import MODERATE, Problem, dealt, faithful
+from tests.benchmarks._sweeps import against_bayesm, against_em
+
+PACKAGES = ("bayesmix", "numpy", "scipy", "numba", "xarray", "arviz-stats")
+
+
+def main() -> int:
+    """Run from the command line."""
+    return run("gibbs", ROWS, ("bayesmix", "bayesm", "NumPyro", "EM"), PACKAGES)
+
+
+def two_cores(
+    problem: Callable[[Settings], Problem], draws: int, asked: float, settings: Settings
+) -> Outcome:
+    """Time the draws of two chains, on one core and on two; they must be the same."""
+    few, many = (5, 15) if settings.quick else (draws // 10, draws + draws // 10)
+    sample = partial(problem(settings).sample, 1, tune=10, chains=2, store=("parameters",))
+
+    def posterior(cores: int) -> xr.Dataset:
+        return sample(cores=cores, draws=few)[1]["posterior"].to_dataset()
+
+    if not posterior(1).identical(posterior(2)):
+        raise Disagreement("the draws depend on the number of cores")
+
+    def draw_seconds(cores: int) -> float:
+        short, long = (sample(cores=cores, draws=count)[0] for count in (few, many))
+        return (long - short) / (2 * (many - few))
+
+    timers = {"one core": partial(draw_seconds, 1), "two cores": partial(draw_seconds, 2)}
+    times = interleave(timers, settings.repeats, settings.generator)
+    speed_up = median_ratio(times["one core"], times["two cores"])
+    cell = "\n".join(milliseconds(float(np.median(values))) for values in times.values())
+    record = {"draws": draws, "timings": times_record(times)}
+    return Outcome({"bayesmix": cell}, [Criterion("× one core", asked, speed_up)], record)
+
+
+ROWS = (
+    Row(
+        "sweep-1e5x5",
+        "sweep, 1e5 × 5, K = 5: one chain, two chains",
+        partial(against_bayesm, 100_000, 5, 5, 30),
+    ),
+    Row(
+        "sweep-1e6x10",
+        "sweep, 1e6 × 10, K = 10: one chain, two chains",
+        partial(against_em, 1_000_000, 10, 10, 1.0),
+    ),
+    Row("cold", "fresh process, faithful, K = 2, 400 effective draws", partial(cold, 2.5)),
+    Row(
+        "ess-5e3x4",
+        "second call, 5,000 × 4, K = 4",
+        partial(against_numpyro, 5000, 4, 4, MODERATE, 30),
+    ),
+    Row(
+        "ess-5e3x4-overlapping",
+        "second call, 5,000 × 4, K = 4, overlapping",
+        partial(against_numpyro, 5000, 4, 4, OVERLAPPING, None),
+    ),
+    Row(
+        "cores-faithful",
+        "draw of two chains, faithful: one core, two",
+        partial(two_cores, lambda _: faithful(), 20_000, 1.8),
+    ),
+    Row(
+        "cores-1e5x5",
+        "draw of two chains, 1e5 × 5, K = 5: one core, two",
+        partial(two_cores, lambda s: dealt(s.rows(100_000), 5, 5, OVERLAPPING), 500, 1.8),
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
