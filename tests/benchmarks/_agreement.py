@@ -42,12 +42,12 @@ def label_invariant(post: xr.DataTree) -> Quantities:
 
 def least_ess(found: Quantities) -> float:
     """Effective draws of the slowest quantity."""
-    return min(each.ess for each in found.values())
+    return float(np.min([each.ess for each in found.values()]))
 
 
 def largest_r_hat(found: Quantities) -> float:
     """R-hat of the quantity that chains agree on least."""
-    return max(each.r_hat for each in found.values())
+    return float(np.max([each.r_hat for each in found.values()]))
 
 
 def require_convergence(who: str, found: Quantities) -> None:
@@ -63,7 +63,7 @@ def require_same_posterior(peer: str, theirs: Quantities, ours: Quantities) -> f
         / np.hypot(theirs[name].mcse, ours[name].mcse)
         for name in theirs.keys() & ours.keys()
     }
-    worst = max(errors, key=lambda name: errors[name])
+    worst = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
     if not errors[worst] <= STANDARD_ERRORS:
         raise Disagreement(
             f"{peer}: {worst} has the mean {theirs[worst].mean:.6g}, bayesmix "

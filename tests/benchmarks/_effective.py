@@ -33,7 +33,7 @@ from tests.benchmarks._harness import (
     times_record,
 )
 from tests.benchmarks._peers import NumPyro
-from tests.benchmarks._problems import Problem, dealt
+from tests.benchmarks._problems import Problem, dealt, firm
 
 ENOUGH = 400
 """Effective draws that the fresh process is to make."""
@@ -102,13 +102,14 @@ def against_numpyro(
         rates = _rates(runs, settings)
     else:
         with TemporaryDirectory() as folder:
+            firm_agreement = _firm_agreement(d, k, Path(folder), settings)
             method, trials = _better_method(problem, Path(folder))
             options = {"draws": draws, "tune": draws // 2, "chain_method": method}
             with NumPyro(problem, Path(folder), **options) as peer:
                 runs["NumPyro"] = _Runs(peer.sample)
                 rates = _rates(runs, settings)
         record |= {"peer": versions, "trial_seconds": trials, **options}
-        record["agreement"] = _numpyro_agreement(runs, settings)
+        record["agreement"] = [firm_agreement, *_agreement(runs, settings)]
     record["engines"] = {name: runs[name].record(rates[name]) for name in runs}
     cells = {"NumPyro": ABSENT}
     cells |= {name: f"{np.median(values):,.0f} ESS/s" for name, values in rates.items()}
@@ -123,11 +124,20 @@ def _rates(runs: dict[str, _Runs], settings: Settings) -> dict[str, np.ndarray]:
     return interleave(timers, settings.repeats, settings.generator)
 
 
-def _numpyro_agreement(runs: dict[str, _Runs], settings: Settings) -> list[float]:
-    """Largest difference of posterior means per repeat, of chains that have converged."""
-    for name, each in runs.items():
-        for found in each.found:
-            if not settings.quick:
+def _firm_agreement(d: int, k: int, folder: Path, settings: Settings) -> float:
+    """Largest difference of posterior means, in standard errors, where the prior counts."""
+    problem, draws = firm(d, k), 200 if settings.quick else 1000
+    with NumPyro(problem, folder, draws=draws, tune=draws, chain_method="parallel") as peer:
+        theirs = label_invariant(peer.sample(1)[1])
+    ours = label_invariant(problem.sample(1, draws=draws)[1])
+    return require_same_posterior("NumPyro", theirs, ours)
+
+
+def _agreement(runs: dict[str, _Runs], settings: Settings) -> list[float]:
+    """The same of every repeat, once chains have converged."""
+    if not settings.quick:
+        for name, each in runs.items():
+            for found in each.found:
                 require_convergence(name, found)
     pairs = zip(runs["NumPyro"].found, runs["bayesmix"].found, strict=True)
     return [require_same_posterior("NumPyro", *pair) for pair in pairs]

@@ -23,6 +23,8 @@ from tests.benchmarks._problems import Problem
 HERE = Path(__file__).parent
 PYTHON = "BAYESMIX_PEERS_PYTHON"
 """Variable that names the interpreter with NumPyro; without it, this one is tried."""
+KEEP = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
+"""Variables by which glibc keeps what is freed, instead of fetching zeroed pages again."""
 
 
 class Bayesm:
@@ -35,9 +37,10 @@ class Bayesm:
         numbers = [prior[name].ravel() for name in names]
         np.concatenate([[n, d, k], *numbers, problem.x.T.ravel()]).tofile(folder / "problem")
 
-    def sweep_seconds(self, short: int, long: int) -> float:
+    def sweep_seconds(self, short: int, long: int, *, keep_memory: bool = False) -> float:
         """Seconds per sweep, by the difference of two runs in one process."""
-        first, second = map(float, self._ask("seconds", short, long).split())
+        variables = KEEP if keep_memory else {}
+        first, second = map(float, self._ask("seconds", short, long, **variables).split())
         return (second - first) / (long - short)
 
     def draws(self, sweeps: int, burn: int) -> xr.DataTree:
@@ -49,9 +52,13 @@ class Bayesm:
         parts = weights.reshape(-1, k), means.reshape(-1, k, d), roots.reshape(-1, k, d, d)
         return self.problem.tree(*(np.stack(np.split(part[burn:], 2)) for part in parts))
 
-    def _ask(self, what: str, *more: Any) -> str:
+    def _ask(self, what: str, *more: Any, **variables: str) -> str:
         command = ["Rscript", HERE / "_bayesm.R", self.folder / "problem", what, *more]
-        return _printed([str(part) for part in command])
+        env = os.environ | variables
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=env)
+        if done.returncode:
+            raise RuntimeError(f"Rscript ended with {done.returncode}: {done.stderr[-500:]}")
+        return done.stdout
 
     @staticmethod
     @cache
@@ -115,10 +122,3 @@ def _versions(command: Sequence[str], names: Sequence[str]) -> dict[str, str] | 
     except OSError:
         return None
     return None if done.returncode else dict(zip(names, done.stdout.split(), strict=True))
-
-
-def _printed(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-500:]}")
-    return done.stdout

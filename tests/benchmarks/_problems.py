@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import bayesmix as bm
 from bayesmix import schema
 from bayesmix.inputs import as_table
 from tests.benchmarks._harness import seconds
-from tests.benchmarks._populations import population
+from tests.benchmarks._populations import SEPARATED, population
 
 MODERATE = 4.0
 """Typical distance between two means, in standard deviations: clusters that touch."""
@@ -66,6 +66,15 @@ def dealt(n: int, d: int, k: int, spread: float) -> Problem:
     labels = np.arange(n) % k
     x = drawn.rows(n, np.random.default_rng(n), labels)
     return Problem(x, labels, bm.Mixture(bm.Dirichlet(k), bm.fraley_raftery(x, k)))
+
+
+def firm(d: int, k: int) -> Problem:
+    """Few rows, clusters apart, a prior that weighs as much as they do: errors in it show."""
+    few = dealt(60 * k, d, k, SEPARATED)
+    dof = 4 * d
+    scale = dof * np.cov(few.x.T) / k ** (2 / d)
+    prior = bm.NormalInverseWishart(few.x.mean(axis=0), 5.0, dof, scale)
+    return replace(few, mixture=bm.Mixture(bm.Dirichlet(k, 20.0), prior))
 
 
 def faithful() -> Problem:

@@ -7,7 +7,8 @@ agree with ours within Monte Carlo error.
 
 A chain works on one core, as bayesm does. "One chain" is the time of its sweep, and EM beside it
 has one thread; "two chains" is the time that two chains at once take for a sweep each, halved, and
-EM beside it has two threads. bayesm's sweep is the difference of two runs in one process.
+EM beside it has two threads. bayesm's sweep is the difference of two runs in one process, first
+as it comes, then told to keep freed memory, of which a sweep asks for much; the first is judged.
 
 NumPyro starts at the clusters that the rows were drawn from, gets the faster of its ways to run
 four chains, and compiles in a call that is not timed. Effective draws are ArviZ's for the bulk, of
