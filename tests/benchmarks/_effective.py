@@ -134,11 +134,10 @@ def _firm_agreement(d: int, k: int, folder: Path, settings: Settings) -> float:
 
 
 def _agreement(runs: dict[str, _Runs], settings: Settings) -> list[float]:
-    """The same of every repeat, once chains have converged."""
+    """The same of every repeat, once the peer's chains have converged."""
     if not settings.quick:
-        for name, each in runs.items():
-            for found in each.found:
-                require_convergence(name, found)
+        for found in runs["NumPyro"].found:
+            require_convergence("NumPyro", found)
     pairs = zip(runs["NumPyro"].found, runs["bayesmix"].found, strict=True)
     return [require_same_posterior("NumPyro", *pair) for pair in pairs]
 
