@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from sklearn.exceptions import ConvergenceWarning
 
 from tests.benchmarks import _cold
 from tests.benchmarks._agreement import (
@@ -155,6 +157,8 @@ def _better_method(problem: Problem, folder: Path) -> tuple[str, dict[str, float
 def _enough_draws() -> tuple[int, xr.DataTree]:
     """Draws per chain that are worth `ENOUGH` effective ones, found by doubling."""
     draws = 125
-    while least_ess(label_invariant(post := _cold.sample(draws))) < ENOUGH:
-        draws *= 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few, at first
+        while least_ess(label_invariant(post := _cold.sample(draws))) < ENOUGH:
+            draws *= 2
     return draws, post

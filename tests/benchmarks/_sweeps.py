@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from bayesmix.gibbs import Chain
+from bayesmix.gibbs_run import run_chains
 from tests.benchmarks import THREADS
 from tests.benchmarks._agreement import label_invariant, require_same_posterior
 from tests.benchmarks._engines import ENGINES, SHORT, iteration_seconds
 from tests.benchmarks._harness import (
     ABSENT,
     Criterion,
+    Disagreement,
     Outcome,
     Settings,
     interleave,
@@ -84,12 +86,43 @@ def against_em(n: int, d: int, k: int, asked: float, settings: Settings) -> Outc
     return Outcome(cells, criteria, record)
 
 
-def _sweep_timers(problem: Problem) -> dict[str, Callable[[], float]]:
-    """Seconds per sweep of a chain alone, and of two side by side, halved."""
-    chains = [
+def two_cores(
+    problem: Callable[[Settings], Problem], draws: int, asked: float, settings: Settings
+) -> Outcome:
+    """Time the draws of two chains, moves between modes included, on one core and on two."""
+    given, draws = problem(settings), draws // 10 if settings.quick else draws
+    found = {}
+
+    def draw_seconds(cores: int) -> float:
+        chains = _two_chains(given)
+        options = {"tune": 0, "draws": draws, "thin": 1, "cores": cores, "keep_labels": False}
+        taken, (kept, _, _) = seconds(
+            partial(run_chains, chains, **options, report=lambda sweeps: None)
+        )
+        found[cores] = np.array([each.records.means for each in kept])
+        return taken / draws
+
+    draw_seconds(1)  # compiles
+    timers = {"one core": partial(draw_seconds, 1), "two cores": partial(draw_seconds, 2)}
+    times = interleave(timers, settings.repeats, settings.generator)
+    if not np.array_equal(found[1], found[2]):
+        raise Disagreement("the draws depend on the number of cores")
+    speed_up = median_ratio(times["one core"], times["two cores"])
+    record = {"n": len(given.x), "draws": draws, "timings": times_record(times)}
+    criteria = [Criterion("× one core", asked, speed_up)]
+    return Outcome({"bayesmix": _cell(times, *timers)}, criteria, record)
+
+
+def _two_chains(problem: Problem) -> list[Chain]:
+    return [
         Chain.at(problem.mixture, problem.x, problem.labels, np.random.default_rng(seed))
         for seed in range(2)
     ]
+
+
+def _sweep_timers(problem: Problem) -> dict[str, Callable[[], float]]:
+    """Seconds per sweep of a chain alone, and of two side by side, halved."""
+    chains = _two_chains(problem)
     chains[0].sweep(2)  # compiled
     count = max(2, round(2 * WORTH / seconds(partial(chains[0].sweep, 2))[0]))
     sweeps = [partial(chain.sweep, count) for chain in chains]

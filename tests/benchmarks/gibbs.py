@@ -19,28 +19,13 @@ the search for starts to the tree, of NumPyro's adaptation and draws.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-import xarray as xr
-
 from tests.benchmarks._effective import against_numpyro, cold
-from tests.benchmarks._harness import (
-    Criterion,
-    Disagreement,
-    Outcome,
-    Row,
-    Settings,
-    interleave,
-    median_ratio,
-    milliseconds,
-    run,
-    times_record,
-)
+from tests.benchmarks._harness import Row, run
 from tests.benchmarks._populations import OVERLAPPING
-from tests.benchmarks._problems import MODERATE, Problem, dealt, faithful
-from tests.benchmarks._sweeps import against_bayesm, against_em
+from tests.benchmarks._problems import MODERATE, dealt, faithful
+from tests.benchmarks._sweeps import against_bayesm, against_em, two_cores
 
 PACKAGES = ("bayesmix", "numpy", "scipy", "numba", "xarray", "arviz-stats")
 
@@ -48,31 +33,6 @@ PACKAGES = ("bayesmix", "numpy", "scipy", "numba", "xarray", "arviz-stats")
 def main() -> int:
     """Run from the command line."""
     return run("gibbs", ROWS, ("bayesmix", "bayesm", "NumPyro", "EM"), PACKAGES)
-
-
-def two_cores(
-    problem: Callable[[Settings], Problem], draws: int, asked: float, settings: Settings
-) -> Outcome:
-    """Time the draws of two chains, on one core and on two; they must be the same."""
-    few, many = (5, 15) if settings.quick else (draws // 10, draws + draws // 10)
-    sample = partial(problem(settings).sample, 1, tune=10, chains=2, store=("parameters",))
-
-    def posterior(cores: int) -> xr.Dataset:
-        return sample(cores=cores, draws=few)[1]["posterior"].to_dataset()
-
-    if not posterior(1).identical(posterior(2)):
-        raise Disagreement("the draws depend on the number of cores")
-
-    def draw_seconds(cores: int) -> float:
-        short, long = (sample(cores=cores, draws=count)[0] for count in (few, many))
-        return (long - short) / (2 * (many - few))
-
-    timers = {"one core": partial(draw_seconds, 1), "two cores": partial(draw_seconds, 2)}
-    times = interleave(timers, settings.repeats, settings.generator)
-    speed_up = median_ratio(times["one core"], times["two cores"])
-    cell = "\n".join(milliseconds(float(np.median(values))) for values in times.values())
-    record = {"draws": draws, "timings": times_record(times)}
-    return Outcome({"bayesmix": cell}, [Criterion("× one core", asked, speed_up)], record)
 
 
 ROWS = (
@@ -99,13 +59,13 @@ ROWS = (
     ),
     Row(
         "cores-faithful",
-        "draw of two chains, faithful: one core, two",
+        "two chains, faithful, a draw each: one core, two",
         partial(two_cores, lambda _: faithful(), 20_000, 1.8),
     ),
     Row(
         "cores-1e5x5",
-        "draw of two chains, 1e5 × 5, K = 5: one core, two",
-        partial(two_cores, lambda s: dealt(s.rows(100_000), 5, 5, OVERLAPPING), 500, 1.8),
+        "two chains, 1e5 × 5, K = 5, a draw each: one core, two",
+        partial(two_cores, lambda s: dealt(s.rows(100_000), 5, 5, OVERLAPPING), 200, 1.8),
     ),
 )
 
