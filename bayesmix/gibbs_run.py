@@ -29,10 +29,10 @@ class _Run:
     """Number of the last sweep of the tuning."""
     kept: int = 0
 
-    def advance(self, goal: int, *, proceed: Callable[[], bool]) -> int:
-        """Go on to ``goal`` draws, or until ``proceed()`` is false; return the sweeps made."""
-        before = self.chain.n_sweeps
-        while self.kept < goal and proceed():
+    def advance(self, goal: int, *, seconds: float, stopped: Callable[[], bool]) -> int:
+        """Go on to ``goal`` draws, for so long or until stopped; return the sweeps made."""
+        before, end = self.chain.n_sweeps, time.perf_counter() + seconds
+        while self.kept < goal and time.perf_counter() < end and not stopped():
             if self.tune > 0:
                 self.tune -= self.chain.step(self.tune, tuning=True)
                 self.origin = self.chain.n_sweeps
@@ -110,8 +110,7 @@ def _take_turns(
                 if not waiting:
                     return
                 run = waiting.popleft()
-            end = time.perf_counter() + _TURN_SECONDS
-            report(run.advance(goal, proceed=lambda: time.perf_counter() < end and not stopped()))
+            report(run.advance(goal, seconds=_TURN_SECONDS, stopped=stopped))
             if run.kept < goal:
                 with lock:
                     waiting.append(run)
