@@ -122,11 +122,8 @@ def _log_product(generator: Floats, start: Floats, count: int) -> Floats:
     power = np.broadcast_to(np.eye(generator.shape[-1]), generator.shape)
     for p in range(1, _ORDER + 1):
         power = power @ generator / start[:, None, None]
-        if p == 1:
-            total = digamma(stop) - digamma(start)
-        else:
-            total = zeta(p, start) - zeta(p, stop)
-        scaled = (-1) ** (p + 1) / p * total * start**p
+        sums = digamma(stop) - digamma(start) if p == 1 else zeta(p, start) - zeta(p, stop)
+        scaled = (-1) ** (p + 1) / p * sums * start**p
         out += scaled[:, None, None] * power
     return out
 
@@ -137,7 +134,7 @@ def _integrated(gamma: Gamma, k: int, n: int) -> Floats:
     The rule converges exponentially; the step is halved until the answer stands. Below the first
     node K+ = 1 is certain to the accuracy asked for.
     """
-    from scipy.special import gammaincinv, gammainccinv, gammaln
+    from scipy.special import gammainccinv, gammaincinv, gammaln
 
     shape, rate = gamma.shape, gamma.rate
     tiny = 1e-3 * _ACCURACY

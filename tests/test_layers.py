@@ -13,13 +13,19 @@ import bayesmix
 
 ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
-    {"inputs", "rows", "interrupts", "threads", "priors", "data_priors", "mixture", "datasets"},
+    {
+        *("inputs", "rows", "interrupts", "threads", "datasets"),
+        *("priors", "data_priors", "prior_clusters", "mixture"),
+    },
     {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
         *("pymc_model", "pymc_nuts"),
     },
-    {"draws", "frozen", "sampling", "relabel", "membership", "diagnostics", "comparison"},
+    {
+        *("draws", "frozen", "sampling", "n_components"),
+        *("relabel", "membership", "diagnostics", "comparison"),
+    },
     {"plots", "report"},
     {"__init__", "__main__"},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -100,8 +101,7 @@ def test_random_concentration_by_adaptive_quadrature(shape, rate, k, n):
         return prior.pdf(a) * a * (by_rows(a, k, n) - np.eye(k)[0])
 
     expected = sum(
-        quad_vec(integrand, *ends, epsabs=1e-12, epsrel=1e-10)[0]
-        for ends in zip(edges[:-1], edges[1:], strict=True)
+        quad_vec(integrand, *ends, epsabs=1e-12, epsrel=1e-10)[0] for ends in pairwise(edges)
     )
     np.testing.assert_allclose(found - np.eye(k)[0], expected, rtol=0, atol=1e-10)
 
