@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KChoice", "choose_k", "n_clusters"]
 
-_COLUMNS = (
+TABLE_COLUMNS = (
     *("p_n_components", "p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior"),
     *("log_evidence", "log_evidence_se", "elpd", "elpd_se", "bic", "icl", "aic"),
 )
@@ -306,7 +306,7 @@ def _table(
 
     found = n_clusters(post)
     table = pd.DataFrame(
-        np.nan, index=pd.Index(found.index, name="n_components"), columns=list(_COLUMNS)
+        np.nan, index=pd.Index(found.index, name="n_components"), columns=list(TABLE_COLUMNS)
     )
     table["p_n_clusters"] = found["n_clusters"]
     table["p_n_clusters_mcse"] = found["n_clusters_mcse"]

@@ -13,7 +13,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.__main__ import main
-from tests.fixtures_post import fake_sample
+from tests.fixtures_post import fake_choice, fake_sample
 
 report = importlib.import_module("bayesmix.report")
 
@@ -22,6 +22,7 @@ report = importlib.import_module("bayesmix.report")
 def quick(monkeypatch, tmp_path):
     """Planted draws and no figures, a folder of its own, a wide terminal."""
     monkeypatch.setattr(report, "sample", fake_sample)
+    monkeypatch.setattr(report, "choose_k", fake_choice)
     monkeypatch.setattr(report, "_figures", lambda _: {})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
