@@ -20,7 +20,7 @@ __all__ = ["prior_n_clusters"]
 
 _ACCURACY = 1e-11
 _WALKED = 20  # rows, per unit of 1 + K a, after which a row rarely founds a cluster
-_ORDER = 18  # of the expansion for the rows after them
+_ORDER = 10  # of the expansion for the rows after them
 _MAX_HALVINGS = 8
 
 
