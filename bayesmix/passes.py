@@ -47,13 +47,13 @@ __all__ = [
     "Statistics",
     "labels",
     "log_density",
+    "parts_of",
     "responsibilities",
     "sampled_labels",
+    "source_of",
     "statistics",
 ]
 
-_NEAR = 32.0
-"""Whitened distance from the center up to which moments may be taken about it."""
 _NARROW = 1e-5
 """Rows' scatter relative to what moving it to the mean took away: below, digits were lost."""
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
@@ -97,7 +97,7 @@ class PassParameters:
             np.square(structure.whiten(shift[k : k + 1], factor, k)).sum()
             for k in range(len(shift))
         ]
-        return self._together(np.array(lengths) <= _NEAR**2)
+        return self._together(np.array(lengths) <= kernels.NEAR**2)
 
     def still_near(self, found: Statistics) -> NDArray[np.bool_]:
         """Which components are `near` by the spread of their rows, too, (K,)."""
@@ -256,21 +256,25 @@ def _sources(x: Rows, sample_weight: Floats | None = None) -> Iterator[_Piece]:
     if sample_weight is not None:
         sample_weight = np.ascontiguousarray(sample_weight, float)
     for values, weight, start in pieces(x, sample_weight):
-        row_stride, column_stride = values.strides
-        source = kernels.Source(
-            address=values.ctypes.data,
-            row_stride=row_stride,
-            column_stride=column_stride,
-            single=values.dtype == np.float32,
-            n_features=values.shape[1],
-            weight_address=0 if weight is None else weight.ctypes.data,
-        )
-        yield _Piece(values, weight, start, source)
+        yield _Piece(values, weight, start, source_of(values, weight))
 
 
-def _parts(n: int, parameters: PassParameters, bytes_each: int = 1) -> list[int]:
-    """Bounds of the parts of n rows: a matter of sizes, never of threads."""
-    block = kernels.block_size(*parameters.means.shape)
+def source_of(values: NDArray[np.floating], weight: Floats | None = None) -> kernels.Source:
+    """Where rows and their weights lie, as long as both live."""
+    row_stride, column_stride = values.strides
+    return kernels.Source(
+        address=values.ctypes.data,
+        row_stride=row_stride,
+        column_stride=column_stride,
+        single=values.dtype == np.float32,
+        n_features=values.shape[1],
+        weight_address=0 if weight is None else weight.ctypes.data,
+    )
+
+
+def parts_of(n: int, shape: tuple[int, int], bytes_each: int = 1) -> list[int]:
+    """Bounds of the parts of n rows for means of ``shape``: never a matter of threads."""
+    block = kernels.block_size(*shape)
     most = min(_MOST_PARTS, max(2, _PARTS_BYTES // bytes_each))
     blocks = max(_PART_BLOCKS, -(-n // (block * most)))
     return [*range(0, n, block * blocks), n]
@@ -304,7 +308,7 @@ def _over_parts(
     bytes_each: int = 1,
 ) -> list[Any]:
     """Compile a kernel, then return what it makes of every part of n rows, in their order."""
-    bounds = _parts(n, parameters, bytes_each)
+    bounds = parts_of(n, parameters.means.shape, bytes_each)
     found: list[Any] = [None] * (len(bounds) - 1)
 
     def task(i: int) -> None:

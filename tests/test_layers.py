@@ -20,6 +20,7 @@ LAYERS = (
     {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("gibbs", "gibbs_run"),
         *("pymc_model", "pymc_nuts"),
     },
     {
@@ -31,6 +32,7 @@ LAYERS = (
 )
 ENGINES = (
     {"em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"},
+    {"gibbs", "gibbs_run"},
     {"pymc_model", "pymc_nuts"},
 )
 PYMC = {"pymc", "pytensor", "pymc_extras"}
