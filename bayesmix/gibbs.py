@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,12 @@ class Chain:
     def split_merge(self) -> bool:
         """Try one move of the labels between modes; whether it was accepted."""
         return self._split_merge() == compiled.ACCEPTED
+
+    def rehearse(self) -> None:
+        """Compile, or load, what chains of this kind run: a sweep and a move of a copy."""
+        copy = deepcopy(self)
+        copy.sweep()
+        copy.split_merge()
 
     def _step(self, limit: int, every: int, keep: tuple[Draws, int, int] | None) -> int:
         since = self.n_sweeps % every

@@ -20,8 +20,6 @@ last bit for any number of threads. Memory beyond the output does not grow with 
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix import kernels
+from bayesmix.compiling import announced
 from bayesmix.covariance import Structure
 from bayesmix.kernels import Output
 from bayesmix.rows import Rows, pieces
@@ -59,7 +58,7 @@ _NARROW = 1e-5
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
-_SILENT_SECONDS = 1.5
+_compiled: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -314,7 +313,11 @@ def _over_parts(
     def task(i: int) -> None:
         found[i] = walk(bounds[i], bounds[i + 1])
 
-    _compile(kernel, parameters, lambda: walk(0, 0))
+    structure = parameters.structure.name
+    if (kernel, structure) not in _compiled:
+        with announced(f"the pass for {structure} covariances"):
+            walk(0, 0)
+        _compiled.add((kernel, structure))
     run_tasks(task, len(found), threads)
     return found
 
@@ -350,25 +353,3 @@ def _walk_piece(
         kernels.rows(point, piece.source, start, stop, size, *output)
 
     _over_parts("rows", parameters, len(piece.values), walk, threads)
-
-
-_compiled: set[tuple[str, str]] = set()
-
-
-def _compile(kernel: str, parameters: PassParameters, run_empty: Callable[[], Any]) -> None:
-    """Compile a kernel, or load it, by a walk over no rows; say so if that takes long."""
-    case = kernel, parameters.structure.name
-    if case in _compiled:
-        return
-    message = (
-        f"bayesmix: compiling the pass for {parameters.structure.name} covariances; some seconds, "
-        "once on this machine"
-    )
-    timer = threading.Timer(_SILENT_SECONDS, print, [message], {"file": sys.stderr})
-    timer.daemon = True
-    timer.start()
-    try:
-        run_empty()
-        _compiled.add(case)
-    finally:
-        timer.cancel()
