@@ -33,7 +33,7 @@ CONVERGENCE = ("r_hat", "ess", "divergences", "tree depth")
 """The checks that say whether the draws can be trusted at all."""
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
-_DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
+DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
 _N_POINTS = 5
 _CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
 
@@ -139,7 +139,7 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     findings = [*_mixing(moving, post["posterior"].sizes["chain"]), *_nuts(post)]
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
-    if moving is not None and moving["r_hat"].max() > _DIFFERENT_MODES:
+    if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
         message = "components are not judged, because the chains disagree"
         findings.append(Finding("warning", "identification", message))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.data_priors import weakly_informative
-from bayesmix.diagnostics import RHAT_LIMIT
+from bayesmix.diagnostics import DIFFERENT_MODES, RHAT_LIMIT
 from bayesmix.draws import occupied
 from bayesmix.estimator import GaussianMixture
 from bayesmix.inputs import Table, as_generator, as_table, require_count, require_varying
@@ -41,7 +41,8 @@ _OPTIMA = ("converged", "unconfirmed")
 _TOUCHES = 0.05  # probability of as many clusters as components above which K was too small
 _CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat
 _STARTS: tuple[InitParams, ...] = ("k-means++", "kmeans")
-_N_INIT = 5  # of each; either kind misses optima that the other finds
+_TOL = 1e-5  # nats per row: far below what criteria differ by
+_N_INIT = 10  # of each; either kind misses optima that the other finds
 
 
 def n_clusters(post: xr.DataTree) -> pd.DataFrame:
@@ -103,7 +104,7 @@ class KChoice:
     mixture: Mixture
     """The model of the posterior, with all its priors."""
     post: xr.DataTree
-    """Draws of that model."""
+    """Draws of that model, without labels."""
     r_hat: float
     """Of the number of clusters; NaN where it never changed."""
     em_status: dict[int, str]
@@ -134,7 +135,8 @@ def choose_k(
     *,
     components: ComponentPrior | None = None,
     covariance_type: CovarianceType = "full",
-    draws: int = 2000,
+    draws: int = 1000,
+    thin: int | None = None,
     chains: int = 4,
     random_seed: RandomSeed = None,
     progressbar: bool = True,
@@ -143,8 +145,8 @@ def choose_k(
 
     A sparse finite mixture (Malsiner-Walli et al. 2016) of K = max(k) components leaves those it
     does not need without rows; the posterior of how many have rows is the answer. Beside it stand
-    BIC, ICL and AIC of the best of EM's fits for each number of components, from five starts by
-    k-means++ and five by k-means.
+    BIC, ICL and AIC of the best of EM's fits for each number of components, from ten starts by
+    k-means++ and ten by k-means.
 
     The weights have the prior Dirichlet(a, ..., a) with :math:`a \sim \mathrm{Gamma}(2, 4K)`.
     For many components that is a Dirichlet process whose concentration K a has the prior
@@ -164,8 +166,11 @@ def choose_k(
         Prior on the components; default `weakly_informative`. The wider it is, the fewer clusters
         the posterior has.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
-    draws : int, default 2000
-        Per chain.
+    draws : int, default 1000
+        Draws kept per chain.
+    thin : int, optional
+        Sweeps per draw kept: clusters come and go slowly. Default 20 up to 1,000 rows, less for
+        more rows, 1 from 20,000 on.
     chains : int, default 4
         Started far apart: at optima of EM, in one cluster, in many.
     random_seed : int, SeedSequence or Generator, optional
@@ -214,7 +219,9 @@ def choose_k(
             table,
             sampler="gibbs",
             draws=draws,
+            thin=max(1, min(20, 20_000 // len(table.values))) if thin is None else thin,
             chains=chains,
+            store=("parameters",),
             random_seed=for_chains,
             progressbar=progressbar,
         )
@@ -283,6 +290,7 @@ def _criteria(
             GaussianMixture(
                 k,
                 covariance_type=covariance_type,
+                tol=_TOL,
                 reg_covar=0,
                 n_init=_N_INIT,
                 init_params=init_params,
@@ -330,10 +338,15 @@ def _recommend(table: pd.DataFrame, r_hat: float, em_status: dict[int, str]) -> 
     ]
     if second != first and p[second] >= 0.01:
         said[0] += f"; next {_clusters(second + 1)}, {p[second]:.2f}"
-    if r_hat > RHAT_LIMIT:
+    if r_hat > DIFFERENT_MODES:
         said.append(
-            f"Do not trust it yet: the chains disagree (R-hat {r_hat:.2f}, above {RHAT_LIMIT}); "
-            "take more draws"
+            f"Do not trust it yet: the chains disagree (R-hat {r_hat:.2f}); take more draws, or "
+            "thin more"
+        )
+    elif r_hat > RHAT_LIMIT:
+        said.append(
+            f"The chains have not quite met (R-hat {r_hat:.3f}, above {RHAT_LIMIT}), so that its "
+            "error is rough; take more draws, or thin more"
         )
     if len(p) > 1 and p[-1] >= _TOUCHES:
         said.append(

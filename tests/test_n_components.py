@@ -176,11 +176,18 @@ class TestChooseK:
         assert fake.options["sampler"] == "gibbs"
         assert (fake.options["draws"], fake.options["chains"]) == (50, 3)
         assert fake.options["progressbar"] is False
+        assert fake.options["store"] == ("parameters",)
         assert found.mixture is fake.mixture
         prior = bm.weakly_informative(X)
         assert found.mixture == bm.Mixture(bm.Dirichlet(4, bm.Gamma(2, 16)), prior, "diag")
         assert list(found.em_status) == [2, 4]
         assert found.table["bic"].notna().tolist() == [False, True, False, True]
+
+    @pytest.mark.parametrize(("n", "asked", "thin"), [(90, None, 20), (4_000, None, 5), (90, 3, 3)])
+    def test_thinning(self, chains, n, asked, thin):
+        fake = chains(np.full((2, 50), 2))
+        bm.choose_k(rows_of(SEPARATED, n), [2], thin=asked, random_seed=1)
+        assert fake.options["thin"] == thin
 
     def test_a_prior_of_the_users_own(self, chains):
         fake = chains(np.full((2, 50), 2))
@@ -247,6 +254,12 @@ class TestRecommendation:
         assert "; next " in found.recommendation
         assert "do not" not in found.recommendation.lower()
         assert found.r_hat < 1.01
+
+    def test_chains_that_have_not_quite_met(self, chains):
+        clusters = 2 + autocorrelated(0.95, 4, 500, seed=2)
+        found = self.said(chains, clusters)
+        assert 1.01 < found.r_hat < 1.1
+        assert f"not quite met (R-hat {found.r_hat:.3f}, above 1.01)" in found.recommendation
 
     @pytest.mark.parametrize("apart", [0, 30])
     def test_chains_that_disagree(self, chains, apart):
@@ -323,3 +336,14 @@ class TestPicture:
     def test_the_same_by_name(self, axes):
         found, _ = axes
         assert plots.choice(found).shape == (2,)
+
+
+def test_sampled():
+    """Three clusters that nothing could confuse, by the engine itself."""
+    found = bm.choose_k(X, range(1, 5), draws=200, thin=5, random_seed=1, progressbar=False)
+    bm.validate(found.post)
+    assert found.post.attrs["sampler"] == "gibbs"
+    assert found.table["p_n_clusters"].idxmax() == 3
+    assert found.recommendation.startswith("3 clusters: ")
+    again = bm.choose_k(X, range(1, 5), draws=200, thin=5, random_seed=1, progressbar=False)
+    pd.testing.assert_frame_equal(found.table, again.table)
