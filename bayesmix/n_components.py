@@ -40,9 +40,9 @@ _CRITERIA = ("bic", "icl", "aic")
 _OPTIMA = ("converged", "unconfirmed")
 _TOUCHES = 0.05  # probability of as many clusters as components above which K was too small
 _CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat
-_STARTS: tuple[InitParams, ...] = ("k-means++", "kmeans")
+_STARTS: dict[InitParams, int] = {"k-means++": 10, "kmeans": 3}
+"""Starts of each kind: either misses optima that the other finds."""
 _TOL = 1e-5  # nats per row: far below what criteria differ by
-_N_INIT = 10  # of each; either kind misses optima that the other finds
 
 
 def n_clusters(post: xr.DataTree) -> pd.DataFrame:
@@ -88,7 +88,7 @@ def n_clusters(post: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(names, columns, strict=True)), pd.Index(index, name="k"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KChoice:
     """What is known about the number of clusters; made by `choose_k`."""
 
@@ -121,6 +121,9 @@ class KChoice:
 
         return choice(self)
 
+    def __repr__(self) -> str:
+        return f"KChoice({self.recommendation!r})"
+
     def _repr_html_(self) -> str:
         from html import escape
 
@@ -146,7 +149,7 @@ def choose_k(
     A sparse finite mixture (Malsiner-Walli et al. 2016) of K = max(k) components leaves those it
     does not need without rows; the posterior of how many have rows is the answer. Beside it stand
     BIC, ICL and AIC of the best of EM's fits for each number of components, from ten starts by
-    k-means++ and ten by k-means.
+    k-means++ and three by k-means.
 
     The weights have the prior Dirichlet(a, ..., a) with :math:`a \sim \mathrm{Gamma}(2, 4K)`.
     For many components that is a Dirichlet process whose concentration K a has the prior
@@ -292,11 +295,11 @@ def _criteria(
                 covariance_type=covariance_type,
                 tol=_TOL,
                 reg_covar=0,
-                n_init=_N_INIT,
+                n_init=n_init,
                 init_params=init_params,
                 random_state=rng,
             ).fit(table.values)
-            for init_params in _STARTS
+            for init_params, n_init in _STARTS.items()
         ]
         ends = [em.to_datatree()["point_estimate"].attrs["status"] for em in fits]
         genuine = [em for em, end in zip(fits, ends, strict=True) if end in _OPTIMA]

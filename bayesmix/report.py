@@ -138,7 +138,7 @@ def report(
         warnings.simplefilter("ignore", ConvergenceWarning)  # shown as findings instead
         announce("EM: looking for the mode from 10 starts")
         em = fit_em(mixture, table, random_seed=random_seed)
-        announce("NUTS: compiling the model (up to a minute the first time), then sampling")
+        announce("Sampling the posterior (the first time on a machine some seconds more)")
         options: dict[str, Any] = {
             "draws": draws,
             "random_seed": random_seed,

@@ -286,6 +286,7 @@ class TestRecommendation:
 
     def test_html(self, chains):
         found = self.said(chains, MIXED)
+        assert repr(found) == f"KChoice({found.recommendation!r})"
         html = found._repr_html_()
         assert found.recommendation in html
         assert "p_n_clusters_prior" in html
