@@ -126,8 +126,9 @@ class Chain:
             generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True),
             np.zeros(1, np.uint64),
         )
-        compiled.settle(state, source_of(x), kernels.block_size(k, d))
-        return cls(structure, x, _prior(mixture), state, generator)
+        chain = cls(structure, x, _prior(mixture), state, generator)
+        chain._sweep(0, 1, 0, chain._last, 0)  # the moments of the labels
+        return chain
 
     def room(self, draws: int, *, labels: bool) -> Draws:
         """Room for draws, with or without their labels."""

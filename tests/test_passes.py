@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy import stats
 
 from bayesmix import gaussian, kernels, passes
@@ -442,7 +443,8 @@ def test_rounding_never_draws_an_empty_component():
     size = 32
     probability = np.repeat([0.5, 0.5 - 2.0**-52, 0.0], size)
     uniform, label = np.full(size, 1 - 2.0**-53), np.empty(size)
-    blocks.drawn(probability, 3, size, uniform, label)
+    draw = njit(lambda given, u, out: blocks.drawn(given, 3, size, u, out))
+    draw(probability, uniform, label)
     np.testing.assert_array_equal(label, 1)
 
 

@@ -54,7 +54,7 @@ __all__ = [
 LOWEST = -1.7e308
 NEGLIGIBLE = 1e-18  # responsibilities below this are zero: smaller ones are slow and add nothing
 
-compiled = njit(nogil=True, error_model="numpy")
+compiled = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 inlined = njit(nogil=True, error_model="numpy", inline="always")
 
 

@@ -7,7 +7,7 @@ given a `Prior`; `conditionals` holds the laws of the parameters (`wishart`, `in
 
 from bayesmix.kernels.gibbs.chain import Prior, Records, State
 from bayesmix.kernels.gibbs.split_merge import ACCEPTED, REFUSED, REJECTED, split_merge
-from bayesmix.kernels.gibbs.sweeps import settle, sweeps
+from bayesmix.kernels.gibbs.sweeps import sweeps
 
 __all__ = [
     "ACCEPTED",
@@ -16,7 +16,6 @@ __all__ = [
     "Prior",
     "Records",
     "State",
-    "settle",
     "split_merge",
     "sweeps",
 ]

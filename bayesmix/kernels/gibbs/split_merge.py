@@ -66,6 +66,8 @@ class Group(NamedTuple):
     dof: float
     """Of the covariances' law given the rows of all other components."""
     scale: Any
+    concentration: Any
+    """(1,) or (2,)."""
     size: int
     """Of a block."""
 
@@ -149,17 +151,18 @@ def _choose_law(state: Any, prior: Any, pair: Any, a: Any, b: Any) -> Any:
 
 @compiled
 def _group(
-    state: Any, rows: Any, labels: Any, dof: float, scale: Any, n_components: int, size: int
+    state: Any, rows: Any, labels: Any, dof: float, scale: Any, concentration: Any, size: int
 ) -> Any:
     """Components on the rows of the pair, (m, D), centered at their mean."""
     d = rows.shape[1]
+    n_components = len(concentration)
     point = _point_of(state.point, n_components)
     for r in range(len(rows)):
         for j in range(d):
             point.center[j] += rows[r, j] / len(rows)
-    source = Source(rows.ctypes.data, 8 * d, 8, False, d, 0)
+    source = Source(np.int64(rows.ctypes.data), 8 * d, 8, False, d, 0)
     sums = _sums_of(state.sums.second, n_components, d)
-    return Group(point, sums, rows, source, labels, dof, scale, size)
+    return Group(point, sums, rows, source, labels, dof, scale, concentration, size)
 
 
 @compiled
@@ -207,7 +210,7 @@ def _scan(group: Any, i: int, j: int, generator: Any, draw: bool) -> float:
     probability.
     """
     point, size, n = group.point, group.size, len(group.labels)
-    frame, scratch = prepare(point), scratch_of(2, len(point.center), size)
+    frame, scratch = prepare(point), scratch_of(len(point.means), len(point.center), size)
     found = 0.0
     for first in range(0, n, size):
         count = min(size, n - first)
@@ -225,17 +228,15 @@ def _scan(group: Any, i: int, j: int, generator: Any, draw: bool) -> float:
 
 
 @compiled
-def _launch_pair(
-    group: Any, prior: Any, concentration: Any, i: int, j: int, generator: Any
-) -> None:
+def _launch_pair(group: Any, prior: Any, i: int, j: int, generator: Any) -> None:
     """Parameters of a pair grown from two seeds."""
     _sow(group, i, j)
     _move_to_rows(group)
     for sweep in range(_SWEEPS):
         if sweep > 0:
-            _scan(group, i, j, generator, True)
+            _scan(group, i, j, generator, sweep > 0)
             _settle(group)
-        draw_weights(group.sums.sizes, concentration, group.point.log_weights, generator)
+        draw_weights(group.sums.sizes, group.concentration, group.point.log_weights, generator)
         _draw_components(group, prior, generator)
 
 
@@ -286,14 +287,14 @@ def _put(values: Any, out: Any) -> None:
 
 
 @compiled
-def _log_target(group: Any, prior: Any, concentration: Any) -> float:
+def _log_target(group: Any, prior: Any) -> float:
     """Log density of the labels, and of independent means, up to what all labels share."""
     point, sums = group.point, group.sums
     d = len(point.center)
     found = log_marginal(point, sums, prior, group.dof, group.scale)
     nothing = _sums_of(sums.second, len(sums.sizes), d)
     for k in range(len(sums.sizes)):
-        found += math.lgamma(concentration[k] + sums.sizes[k])
+        found += math.lgamma(group.concentration[k] + sums.sizes[k])
         if prior.conjugate:
             kappa = prior.mean_precision
             found += 0.5 * d * math.log(kappa / (kappa + sums.sizes[k]))
@@ -351,7 +352,7 @@ def _pair(state: Any, generator: Any) -> Any:
     n = len(state.labels)
     i, j = index_below(generator, n), index_below(generator, n - 1)
     j += j >= i
-    a, b = int(state.labels[i]), int(state.labels[j])
+    a, b = np.int64(state.labels[i]), np.int64(state.labels[j])
     empty = 0
     for size in state.sums.sizes:
         empty += size == 0
@@ -383,7 +384,7 @@ def _make_split_merge(fingerprint: str) -> Callable:
         i, j = np.searchsorted(places, i), np.searchsorted(places, j)
         concentration = np.array([state.concentration[a], state.concentration[b]])
 
-        pair = _group(state, rows, two, prior.dof, state.scale, 2, size)
+        pair = _group(state, rows, two, prior.dof, state.scale, concentration, size)
         for f in range(rows.shape[1]):
             pair.point.means[0, f] = state.point.means[a, f]
             pair.point.means[1, f] = state.point.means[b, f]
@@ -391,10 +392,10 @@ def _make_split_merge(fingerprint: str) -> Callable:
         before = pair.sums.second.copy()
         means = pair.point.means.copy()
         dof, scale = _law_of_rest(state, prior, pair.sums, a, b)
-        pair = _group(state, rows, two, dof, scale, 2, size)
-        whole = _group(state, rows, one, dof, scale, 1, size)
+        pair = _group(state, rows, two, dof, scale, concentration, size)
+        whole = _group(state, rows, one, dof, scale, concentration[1:], size)
 
-        _launch_pair(pair, prior, concentration, i, j, generator)
+        _launch_pair(pair, prior, i, j, generator)
         if not split:
             for r in range(m):
                 two[r] = current[r]
@@ -405,17 +406,15 @@ def _make_split_merge(fingerprint: str) -> Callable:
             _launch_one(whole, prior, generator)
         log_whole += _propose_means(whole, prior, means[1:], generator, not split)
 
-        gain = _log_target(pair, prior, concentration) - log_pair
-        gain -= _log_target(whole, prior, concentration[1:]) - log_whole
+        gain = _log_target(pair, prior) - log_pair
+        gain -= _log_target(whole, prior) - log_whole
         gain -= math.lgamma(concentration[0])
         if math.log(1 - generator.random()) >= (gain if split else -gain):
             return REJECTED
         new = pair if split else whole
-        if split:
-            _adopt(state, pair, 0, a)
-            _adopt(state, pair, 1, b)
-        else:
-            _adopt(state, whole, 0, b)
+        for g in range(len(new.point.means)):
+            _adopt(state, new, g, a if split and g == 0 else b)
+        if not split:
             _clear_component(state, prior, a, generator)
         if len(state.sums.second) == 1:
             shared, total = state.sums.second[0].ravel(), new.sums.second[0].ravel()

@@ -1,8 +1,4 @@
-"""A blocked sweep: parameters given labels, then labels and log-likelihood at those parameters.
-
-`sweeps` makes many in one call. `parameters`, `allocate` and `record` are its steps, for callers
-that spread the rows over threads; both ways give the same numbers.
-"""
+"""A blocked sweep: parameters given labels, then labels and log-likelihood at those parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ from bayesmix.kernels.gibbs.variates import shuffled
 from bayesmix.kernels.philox import Stream, uniforms
 from bayesmix.kernels.structures import fill, prepare, recenter
 
-__all__ = ["allocate", "parameters", "record", "settle", "sweeps"]
+__all__ = ["sweeps"]
 
 
 @compiled
@@ -133,6 +129,9 @@ def _make_sweeps(fingerprint: str) -> Callable:
         )
         thin, origin = keep
         log_likelihood = 0.0
+        if count == 0:
+            recenter(state.point)
+            tally(state.point, source, state.labels, size, sums)
         for _ in range(count):
             stream = _parameters(state, prior, generator)
             log_likelihood = 0.0
@@ -150,18 +149,8 @@ def _make_sweeps(fingerprint: str) -> Callable:
     return sweeps
 
 
-def _make_settle(fingerprint: str) -> Callable:
-    def settle(state: Any, source: Any, size: int) -> None:
-        fingerprint  # noqa: B018
-        recenter(state.point)
-        tally(state.point, source, state.labels, size, state.sums)
-
-    return settle
-
-
 sweeps = cached(_make_sweeps)
 """``sweeps(state, prior, source, bounds, size, generator, count, keep, records, place)`` makes
-``count`` sweeps and keeps every ``thin``-th after number ``origin``, ``keep = (thin, origin)``, from
-``place`` in the records on; rows come in the parts between ``bounds``."""
-settle = cached(_make_settle)
-"""``settle(state, source, size)`` finds the moments of the labels about the means."""
+``count`` sweeps and keeps every ``thin``-th after number ``origin``, ``keep = (thin, origin)``,
+from ``place`` in the records on; rows come in the parts between ``bounds``. With ``count = 0`` it finds
+the moments of the labels about the means. Returned is the last log-likelihood."""
