@@ -53,6 +53,7 @@ class TestGood:
         assert "mean a" in said.out
         assert "rows with more than 95%" in said.out
         assert "R-hat" in said.out
+        assert "How many groups: 2 clusters" in said.out
         assert "effective draws" in said.out
         assert said.out.splitlines()[-1] == f"Report: {Path('out/index.html')}"
         assert bm.load("out/em.nc").attrs["random_seed"] == 3
