@@ -82,7 +82,7 @@ def _allocate(
             scratch.joint, scratch.common, k, size, scratch.per_row, own
         )
         add_rows(packs, point, scratch.block, own, size, sums)
-    flush(packs, d, sums)
+    flush(packs, point, sums)
     return log_likelihood
 
 
