@@ -298,16 +298,26 @@ def _criteria(
                 n_init=n_init,
                 init_params=init_params,
                 random_state=rng,
-            ).fit(table.values)
+            )
             for init_params, n_init in _STARTS.items()
         ]
-        ends = [em.to_datatree()["point_estimate"].attrs["status"] for em in fits]
+        ends = [_end(em, table.values) for em in fits]
         genuine = [em for em, end in zip(fits, ends, strict=True) if end in _OPTIMA]
         status[k] = "converged" if genuine else ends[0]
         if genuine:
             em = max(genuine, key=lambda em: em.lower_bound_)
             criteria[k] = {name: getattr(em, name)(table.values) for name in _CRITERIA}
     return criteria, status
+
+
+def _end(em: GaussianMixture, x: Floats) -> str:
+    """Fit, and say how that ended."""
+    try:
+        return str(em.fit(x).to_datatree()["point_estimate"].attrs["status"])
+    except ValueError as error:
+        if "singular" not in str(error):
+            raise
+        return "singular"  # before the first iteration: columns that determine each other, ties
 
 
 def _table(
@@ -334,7 +344,8 @@ def _recommend(table: pd.DataFrame, r_hat: float, em_status: dict[int, str]) -> 
         for name in ("p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior", "bic")
     )
     first, second = np.argsort(-p, kind="stable")[:2] if len(p) > 1 else (0, 0)
-    sure = f"Monte Carlo error {error[first]:.2g}" if np.isfinite(error[first]) else "in every draw"
+    unknown = "in every draw" if p[first] == 1 else "Monte Carlo error unknown"
+    sure = f"Monte Carlo error {error[first]:.2g}" if np.isfinite(error[first]) else unknown
     said = [
         f"{_clusters(first + 1)}: posterior probability {p[first]:.2f} ({sure}), prior "
         f"{prior[first]:.2f}"
@@ -350,6 +361,10 @@ def _recommend(table: pd.DataFrame, r_hat: float, em_status: dict[int, str]) -> 
         said.append(
             f"The chains have not quite met (R-hat {r_hat:.3f}, above {RHAT_LIMIT}), so that its "
             "error is rough; take more draws, or thin more"
+        )
+    elif np.isnan(r_hat) and p[first] < 1:
+        said.append(
+            f"It is not checked: R-hat takes two chains or more, of at least {_CHECKABLE} draws"
         )
     if len(p) > 1 and p[-1] >= _TOUCHES:
         said.append(

@@ -215,6 +215,24 @@ class TestChooseK:
         assert "for K = 12 (more components than rows)" in found.recommendation
 
     @pytest.mark.parametrize(
+        "x",
+        [
+            np.column_stack([np.arange(30.0), 2 * np.arange(30.0)]),
+            np.random.default_rng(0).normal(size=(5, 7)),
+        ],
+    )
+    def test_columns_that_determine_each_other(self, chains, x):
+        """Nothing for maximum likelihood, while a proper prior carries the posterior."""
+        chains(np.full((4, 50), 2))
+        found = bm.choose_k(x, [1, 2], random_seed=1)
+        assert set(found.em_status.values()) == {"singular"}
+        assert found.table["bic"].isna().all()
+        assert "BIC of EM" not in found.recommendation
+        plt.switch_backend("agg")
+        found.plot()
+        plt.close("all")
+
+    @pytest.mark.parametrize(
         ("k", "message"),
         [
             (3, "k: expected numbers of components, such as range"),
@@ -260,6 +278,12 @@ class TestRecommendation:
         found = self.said(chains, clusters)
         assert 1.01 < found.r_hat < 1.1
         assert f"not quite met (R-hat {found.r_hat:.3f}, above 1.01)" in found.recommendation
+
+    @pytest.mark.parametrize("clusters", [MIXED[:1], [[2, 3, 3], [3, 3, 2]]])
+    def test_what_cannot_be_checked(self, chains, clusters):
+        found = self.said(chains, clusters)
+        assert "not checked: R-hat takes two chains or more, of at least 4" in found.recommendation
+        assert "in every draw" not in found.recommendation
 
     @pytest.mark.parametrize("apart", [0, 30])
     def test_chains_that_disagree(self, chains, apart):
