@@ -10,13 +10,11 @@ import numpy as np
 from bayesmix import gaussian
 from bayesmix.draws import (
     Draws,
-    count_clusters,
     data_of,
     draws_of,
     log_likelihoods,
-    sampled_allocation,
+    occupied,
 )
-from bayesmix.inputs import as_generator
 from bayesmix.relabel import IDENTIFIED, relabel
 from bayesmix.schema import group
 
@@ -33,7 +31,7 @@ __all__ = ["Finding", "convergence", "diagnose", "label_invariant", "summary"]
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
-_DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
+DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
 _N_POINTS = 5
 _PIECE_NUMBERS = 1_000_000
 _CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
@@ -83,7 +81,7 @@ def label_invariant(
     sorted_weights = -np.sort(-draws.weights, axis=1)
     values: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
         "log_likelihood_total": ((), _log_likelihood(post, draws, table.values)),
-        "n_clusters": ((), _n_clusters(post, draws, table.values, random_seed)),
+        "n_clusters": ((), occupied(post, random_seed).reshape(-1)),
         "weight_entropy": ((), _entropy(draws.weights)),
         "weights_sorted": (("rank",), sorted_weights),
         "log_density_points": (("point",), density),
@@ -140,7 +138,7 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     findings = _convergence(post, moving)
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
-    if moving is not None and moving["r_hat"].max() > _DIFFERENT_MODES:
+    if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
         message = "components are not judged, because the chains disagree"
         findings.append(Finding("warning", "identification", message))
     else:
@@ -193,19 +191,6 @@ def _log_likelihood(post: xr.DataTree, draws: Draws, x: Floats) -> Floats:
         stored = group(post, "sample_stats")["log_likelihood_total"]
         return stored.transpose("chain", "draw").values.reshape(-1)
     return log_likelihoods(draws, x)
-
-
-def _n_clusters(
-    post: xr.DataTree, draws: Draws, x: Floats, random_seed: RandomSeed
-) -> NDArray[np.int64]:
-    posterior = group(post, "posterior")
-    if "n_clusters" in posterior:
-        return posterior["n_clusters"].transpose("chain", "draw").values.reshape(-1)
-    k = draws.weights.shape[1]
-    if "allocation" in post.children:
-        label = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
-        return count_clusters(label, k).reshape(-1)
-    return count_clusters(sampled_allocation(draws, x, as_generator(random_seed)), k)
 
 
 def _entropy(weights: Floats) -> Floats:

@@ -100,7 +100,8 @@ def group_of(
     for r in range(len(rows)):
         for j in range(d):
             point.center[j] += rows[r, j] / len(rows)
-    source = Source(np.intp(rows.ctypes.data), 8 * d, 8, False, d, 0)
+    address: Any = np.int64(rows.ctypes.data)  # of the type that it has outside kernels
+    source = Source(address, 8 * d, 8, False, d, 0)
     sums = _sums_of(state.sums.second, n_components, d)
     return Group(point, sums, rows, source, labels, dof, scale, concentration, size)
 
