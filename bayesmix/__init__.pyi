@@ -15,6 +15,7 @@ from .frozen import frozen as frozen
 from .membership import membership as membership
 from .mixture import Mixture as Mixture
 from .priors import Dirichlet as Dirichlet
+from .priors import Gamma as Gamma
 from .priors import IndependentNormalInverseWishart as IndependentNormalInverseWishart
 from .priors import NormalInverseWishart as NormalInverseWishart
 from .pymc_model import build_model as build_model

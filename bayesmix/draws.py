@@ -11,13 +11,16 @@ import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import Structure, structure_of
+from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_table
 from bayesmix.passes import PassParameters
-from bayesmix.schema import group, mixture_of
+from bayesmix.schema import SCHEMA, group, mixture_of
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
+
+    from bayesmix.mixture import Mixture
 
     Floats = NDArray[np.float64]
 
@@ -27,6 +30,7 @@ __all__ = [
     "data_of",
     "draws_of",
     "log_likelihoods",
+    "log_priors",
     "point_of",
     "require_posterior",
     "sampled_allocation",
@@ -45,6 +49,10 @@ class Draws:
     """Shape (S, K, D)."""
     covariances: Floats
     """Dense, shape (S, K, D, D)."""
+    covariance_scale: Floats | None = None
+    """Diagonal, shape (S, D, D), where the tree has it."""
+    concentration: Floats | None = None
+    """Shape (S,), where the tree has it."""
 
     @cached_property
     def precision_cholesky(self) -> Floats:
@@ -72,12 +80,16 @@ def draws_of(tree: xr.DataTree) -> Draws:
     posterior = require_posterior(tree)
     mixture = mixture_of(tree)
     structure = structure_of("full" if mixture is None else mixture.covariance_type)
-    stacked = [
-        posterior[name].transpose("chain", "draw", ...).values
-        for name in ("weights", "means", "covariances")
+    names = ["weights", "means", "covariances"]
+    # another model's variable of such a name has other dims
+    names += [
+        name
+        for name in ("covariance_scale", "concentration")
+        if name in posterior and set(posterior[name].dims) == set(SCHEMA["posterior"][name])
     ]
-    weights, means, covariances = (a.reshape(-1, *a.shape[2:]) for a in stacked)
-    return Draws(structure, posterior.sizes["chain"], weights, means, covariances)
+    stacked = {name: posterior[name].transpose(*SCHEMA["posterior"][name]).values for name in names}
+    values = {name: a.reshape(-1, *a.shape[2:]) for name, a in stacked.items()}
+    return Draws(structure, posterior.sizes["chain"], **values)
 
 
 def require_posterior(tree: xr.DataTree) -> xr.Dataset:
@@ -166,6 +178,31 @@ def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
 def log_likelihoods(draws: Draws, x: Floats) -> Floats:
     """Log-likelihood of all rows at every draw, (S,)."""
     return np.array([passes.log_density(x, point).sum() for point in draws])
+
+
+def log_priors(draws: Draws, mixture: Mixture) -> Floats:
+    """Log prior density of every draw in the measure of `gaussian.log_prior`, (S,).
+
+    Raises
+    ------
+    ValueError
+        If the mixture has a random covariance scale or concentration that the draws do not have.
+    """
+    prior = mixture.components
+    if prior is not None and prior.scale_hyperprior is not None and draws.covariance_scale is None:
+        raise ValueError(
+            "post.posterior: expected a variable covariance_scale with dims (chain, draw, feature, "
+            "feature_bis), because the model has a scale_hyperprior, got none"
+        )
+    values = log_prior(
+        mixture,
+        draws.weights,
+        draws.means,
+        draws.covariances,
+        draws.covariance_scale,
+        draws.concentration,
+    )
+    return np.asarray(values, float)
 
 
 def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from bayesmix.priors import (
     ComponentPrior,
     Dirichlet,
+    Gamma,
     IndependentNormalInverseWishart,
     NormalInverseWishart,
 )
@@ -25,9 +26,10 @@ __all__ = [
 ]
 
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
-Engine = Literal["em", "nuts"]
+Engine = Literal["em", "nuts", "gibbs"]
 _PRIORS = {
-    cls.__name__: cls for cls in (Dirichlet, NormalInverseWishart, IndependentNormalInverseWishart)
+    cls.__name__: cls
+    for cls in (Dirichlet, Gamma, NormalInverseWishart, IndependentNormalInverseWishart)
 }
 
 
@@ -151,6 +153,7 @@ class _WeightsCase(NamedTuple):
     exchangeable: bool
     mode: bool
     flat: bool
+    random: bool = False
 
 
 _WEIGHTS_CASES = {
@@ -159,15 +162,18 @@ _WEIGHTS_CASES = {
     "Dirichlet(K, below 1)": _WeightsCase(exchangeable=True, mode=False, flat=False),
     "Dirichlet(K, vector)": _WeightsCase(exchangeable=False, mode=True, flat=False),
     "Dirichlet(K, vector, some below 1)": _WeightsCase(exchangeable=False, mode=False, flat=False),
+    "Dirichlet(K, Gamma)": _WeightsCase(exchangeable=True, mode=False, flat=False, random=True),
 }
 
 
 def _weights_case(weights: Dirichlet) -> str:
     values = weights.concentrations
+    random = weights.random_concentration is not None
     case = _WeightsCase(
         exchangeable=weights.exchangeable,
-        mode=bool((values >= 1).all()),
-        flat=bool((values == 1).all()),
+        mode=not random and bool((values >= 1).all()),
+        flat=not random and bool((values == 1).all()),
+        random=random,
     )
     return next(name for name, listed in _WEIGHTS_CASES.items() if case == listed)
 
@@ -175,39 +181,62 @@ def _weights_case(weights: Dirichlet) -> str:
 _COMPONENTS_CASES = ("none", *(cls.__name__ for cls in get_args(ComponentPrior)))
 
 
-def _cell(weights: str, components: str, engine: Engine) -> Capability:
-    case = _WEIGHTS_CASES[weights]
-    likelihood_only = components == "none"
-    conjugate = components == "NormalInverseWishart"
-    reason = ""
-    if engine == "em" and likelihood_only and not case.flat:
-        reason = (
+def _why_not_em(case: _WeightsCase, components: str) -> str:
+    if components == "none" and not case.flat:
+        return (
             "without a component prior EM is maximum likelihood, which takes no weight prior; "
             "leave the concentration at 1, or give components=fraley_raftery(x, K)"
+            + ("" if case.mode else " and call sample")
         )
-    elif engine == "em" and not case.mode:
-        reason = (
+    if case.random:
+        return (
+            "EM needs a mode, and with a random Dirichlet concentration there is none (the density "
+            "is unbounded where a weight is 0 and the concentration below 1); use a concentration "
+            'that is a number of at least 1, or sampler="gibbs"'
+        )
+    if not case.mode:
+        return (
             "EM needs a mode, and a Dirichlet concentration below 1 has none (the density is "
-            "unbounded where a weight is 0); use a concentration of at least 1"
-            + (', or sampler="nuts"' if conjugate else "")
+            "unbounded where a weight is 0); use a concentration of at least 1, or "
+            'sampler="gibbs"'
         )
-    elif engine == "nuts" and likelihood_only:
-        reason = (
+    return ""
+
+
+def _why_not_sampled(case: _WeightsCase, components: str, engine: Engine) -> str:
+    if components == "none":
+        return (
             "a posterior needs a prior on the components, and components=None is maximum "
-            "likelihood; give components=fraley_raftery(x, K), or fit with fit_em"
+            "likelihood; give components=fraley_raftery(x, K)"
+            + (", or fit with fit_em" if case.flat else "")
         )
-    elif engine == "nuts" and not conjugate:
-        reason = (
-            f"NUTS does not take the component prior {components} yet; fit it with fit_em, or give "
-            "components=NormalInverseWishart(...), for example fraley_raftery(x, K)"
+    if engine == "nuts" and components != "NormalInverseWishart":
+        return (
+            f'NUTS does not take the component prior {components} yet; use sampler="gibbs", or '
+            "give components=NormalInverseWishart(...), for example fraley_raftery(x, K)"
         )
+    if engine == "nuts" and case.random:
+        return (
+            'NUTS does not take a random Dirichlet concentration yet; use sampler="gibbs", or a '
+            "concentration that is a number"
+        )
+    return ""
+
+
+def _cell(weights: str, components: str, engine: Engine) -> Capability:
+    case = _WEIGHTS_CASES[weights]
+    reason = (
+        _why_not_em(case, components)
+        if engine == "em"
+        else _why_not_sampled(case, components, engine)
+    )
     return Capability(
         engine=engine,
         fits=not reason,
         exact=True,
-        mode=case.flat if likelihood_only else case.mode,
+        mode=case.flat if components == "none" else case.mode,
         exchangeable=case.exchangeable,
-        enumerable=conjugate,
+        enumerable=components == "NormalInverseWishart",
         reason=reason,
     )
 
@@ -222,12 +251,15 @@ CAPABILITIES: dict[tuple[str, str, str, str], Capability] = {
 
 
 def _prior_to_dict(prior: Any) -> dict[str, Any]:
-    return {"class": type(prior).__name__, **dataclasses.asdict(prior)}
+    """Class and fields; a field may be a prior itself."""
+    fields = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)}
+    nested = {n: _prior_to_dict(v) for n, v in fields.items() if dataclasses.is_dataclass(v)}
+    return {"class": type(prior).__name__, **fields, **nested}
 
 
 def _prior_from_dict(values: dict[str, Any]) -> Any:
-    values = dict(values)
-    name = values.pop("class")
+    fields = {n: _prior_from_dict(v) if isinstance(v, dict) else v for n, v in values.items()}
+    name = fields.pop("class")
     if name not in _PRIORS:
         raise ValueError(f"prior: expected one of {', '.join(_PRIORS)}, got {name!r}")
-    return _PRIORS[name](**values)
+    return _PRIORS[name](**fields)

@@ -21,10 +21,47 @@ if TYPE_CHECKING:
 __all__ = [
     "ComponentPrior",
     "Dirichlet",
+    "Gamma",
     "GammaScale",
     "IndependentNormalInverseWishart",
     "NormalInverseWishart",
 ]
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """Gamma prior on a positive number; mean shape/rate, variance shape/rate².
+
+    Parameters
+    ----------
+    shape, rate : float
+        Both above 0; the rate is one over the unit of the number.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.Gamma(2, 4).mean
+    0.5
+    """
+
+    shape: float
+    rate: float
+
+    def __post_init__(self) -> None:
+        for name in ("shape", "rate"):
+            value = getattr(self, name)
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                number = np.nan
+            if not 0 < number < np.inf:
+                raise ValueError(f"{name}: expected a finite number above 0, got {value!r}")
+            object.__setattr__(self, name, number)
+
+    @property
+    def mean(self) -> float:
+        """Prior mean."""
+        return self.shape / self.rate
 
 
 @dataclass(frozen=True)
@@ -35,22 +72,33 @@ class Dirichlet:
     ----------
     n_components : int
         Number of components K.
-    concentration : float or sequence of K floats, default 1.0
-        Concentration of each component; a float stands for K equal ones.
+    concentration : float, sequence of K floats or Gamma, default 1.0
+        Concentration of each component; a float stands for K equal ones, a `Gamma` for K equal
+        ones of a random size: with a small mean, the sparse finite mixture, whose superfluous
+        components stay empty.
+
+    References
+    ----------
+    G. Malsiner-Walli, S. Frühwirth-Schnatter and B. Grün, "Model-based clustering based on sparse
+    finite Gaussian mixtures", Statistics and Computing 26, 2016.
 
     Examples
     --------
     >>> import bayesmix as bm
     >>> bm.Dirichlet(2).concentrations
     array([1., 1.])
+    >>> bm.Dirichlet(10, bm.Gamma(1, 20)).random_concentration
+    Gamma(shape=1.0, rate=20.0)
     """
 
     n_components: int
-    concentration: float | tuple[float, ...] = 1.0
+    concentration: float | tuple[float, ...] | Gamma = 1.0
 
     def __post_init__(self) -> None:
         require_count(self.n_components, "n_components")
         object.__setattr__(self, "n_components", int(self.n_components))
+        if isinstance(self.concentration, Gamma):
+            return
         values = _plain(self.concentration, "concentration", max_ndim=1)
         size = np.size(values)
         if isinstance(values, tuple) and size != self.n_components:
@@ -63,9 +111,16 @@ class Dirichlet:
         object.__setattr__(self, "concentration", values)
 
     @property
+    def random_concentration(self) -> Gamma | None:
+        """Prior of the concentration that all components share, or None where it is stated."""
+        return self.concentration if isinstance(self.concentration, Gamma) else None
+
+    @property
     def concentrations(self) -> NDArray[np.float64]:
-        """One concentration per component, shape (K,)."""
-        return np.broadcast_to(np.asarray(self.concentration, float), (self.n_components,)).copy()
+        """One concentration per component, shape (K,); a random one at its prior mean."""
+        prior = self.random_concentration
+        values = np.asarray(self.concentration if prior is None else prior.mean, float)
+        return np.broadcast_to(values, (self.n_components,)).copy()
 
     @property
     def exchangeable(self) -> bool:

@@ -52,6 +52,7 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
     "posterior": {
         **{name: _DRAWS + dims for name, dims in _PARAMETERS.items()},
         "covariance_scale": _DRAWS + _SCALE,
+        "concentration": _DRAWS,
         "n_clusters": _DRAWS,
     },
     "allocation": {"label": (*_DRAWS, "obs")},
@@ -69,11 +70,13 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
     "relabeling": {"permutation": (*_DRAWS, "component")},
 }
 """Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations,
-``covariance_scale`` with a random scale of the component prior."""
+``covariance_scale`` with a random scale of the component prior, ``concentration`` with a random one
+of the weights. ``sampler_state`` holds what the sampler that made it likes, by chain."""
 
 _OPTIONAL = {
     ("posterior", "n_clusters"),
     ("posterior", "covariance_scale"),
+    ("posterior", "concentration"),
     ("point_estimate", "covariance_scale"),
 }
 _ROOT_ATTRS = ("bayesmix_model", "versions", "random_seed", "seconds")
@@ -129,13 +132,25 @@ def observed_data(table: Table) -> xr.Dataset:
 
 
 def posterior(
-    weights: Floats, means: Floats, covariances: Floats, features: tuple[str, ...]
+    weights: Floats,
+    means: Floats,
+    covariances: Floats,
+    features: tuple[str, ...],
+    covariance_scale: Floats | None = None,
+    concentration: Floats | None = None,
 ) -> xr.Dataset:
-    """Turn draws (chain, draw, ...) into a group."""
-    values = {"weights": weights, "means": means, "covariances": covariances}
+    """Turn draws (chain, draw, ...) into a group; scale and concentration where they are random."""
+    values = {
+        "weights": weights,
+        "means": means,
+        "covariances": covariances,
+        "covariance_scale": covariance_scale,
+        "concentration": concentration,
+    }
     chains, draws, k = weights.shape
+    dims = SCHEMA["posterior"]
     return xr.Dataset(
-        {name: (_DRAWS + dims, values[name]) for name, dims in _PARAMETERS.items()},
+        {name: (dims[name], value) for name, value in values.items() if value is not None},
         coords={
             "chain": np.arange(chains),
             "draw": np.arange(draws),
@@ -228,6 +243,10 @@ def validate(tree: xr.DataTree) -> None:
     for name in {"point_estimate", "posterior"} & set(tree.children):
         _validate_parameters(name, group(tree, name), mixture)
         _validate_scale(name, group(tree, name), mixture)
+    if "posterior" in tree.children:
+        _validate_concentration(group(tree, "posterior"), mixture)
+    if "sampler_state" in tree.children:
+        _validate_state(group(tree, "sampler_state"))
 
 
 def _validate_group(where: str, dataset: xr.Dataset) -> None:
@@ -269,17 +288,11 @@ def _validate_parameters(where: str, dataset: xr.Dataset, mixture: Mixture | Non
 
 def _validate_scale(where: str, dataset: xr.Dataset, mixture: Mixture | None) -> None:
     """A random covariance scale is there, and diagonal; a stated one is not a parameter."""
-    given = "covariance_scale" in dataset
     if mixture is not None:
         prior = mixture.components
         random = prior is not None and prior.scale_hyperprior is not None
-        if random is not given:
-            raise ValueError(
-                f"{where}: expected {'a' if random else 'no'} variable 'covariance_scale', because "
-                f"the model has {'a' if random else 'no'} scale_hyperprior, got "
-                f"{'one' if given else 'none'}"
-            )
-    if not given:
+        _require_where_random(where, dataset, "covariance_scale", random, "scale_hyperprior")
+    if "covariance_scale" not in dataset:
         return
     scale = dataset["covariance_scale"].values
     diagonal = np.diagonal(scale, axis1=-2, axis2=-1)
@@ -288,6 +301,37 @@ def _validate_scale(where: str, dataset: xr.Dataset, mixture: Mixture | None) ->
         raise ValueError(
             f"{where}.covariance_scale: expected diagonal matrices with finite entries above 0"
         )
+
+
+def _validate_concentration(dataset: xr.Dataset, mixture: Mixture | None) -> None:
+    """A random concentration is there, and above 0; a stated one is not a parameter."""
+    if mixture is not None:
+        random = mixture.weights.random_concentration is not None
+        _require_where_random("posterior", dataset, "concentration", random, "random concentration")
+    if "concentration" in dataset:
+        values = dataset["concentration"].values
+        if not np.all((values > 0) & (values < np.inf)):
+            raise ValueError("posterior.concentration: expected finite values above 0")
+
+
+def _require_where_random(
+    where: str, dataset: xr.Dataset, name: str, random: bool, cause: str
+) -> None:
+    given = name in dataset
+    if random is not given:
+        article = "a" if random else "no"
+        raise ValueError(
+            f"{where}: expected {article} variable {name!r}, because the model has {article} "
+            f"{cause}, got {'one' if given else 'none'}"
+        )
+
+
+def _validate_state(dataset: xr.Dataset) -> None:
+    for name, variable in dataset.data_vars.items():
+        if variable.dims[:1] != ("chain",):
+            raise ValueError(
+                f"sampler_state.{name}: expected 'chain' as the first dim, got dims {variable.dims}"
+            )
 
 
 def _plain_seed(random_seed: Any) -> int | str:

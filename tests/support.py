@@ -20,6 +20,7 @@ CONCENTRATIONS = {
     "Dirichlet(K, below 1)": 0.5,
     "Dirichlet(K, vector)": (1.0, 2.0, 3.5),
     "Dirichlet(K, vector, some below 1)": (0.5, 1.0, 2.0),
+    "Dirichlet(K, Gamma)": bm.Gamma(2.0, 2.0),
 }
 """One concentration for each row of the capability table, for K = 3."""
 

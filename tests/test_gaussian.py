@@ -48,14 +48,21 @@ def scipy_log_scale(mixture: bm.Mixture, scale: np.ndarray) -> float:
 
 
 def scipy_log_prior(
-    mixture: bm.Mixture, point: Parameters, scale: np.ndarray | None = None
+    mixture: bm.Mixture,
+    point: Parameters,
+    scale: np.ndarray | None = None,
+    concentration: float | None = None,
 ) -> float:
     """Log prior density as DESIGN's table states it, from scipy's distributions only."""
     prior = mixture.components
     concentrations = mixture.weights.concentrations
     value = 0.0
+    if concentration is not None:
+        concentrations = np.full(len(concentrations), concentration)
+        gamma = mixture.weights.random_concentration
+        value = stats.gamma(gamma.shape, scale=1 / gamma.rate).logpdf(concentration)
     if len(concentrations) > 1:
-        value = stats.dirichlet(concentrations).logpdf(point.weights)
+        value += stats.dirichlet(concentrations).logpdf(point.weights)
     independent = isinstance(prior, bm.IndependentNormalInverseWishart)
     for mean, covariance in zip(point.means, point.covariances, strict=True):
         spread = prior.mean_covariance if independent else covariance / prior.mean_precision
@@ -157,6 +164,65 @@ def test_density_of_a_random_scale_integrates_to_one():
     total, error = integrate.quad(density, 0.3, np.inf, epsabs=1e-10)
     assert error < 1e-8
     assert abs(total - 1) < 1e-8
+
+
+@pytest.mark.parametrize("concentration", [1e-3, 0.2, 1.0, 7.5])
+@pytest.mark.parametrize("k", [1, 3])
+def test_random_concentration_equals_scipy(structure, k, concentration):
+    """Alone, and beside a random scale."""
+    weights = bm.Dirichlet(k, bm.Gamma(1.7, 3.2))
+    point = random_parameters(structure, k, 2, seed=1)
+    scale = 3 * np.eye(2)
+    for prior, own in (
+        (random_prior(2), None),
+        (random_independent_prior(2, random_scale=True), scale),
+    ):
+        mixture = bm.Mixture(weights, prior, structure)
+        found = gaussian.log_prior(mixture, *point, own, concentration)
+        expected = scipy_log_prior(mixture, point, own, concentration)
+        np.testing.assert_allclose(found, expected, rtol=RTOL)
+        x = rows_of(point, 20)
+        np.testing.assert_allclose(
+            gaussian.log_posterior(mixture, x, *point, own, concentration),
+            found + gaussian.log_likelihood(x, *point),
+            rtol=4 * EPS,
+        )
+
+
+def test_random_concentration_has_batch_axes():
+    """Of its own, and those of the weights; not above 0 there is no density."""
+    mixture = bm.Mixture(bm.Dirichlet(3, bm.Gamma(1.7, 3.2)), random_prior(2))
+    points = [random_parameters("full", 3, 2, seed=s) for s in range(4)]
+    batch = [np.stack(values) for values in zip(*points, strict=True)]
+    concentrations = np.array([0.01, 0.4, 1.0, 6.0])
+    expected = [
+        [gaussian.log_prior(mixture, *p, concentration=c) for p in points] for c in concentrations
+    ]
+    found = gaussian.log_prior(mixture, *batch, concentration=concentrations)
+    np.testing.assert_allclose(found, np.diag(expected), rtol=64 * EPS)
+    found = gaussian.log_prior(mixture, *batch, concentration=concentrations[:, None])
+    np.testing.assert_allclose(found, expected, rtol=64 * EPS)
+    found = gaussian.log_prior(mixture, *points[0], concentration=concentrations)
+    np.testing.assert_allclose(found, np.array(expected)[:, 0], rtol=64 * EPS)
+    for outside in (0.0, -1.0):
+        assert gaussian.log_prior(mixture, *points[0], concentration=outside) == -np.inf
+
+
+def test_log_dirichlet_takes_concentrations_with_batch_axes(rng):
+    concentrations, weights = rng.gamma(2, size=(5, 3)), rng.dirichlet(np.ones(3), size=5)
+    expected = [stats.dirichlet(c).logpdf(w) for c, w in zip(concentrations, weights, strict=True)]
+    found = gaussian.log_dirichlet(concentrations, weights)
+    np.testing.assert_allclose(found, expected, rtol=RTOL)
+
+
+def test_a_concentration_is_given_exactly_where_it_is_random():
+    point = random_parameters("full", 2, 2)
+    stated = bm.Mixture(bm.Dirichlet(2), random_prior(2))
+    with pytest.raises(ValueError, match=r"^concentration: expected None.*; leave it out, or"):
+        gaussian.log_prior(stated, *point, concentration=1.0)
+    random = bm.Mixture(bm.Dirichlet(2, bm.Gamma(1, 2)), random_prior(2))
+    with pytest.raises(ValueError, match=r"^concentration: expected a value.*rate=2.0\), got None"):
+        gaussian.log_prior(random, *point)
 
 
 def test_a_scale_beside_a_stated_one_is_refused():

@@ -19,7 +19,7 @@ from tests.support import (
     random_prior,
 )
 
-ENGINES = ("em", "nuts")
+ENGINES = ("em", "nuts", "gibbs")
 COMPONENTS = ("none", "NormalInverseWishart", "IndependentNormalInverseWishart")
 
 
@@ -60,14 +60,20 @@ def test_what_the_table_says(cell):
     """Stated again from DESIGN §4, on the concentrations themselves."""
     weights, components, _, engine = cell
     capability = CAPABILITIES[cell]
-    values = np.broadcast_to(CONCENTRATIONS[weights], 3)
+    stated = CONCENTRATIONS[weights]
+    random = isinstance(stated, bm.Gamma)
+    values = np.broadcast_to(np.nan if random else stated, 3)  # no number at all
     likelihood = components == "none"
-    if engine == "em":
-        fits = bool((values == 1).all()) if likelihood else bool((values >= 1).all())
-    else:
-        fits = components == "NormalInverseWishart"
+    match engine:
+        case "em":
+            fits = bool((values == 1).all()) if likelihood else bool((values >= 1).all())
+        case "nuts":
+            fits = components == "NormalInverseWishart" and not random
+        case _:
+            fits = not likelihood
     assert capability.fits is fits
-    assert capability.exchangeable is bool(np.ptp(values) == 0)
+    assert capability.mode is bool((values == 1).all() if likelihood else (values >= 1).all())
+    assert capability.exchangeable is (random or bool(np.ptp(values) == 0))
     assert capability.exact
     assert capability.enumerable is (components == "NormalInverseWishart")
 
@@ -76,10 +82,12 @@ def test_what_the_table_says(cell):
 def test_no_reason_sends_to_an_engine_that_refuses_too(cell):
     weights, components, structure, engine = cell
     reason = CAPABILITIES[cell].reason
-    if 'sampler="nuts"' in reason:
-        assert CAPABILITIES[weights, components, structure, "nuts"].fits
+    for name, other in (('sampler="nuts"', "nuts"), ('sampler="gibbs"', "gibbs"), ("fit_em", "em")):
+        if name in reason:
+            assert CAPABILITIES[weights, components, structure, other].fits
+    if reason and components != "none":
+        assert 'sampler="gibbs"' in reason
     if engine == "nuts" and components == "IndependentNormalInverseWishart":
-        assert "fit_em" in reason
         assert "NormalInverseWishart(...)" in reason
 
 
@@ -93,8 +101,26 @@ def test_independent_means_survive_json(random_scale):
     assert repr(back) == repr(mixture)
 
 
+def test_a_prior_within_a_prior_survives_json():
+    mixture = bm.Mixture(bm.Dirichlet(4, bm.Gamma(1.5, 30)))
+    values = mixture.to_dict()
+    assert values["weights"]["concentration"] == {"class": "Gamma", "shape": 1.5, "rate": 30.0}
+    back = bm.Mixture.from_dict(json.loads(json.dumps(values)))
+    assert back.weights.random_concentration == bm.Gamma(1.5, 30)
+    assert repr(back) == repr(mixture)
+    values["weights"]["concentration"]["class"] = "Beta"
+    with pytest.raises(ValueError, match=r"prior: expected one of Dirichlet, Gamma, .*got 'Beta'"):
+        bm.Mixture.from_dict(values)
+
+
 @pytest.mark.parametrize(
-    "weights", [bm.Dirichlet(1), bm.Dirichlet(1, (0.5,)), bm.Dirichlet(4, (3.0,) * 4)]
+    "weights",
+    [
+        bm.Dirichlet(1, bm.Gamma(1, 1)),
+        bm.Dirichlet(1),
+        bm.Dirichlet(1, (0.5,)),
+        bm.Dirichlet(4, (3.0,) * 4),
+    ],
 )
 def test_every_dirichlet_has_a_cell(weights):
     for engine in ENGINES:
@@ -105,6 +131,7 @@ def test_every_dirichlet_has_a_cell(weights):
     ("arguments", "error", "match"),
     [
         ((2,), TypeError, r"weights: expected a prior such as Dirichlet\(2\), got 2"),
+        ((bm.Gamma(1, 1),), TypeError, r"weights: expected a prior such as Dirichlet\(2\), got G"),
         ((bm.Dirichlet(2), "flat"), TypeError, "components: expected None or.*got 'flat'"),
         ((bm.Dirichlet(2), None, "round"), ValueError, "expected one of full, .*got 'round'"),
         ((bm.Dirichlet(2), None, ["full"]), ValueError, "covariance_type: expected one of full"),

@@ -27,12 +27,23 @@ EYE = [[1.0, 0.0], [0.0, 1.0]]
         ((2, np.inf), "concentration: expected finite numbers, got inf"),
         ((2, np.nan), "concentration: expected finite numbers, got nan"),
         ((2, EYE), r"concentration: expected at most 1 dimension\(s\), got 2"),
+        ((0, bm.Gamma(1, 1)), "n_components: expected a whole number of at least 1, got 0"),
     ],
 )
 def test_dirichlet_refuses(arguments, match):
     with pytest.raises(ValueError, match=match) as caught:
         bm.Dirichlet(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0, -1.5, np.nan, np.inf, "one", None, (1, 2)])
+@pytest.mark.parametrize("name", ["shape", "rate"])
+def test_gamma_refuses(name, value):
+    with pytest.raises(
+        ValueError, match=f"^{name}: expected a finite number above 0, got"
+    ) as caught:
+        bm.Gamma(**{"shape": 1, "rate": 1, name: value})
+    assert str(caught.value).endswith(repr(value))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +157,9 @@ def test_definiteness_does_not_depend_on_the_units(seed):
     [
         (lambda: bm.Dirichlet(3, np.array([1, 2, 3])), bm.Dirichlet(3, (1.0, 2.0, 4.0))),
         (lambda: bm.Dirichlet(3, 2), bm.Dirichlet(3)),
+        (lambda: bm.Gamma(2, np.float64(4)), bm.Gamma(4, 2)),
+        (lambda: bm.Dirichlet(3, bm.Gamma(2, 4)), bm.Dirichlet(3, bm.Gamma(2, 5))),
+        (lambda: bm.Dirichlet(3, bm.Gamma(2, 4)), bm.Dirichlet(3, 0.5)),
         (lambda: random_prior(2), random_prior(2, seed=1)),
         (lambda: random_independent_prior(2), random_independent_prior(2, seed=1)),
         (
@@ -169,6 +183,8 @@ def test_priors_are_values(make, other):
 
 def test_repr_says_what_is_in_it():
     assert repr(bm.Dirichlet(2)) == "Dirichlet(n_components=2, concentration=1.0)"
+    text = repr(bm.Dirichlet(2, bm.Gamma(1, 20)))
+    assert text == "Dirichlet(n_components=2, concentration=Gamma(shape=1.0, rate=20.0))"
     text = repr(bm.NormalInverseWishart([0.0, 1.0], 0.1, 3.5, EYE))
     for part in ("mean=[0., 1.]", "mean_precision=0.1", "dof=3.5", "covariance_scale="):
         assert part in text
@@ -187,8 +203,18 @@ def test_concentrations_are_a_copy():
     np.testing.assert_array_equal(bm.Dirichlet(3, 0.5).concentrations, [0.5, 0.5, 0.5])
 
 
+def test_random_concentration():
+    gamma = bm.Gamma(3, 12)
+    assert gamma.mean == 0.25
+    prior = bm.Dirichlet(4, gamma)
+    assert prior.random_concentration is gamma
+    np.testing.assert_array_equal(prior.concentrations, [0.25] * 4)
+    assert bm.Dirichlet(4, 0.25).random_concentration is None
+
+
 def test_exchangeable():
     assert bm.Dirichlet(3, 0.3).exchangeable
+    assert bm.Dirichlet(3, bm.Gamma(2, 4)).exchangeable
     assert bm.Dirichlet(3, (2.0, 2.0, 2.0)).exchangeable
     assert not bm.Dirichlet(3, (2.0, 2.0, 1.0)).exchangeable
 

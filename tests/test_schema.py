@@ -29,13 +29,35 @@ def em_tree(structure: str = "full", prior=None, **options) -> xr.DataTree:
     return bm.fit_em(mixture, x, **{"n_init": 3, "random_seed": 4, **options})
 
 
-def draws_tree() -> xr.DataTree:
-    """Two chains of five made-up draws, with every group of the schema."""
-    rng = np.random.default_rng(0)
+def made_up_draws(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Draw two chains of five points: weights, means, covariances."""
     weights = rng.dirichlet(np.ones(K), size=(2, 5))
     means = rng.normal(size=(2, 5, K, D))
     covariances = random_covariances("full", 10 * K, D, rng).reshape(2, 5, K, D, D)
-    draws = schema.posterior(weights, means, covariances, ("a", "b"))
+    return weights, means, covariances
+
+
+def sparse_tree() -> xr.DataTree:
+    """Made-up draws with everything random that can be, and the state of a sampler."""
+    rng = np.random.default_rng(1)
+    scale = rng.gamma(5, size=(2, 5, D, 1)) * np.eye(D)
+    draws = schema.posterior(
+        *made_up_draws(rng), ("a", "b"), scale, concentration=rng.gamma(2, size=(2, 5))
+    )
+    state = xr.Dataset(
+        {"label": (("chain", "obs"), np.zeros((2, N), np.int8)), "seen": ("chain", [3, 4])}
+    )
+    prior = random_independent_prior(D, random_scale=True)
+    mixture = bm.Mixture(bm.Dirichlet(K, bm.Gamma(1, 20)), prior)
+    tree = schema.root({"posterior": draws, "sampler_state": state}, mixture, 4, 1.5)
+    tree.attrs["sampler"] = "gibbs"
+    return tree
+
+
+def draws_tree() -> xr.DataTree:
+    """Made-up draws with every group of the schema that is not a sampler's own."""
+    rng = np.random.default_rng(0)
+    draws = schema.posterior(*made_up_draws(rng), ("a", "b"))
     em = em_tree()
     sample = {"chain": [0, 1], "draw": range(5)}
     scalar = xr.DataArray(rng.normal(size=(2, 5)), coords=sample, dims=("chain", "draw"))
@@ -59,10 +81,11 @@ def trees() -> dict[str, xr.DataTree]:
         **{f"{s}, random scale": em_tree(s, random) for s in STRUCTURES},
         "stated scale": em_tree("full", random_independent_prior(D)),
         "draws": draws_tree(),
+        "sparse": sparse_tree(),
     }
 
 
-@pytest.fixture(params=[*STRUCTURES, *RANDOM, "stated scale", "draws"])
+@pytest.fixture(params=[*STRUCTURES, *RANDOM, "stated scale", "draws", "sparse"])
 def tree(request, trees) -> xr.DataTree:
     return trees[request.param].copy(deep=True)
 
@@ -244,6 +267,10 @@ def transpose_means(tree):
     tree["point_estimate"] = dataset.assign(means=dataset["means"].transpose())
 
 
+def drop_from_posterior(tree, name):
+    tree["posterior"] = tree["posterior"].to_dataset().drop_vars(name)
+
+
 def no_parameters(tree):
     del tree["point_estimate"]
 
@@ -306,6 +333,55 @@ DRAWS_FAULTS = {
         "allocation: expected a variable 'label'",
     ),
 }
+
+
+SPARSE_FAULTS = {
+    "no concentration": (
+        lambda tree: drop_from_posterior(tree, "concentration"),
+        "posterior: expected a variable 'concentration', because the model has a random "
+        "concentration, got none",
+    ),
+    "no scale": (
+        lambda tree: drop_from_posterior(tree, "covariance_scale"),
+        "posterior: expected a variable 'covariance_scale', because the model has a scale_hyper",
+    ),
+    "stated concentration": (
+        lambda tree: tree.attrs.update(
+            bayesmix_model=bm.Mixture(bm.Dirichlet(K), schema.mixture_of(tree).components).to_json()
+        ),
+        "posterior: expected no variable 'concentration', because the model has no random "
+        "concentration, got one",
+    ),
+    "concentration of zero": (
+        set_values("concentration", assign((1, 2), 0.0), group="posterior"),
+        "posterior.concentration: expected finite values above 0",
+    ),
+    "concentration not finite": (
+        set_values("concentration", assign((1, 2), np.nan), group="posterior"),
+        "posterior.concentration: expected finite values above 0",
+    ),
+    "concentration per component": (
+        lambda tree: tree.__setitem__(
+            "posterior",
+            tree.posterior.to_dataset().assign(concentration=tree.posterior["weights"]),
+        ),
+        r"posterior.concentration: expected dims \('chain', 'draw'\), got",
+    ),
+    "state without chains": (
+        lambda tree: tree.__setitem__("sampler_state", xr.Dataset({"step": ("obs", [0.1])})),
+        r"sampler_state.step: expected 'chain' as the first dim, got dims \('obs',\)",
+    ),
+    "state of all chains": (
+        lambda tree: tree.__setitem__("sampler_state", xr.Dataset({"step": 0.1})),
+        r"sampler_state.step: expected 'chain' as the first dim, got dims \(\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPARSE_FAULTS)
+def test_validate_rejects_in_sparse_draws(name, trees):
+    fault, match = SPARSE_FAULTS[name]
+    check_rejected(trees["sparse"], fault, match)
 
 
 @pytest.mark.parametrize("name", FAULTS)
