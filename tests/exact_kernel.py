@@ -7,9 +7,14 @@ plain here, because nothing depends on how well the chain mixes.
 import numpy as np
 from scipy.special import logsumexp
 
+from tests.exact import pair_indicators
 from tests.exact_checks import LEVEL, assert_z
 from tests.exact_line import log_inverse_gamma, log_subsets_given_variance, variance_nodes
-from tests.exact_partitions import exact_posterior, log_prior_of_labelings
+from tests.exact_partitions import (
+    exact_posterior,
+    in_order_of_appearance,
+    log_prior_of_labelings,
+)
 
 
 def transition_matrix(move, chain_at, states, runs):
@@ -27,11 +32,24 @@ def transition_matrix(move, chain_at, states, runs):
     return found / runs
 
 
-def assert_invariant(p, transitions, runs):
-    """Check pi P = pi for estimated transitions (T, T), at every state."""
-    smoothed = (transitions * runs + 0.5) / (runs + 1)  # no state is certain
+def label_events(states):
+    """Events (T, E) that labelings (T, n) are or are not in: partitions, K+ and pairs."""
+    index = in_order_of_appearance(states) @ (states.shape[1] ** np.arange(states.shape[1]))
+    n_clusters = in_order_of_appearance(states).max(axis=1)
+    columns = [
+        index[:, None] == np.unique(index),
+        n_clusters[:, None] == np.unique(n_clusters),
+        pair_indicators(states),
+    ]
+    return np.concatenate(columns, axis=1).astype(float)
+
+
+def assert_invariant(p, transitions, runs, events):
+    """Check pi P = pi for estimated transitions (T, T), on events (T, E)."""
+    reached = transitions @ events
+    smoothed = (reached * runs + 0.5) / (runs + 1)  # nothing is certain
     variance = p**2 @ (smoothed * (1 - smoothed)) / runs
-    assert_z((p @ transitions - p) / np.sqrt(variance))
+    assert_z((p @ (reached - events)) / np.sqrt(variance))
 
 
 def assert_reversible(p, transitions, runs):
