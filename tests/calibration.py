@@ -18,7 +18,7 @@ from tests.reference_gibbs import log_joint
 def ranks(chain_class, mixture, n, rng, *, transition, size, draws, burn, thin):
     """Rank (size, quantity) of the truth among ``draws`` draws, in 0 ... draws; ties at random."""
     found = []
-    for b in range(size):
+    for _ in range(size):
         truth = draw(mixture, n, 1, rng)
         chain = scattered_start(chain_class, mixture, truth.x[0], rng)
         for _ in range(burn):

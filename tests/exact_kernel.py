@@ -4,17 +4,17 @@ A move takes a chain and changes its state. Errors in a ratio that posterior mea
 plain here, because nothing depends on how well the chain mixes.
 """
 
+from dataclasses import dataclass
+from itertools import permutations
+
 import numpy as np
 from scipy.special import logsumexp
 
-from tests.exact import pair_indicators
+from tests.exact import log_labels, pair_indicators
+from tests.exact_blocks import block_subsets
 from tests.exact_checks import LEVEL, assert_z
 from tests.exact_line import log_inverse_gamma, log_subsets_given_variance, variance_nodes
-from tests.exact_partitions import (
-    exact_posterior,
-    in_order_of_appearance,
-    log_prior_of_labelings,
-)
+from tests.exact_partitions import exact_posterior, in_order_of_appearance
 
 
 def transition_matrix(move, chain_at, states, runs):
@@ -52,15 +52,17 @@ def assert_invariant(p, transitions, runs, events):
     assert_z((p @ (reached - events)) / np.sqrt(variance))
 
 
-def assert_reversible(p, transitions, runs):
-    """Check detailed balance, pi_s P_st = pi_t P_ts, at every pair of states."""
-    flow = p[:, None] * transitions
-    smoothed = (transitions * runs + 0.5) / (runs + 1)
-    variance = p[:, None] ** 2 * smoothed * (1 - smoothed) / runs
-    first, second = np.triu_indices(len(p), 1)
-    seen = flow + flow.T > 0
-    z = (flow - flow.T) / np.sqrt(variance + variance.T)
-    assert_z(z[first, second][seen[first, second]])
+def assert_reversible(p, transitions, runs, states):
+    """Check detailed balance between partitions, pi_s P_st = pi_t P_ts, wherever many runs go."""
+    partition = in_order_of_appearance(states) @ (states.shape[1] ** np.arange(states.shape[1]))
+    group = (partition[:, None] == np.unique(partition)).astype(float)
+    reached = transitions @ group
+    flow = group.T @ (p[:, None] * reached)
+    variance = group.T @ (p[:, None] ** 2 * reached * (1 - reached)) / runs
+    counts = group.T @ reached * runs
+    enough = np.triu(np.minimum(counts, counts.T) > 25, 1)
+    assert enough.any(), "too few transitions; raise runs"
+    assert_z((flow - flow.T)[enough] / np.sqrt((variance + variance.T)[enough]))
 
 
 def assert_unchanged(before, after, level=LEVEL):
@@ -75,65 +77,123 @@ def assert_unchanged(before, after, level=LEVEL):
     assert_z(change.mean(axis=0) / (change.std(axis=0) / np.sqrt(len(change))), level)
 
 
-def exact_starts(x, mixture, size, rng):
-    """Draw states from the exact posterior on a line: labels, means, scale (1, 1), concentration.
+@dataclass
+class States:
+    """B states of a chain on a line; None where stated."""
+
+    labels: np.ndarray
+    means: np.ndarray
+    """(B, K, 1)"""
+    covariance_scale: np.ndarray | None
+    """(B,)"""
+    concentration: np.ndarray | None
+    """(B,)"""
+
+
+def exact_states(x, mixture, size, rng):
+    """Draw states from the exact posterior on a line.
 
     What is random is drawn from the nodes of a fine quadrature and moved within their spacing.
     """
     step = 0.05
     exact = exact_posterior(x, mixture, step=step)
+    counts = rng.multinomial(size, exact.probability)
+    batches = [
+        _states_of(x, exact, p, batch, step, rng)
+        for p in np.flatnonzero(counts)
+        for batch in _at_most(500, counts[p])
+    ]
+    columns = zip(*(vars(batch).values() for batch in batches), strict=True)
+    return States(*(None if c[0] is None else np.concatenate(c) for c in columns))
+
+
+def _at_most(most, count):
+    return np.diff([*range(0, count, most), count])
+
+
+def _states_of(x, exact, p, size, step, rng):
+    """Draw ``size`` states given partition p."""
+    mixture, partition = exact.mixture, exact.partitions[p]
+    scale = _pick(exact.covariance_scale, exact.log_likelihood[None, :, p], size, step, rng)
+    concentration = _pick(exact.concentration, exact.log_prior[None, :, p], size, step, rng)
+    names = _names(partition, mixture.weights, size, rng)
     variances = variance_nodes(exact.covariance_scale, mixture.components.dof, x, step)
     log_subsets = log_subsets_given_variance(x[:, 0], mixture.components, variances)
-    for p in rng.choice(len(exact.partitions), size, p=exact.probability):
-        scale = _pick(exact.covariance_scale, exact.log_likelihood[:, p], step, rng)
-        concentration = _pick(exact.concentration, exact.log_prior[:, p], step, rng)
-        labels = _labeling(exact.partitions[p], mixture.weights, rng)
-        log_prior = log_inverse_gamma(variances, mixture.components.dof, np.array([scale]))[0]
-        log_prior = log_prior + np.log(variances)
-        occupied = np.unique(labels)
-        log_each = log_subsets[:, [(labels == k) @ 2 ** np.arange(len(x)) for k in occupied]]
-        if mixture.covariance_type == "tied":
-            log_each = np.repeat(log_each.sum(axis=1, keepdims=True), len(occupied), axis=1)
-        spread = np.array(
-            [_pick(variances, log_prior + log_each[:, b], step, rng) for b in range(len(occupied))]
-        )
-        if mixture.covariance_type == "tied":
-            spread[:] = spread[0]
-        means = _means(x[:, 0], labels, occupied, spread, mixture, rng)
-        state = {"labels": labels, "means": means}
-        if mixture.components.scale_hyperprior is not None:
-            state["covariance_scale"] = np.array([[scale]])
-        if not np.isnan(concentration):
-            state["concentration"] = float(concentration)
-        yield state
+    log_each = log_subsets[:, block_subsets(partition[None])[0, : partition.max() + 1]].T
+    log_prior = log_inverse_gamma(variances, mixture.components.dof, scale) + np.log(variances)
+    if mixture.covariance_type == "tied":
+        spread = _pick(variances, log_prior + log_each.sum(axis=0), size, step, rng)
+        spreads = [spread] * len(log_each)
+    else:
+        spreads = [_pick(variances, log_prior + log, size, step, rng) for log in log_each]
+    return States(
+        names[:, partition],
+        _means(x[:, 0], partition, names, spreads, mixture, rng),
+        None if mixture.components.scale_hyperprior is None else scale,
+        None if np.isnan(concentration[0]) else concentration,
+    )
 
 
-def _pick(nodes, log_weights, step, rng):
+def _pick(nodes, log_weights, size, step, rng):
+    """Draw one value for every row of log weights (size or 1, nodes)."""
     if len(nodes) == 1:
-        return nodes[0]
-    node = rng.choice(nodes, p=np.exp(log_weights - logsumexp(log_weights)))
-    return node * np.exp(step * rng.uniform(-0.5, 0.5))
+        return np.repeat(nodes, size)
+    cumulative = np.cumsum(np.exp(log_weights - log_weights.max(axis=1, keepdims=True)), axis=1)
+    u = rng.uniform(size=(size, 1)) * cumulative[:, -1:]
+    node = nodes[np.minimum((cumulative < u).sum(axis=1), len(nodes) - 1)]
+    return node * np.exp(step * rng.uniform(-0.5, 0.5, size))
 
 
-def _labeling(partition, weights, rng):
-    """One of the labelings that make a partition, given it."""
+def _names(partition, weights, size, rng):
+    """Which component each block is: (size, K), the first entries those of the blocks."""
     k = weights.n_components
     if weights.exchangeable:
-        return rng.permutation(k)[partition]
-    every, log_prior = log_prior_of_labelings(len(partition), weights)
-    same = (every[:, :, None] == every[:, None, :]) == (partition[:, None] == partition)
-    fits = np.flatnonzero(same.all(axis=(1, 2)))
-    return every[rng.choice(fits, p=np.exp(log_prior[fits] - logsumexp(log_prior[fits])))]
+        return rng.permuted(np.tile(np.arange(k), (size, 1)), axis=1)
+    every = np.array(list(permutations(range(k))))
+    log = np.array([log_labels(names[partition], weights.concentrations) for names in every])
+    return every[rng.choice(len(every), size, p=np.exp(log - logsumexp(log)))]
 
 
-def _means(x, labels, occupied, spread, mixture, rng):
-    """Means (K, 1) given variances of the occupied components; the others from the prior."""
-    prior = mixture.components
+def _means(x, partition, names, spreads, mixture, rng):
+    """Means (size, K, 1) given variances of the blocks (size,); the others from the prior."""
+    prior, size = mixture.components, len(names)
     m, v = prior.mean[0], prior.mean_covariance[0][0]
-    means = rng.normal(m, np.sqrt(v), size=(mixture.n_components, 1))
-    for k, variance in zip(occupied, spread, strict=True):
-        own = x[labels == k]
+    means = rng.normal(m, np.sqrt(v), size=(size, mixture.n_components, 1))
+    for block, variance in enumerate(spreads):
+        own = x[partition == block]
         precision = 1 / v + len(own) / variance
         center = (m / v + own.sum() / variance) / precision
-        means[k] = rng.normal(center, np.sqrt(1 / precision))
+        means[np.arange(size), names[:, block], 0] = rng.normal(center, np.sqrt(1 / precision))
     return means
+
+
+def move_states(chain_class, mixture, x, states, move, rng):
+    """Take one move from every state."""
+    labels, means = np.empty_like(states.labels), np.empty_like(states.means)
+    scale, concentration = states.covariance_scale, states.concentration
+    scale = None if scale is None else scale.copy()
+    concentration = None if concentration is None else concentration.copy()
+    for b in range(len(labels)):
+        carried = {} if scale is None else {"covariance_scale": scale[b] * np.eye(1)}
+        if concentration is not None:
+            carried["concentration"] = float(concentration[b])
+        chain = chain_class.at(mixture, x, states.labels[b], rng, means=states.means[b], **carried)
+        move(chain)
+        labels[b], means[b] = chain.labels, chain.means
+        if scale is not None:
+            scale[b] = chain.covariance_scale[0, 0]
+        if concentration is not None:
+            concentration[b] = chain.concentration
+    return States(labels, means, scale, concentration)
+
+
+def state_events(states):
+    """Label-invariant bounded functions of states, (B, F)."""
+    own = np.take_along_axis(states.means[..., 0], states.labels, axis=1)
+    columns = [*pair_indicators(states.labels).T, *np.tanh(own).T]
+    columns.append(in_order_of_appearance(states.labels).max(axis=1))
+    columns.append(np.tanh(states.means.sum(axis=(1, 2))))
+    columns += [
+        np.tanh(np.log(v)) for v in (states.covariance_scale, states.concentration) if v is not None
+    ]
+    return np.stack(columns, axis=1).astype(float)

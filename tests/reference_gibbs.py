@@ -137,9 +137,10 @@ class Chain:
         precision = np.linalg.inv(self.covariances)
         spread = np.linalg.inv(np.asarray(prior.mean_covariance))
         total = np.linalg.inv(spread + counts[:, None, None] * precision)
-        pull = spread @ np.asarray(prior.mean) + (precision @ (member.T @ self.x)[..., None])[..., 0]
+        sums = (member.T @ self.x)[..., None]
+        pull = spread @ np.asarray(prior.mean)[:, None] + precision @ sums
         noise = self.rng.normal(size=(*self.means.shape, 1))
-        self.means = (total @ pull[..., None] + np.linalg.cholesky(total) @ noise)[..., 0]
+        self.means = (total @ pull + np.linalg.cholesky(total) @ noise)[..., 0]
 
     def _dof(self, counts):
         """Degrees of freedom after the rows."""
@@ -154,7 +155,9 @@ class Chain:
             case "full":
                 return inverse_wishart(self._dof(counts), scale + scatter, self.rng)
             case "tied":
-                one = inverse_wishart(self._dof(counts.sum()), scale + scatter.sum(axis=0), self.rng)
+                one = inverse_wishart(
+                    self._dof(counts.sum()), scale + scatter.sum(axis=0), self.rng
+                )
                 return np.repeat(one[None], len(counts), axis=0)
             case "diag":
                 shape = (self._dof(counts) - d + 1)[:, None] / 2
