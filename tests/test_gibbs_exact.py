@@ -1,0 +1,107 @@
+"""The Gibbs engine against enumeration: what `sample` records, and each move by itself."""
+
+import numpy as np
+import pytest
+from bayesmix.gibbs import Chain
+
+import bayesmix as bm
+from tests.exact import labelings
+from tests.exact_checks import assert_matches, assert_z, label_residual
+from tests.exact_kernel import (
+    assert_invariant,
+    assert_reversible,
+    assert_unchanged,
+    exact_states,
+    label_events,
+    move_states,
+    state_events,
+    transition_matrix,
+)
+from tests.exact_partitions import exact_posterior
+from tests.geweke import sweep
+from tests.gibbs_cells import CELLS, Cell, cases, few_rows
+from tests.gibbs_runs import recorded
+
+CONJUGATE = [cell for cell in CELLS if cell.kind == "conjugate"]
+ON_A_LINE = [cell for cell in CELLS if cell.kind != "conjugate"]
+
+
+def split_or_merge(chain):
+    chain.split_merge()
+
+
+def enumerable(cell, n):
+    """A mixture that can be enumerated, and rows."""
+    mixture = cell.mixture(2 if cell.kind == "conjugate" else 1)
+    return mixture, few_rows(n, mixture.components.n_features)
+
+
+FAST = {
+    Cell("Dirichlet(K, Gamma)", "conjugate", "full"),
+    Cell("Dirichlet(K, vector)", "random", "tied"),
+    Cell("Dirichlet(K, below 1)", "conjugate", "spherical"),
+    Cell("Dirichlet(K)", "published", "full"),
+}
+
+
+@pytest.mark.parametrize("cell", cases(FAST))
+def test_sample_matches_enumeration(cell):
+    mixture, x = enumerable(cell, 7)
+    post = bm.sample(
+        mixture, x, sampler="gibbs", draws=2000, thin=3, random_seed=5, progressbar=False
+    )
+    found = recorded(post)
+    scale = found.covariance_scale
+    assert_matches(
+        exact_posterior(x, mixture),
+        found.labels,
+        concentration=found.concentration,
+        covariance_scale=None if scale is None else scale[..., 0, 0],
+    )
+    points = found.weights, found.means, found.covariances
+    assert_z(np.array([label_residual(x, *points, found.labels)]))
+
+
+def check_kernel(cell, move):
+    """Given the concentration, where it is random: a split or a merge does not change it."""
+    mixture, x = enumerable(cell, 4)
+    random = mixture.weights.random_concentration is not None
+    at = {"concentration": 0.7} if random else {}
+    fixed = bm.Dirichlet(3, 0.7) if random else mixture.weights
+    states, p = labelings(x, bm.Mixture(fixed, mixture.components, mixture.covariance_type))
+    runs, rng = 200, np.random.default_rng(6)
+    found = transition_matrix(
+        move, lambda labels: Chain.at(mixture, x, labels, rng, **at), states, runs
+    )
+    assert_invariant(p, found, runs, label_events(states))
+    assert_reversible(p, found, runs, states)
+
+
+@pytest.mark.parametrize("cell", cases({CONJUGATE[0], CONJUGATE[-1]}, CONJUGATE))
+def test_splits_and_merges_leave_labelings_invariant(cell):
+    check_kernel(cell, split_or_merge)
+
+
+CONCENTRATION_STATED = [cell for cell in CONJUGATE if cell.weights != "Dirichlet(K, Gamma)"]
+
+
+@pytest.mark.parametrize("cell", cases({CONCENTRATION_STATED[0]}, CONCENTRATION_STATED))
+def test_sweeps_leave_labelings_invariant(cell):
+    """From labels to parameters to labels: reversible like the moves."""
+    check_kernel(cell, sweep)
+
+
+FAST_STATES = {
+    Cell("Dirichlet(K, vector)", "stated", "full"),
+    Cell("Dirichlet(K, Gamma)", "random", "tied"),
+}
+
+
+@pytest.mark.parametrize("move", [split_or_merge, sweep])
+@pytest.mark.parametrize("cell", cases(FAST_STATES, ON_A_LINE))
+def test_moves_leave_exact_states_exact(cell, move):
+    mixture, x = enumerable(cell, 5)
+    rng = np.random.default_rng(7)
+    states = exact_states(x, mixture, 8000, rng)
+    moved = move_states(Chain, mixture, x, states, move, rng)
+    assert_unchanged(state_events(states), state_events(moved))
