@@ -46,6 +46,13 @@ CELLS = [
     for kind in KINDS[components]
 ]
 
+GRID = [
+    cell
+    for cell in CELLS
+    if cell.weights not in ("Dirichlet(K, above 1)", "Dirichlet(K, vector, some below 1)")
+]
+"""Without the weights that are to Gibbs what others are."""
+
 
 def cases(fast, among=CELLS):
     """Parameters for pytest: cells named in ``fast`` as they are, all others marked slow."""

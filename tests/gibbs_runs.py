@@ -1,4 +1,4 @@
-"""Recorded draws of a chain class, or of a tree, in one form: what the exactness tests read."""
+"""Recorded draws in one form, and how a chain class makes them: what the exactness tests read."""
 
 from dataclasses import dataclass
 
@@ -42,17 +42,4 @@ def run(chain_class, mixture, x, seed, *, chains=2, draws=1000, thin=2, transiti
     shape = (chains, draws)
     return Recorded(
         **{n: None if v is None else v.reshape(shape + v.shape[1:]) for n, v in points.items()}
-    )
-
-
-def recorded(post):
-    """What a tree holds."""
-    optional = {
-        name: post.posterior[name].values if name in post.posterior else None
-        for name in ("covariance_scale", "concentration")
-    }
-    return Recorded(
-        *(post.posterior[name].values for name in ("weights", "means", "covariances")),
-        **optional,
-        labels=post.allocation["label"].values.astype(int),
     )

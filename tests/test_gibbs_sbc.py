@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from bayesmix.gibbs import Chain
 
 from tests.calibration import assert_uniform, ranks
 from tests.geweke import full_transition
 from tests.gibbs_cells import CELLS, Cell, cases
+from tests.gibbs_engine import Carried
 
 SOME = [c for c in CELLS if c.weights in ("Dirichlet(K)", "Dirichlet(K, Gamma)")]
 FAST = {Cell("Dirichlet(K)", "conjugate", "diag")}
@@ -15,7 +15,7 @@ FAST = {Cell("Dirichlet(K)", "conjugate", "diag")}
 def check(cell, size, n):
     draws, rng = 31, np.random.default_rng(3)
     found = ranks(
-        Chain,
+        Carried,
         cell.mixture(2),
         n,
         rng,

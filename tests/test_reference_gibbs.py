@@ -121,15 +121,15 @@ def test_residual_catches_labels_recorded_one_sweep_late(weights):
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
 def test_geweke_passes_the_reference_and_catches_a_wrong_dof(cell):
     mixture = cell.mixture(2)
-    geweke.assert_same_joint(Chain, mixture, 5, np.random.default_rng(1), draws=100)
+    geweke.assert_same_joint(Chain, mixture, 5, np.random.default_rng(1), chains=60)
     with pytest.raises(AssertionError, match="z ="):
-        geweke.assert_same_joint(WrongDof, mixture, 5, np.random.default_rng(1), draws=100)
+        geweke.assert_same_joint(WrongDof, mixture, 5, np.random.default_rng(1), chains=60)
 
 
 def test_geweke_catches_labels_recorded_one_sweep_late():
     mixture = Cell("Dirichlet(K)", "conjugate", "full").mixture(2)
     with pytest.raises(AssertionError, match="z ="):
-        geweke.assert_same_joint(Late, mixture, 5, np.random.default_rng(1), draws=100)
+        geweke.assert_same_joint(Late, mixture, 5, np.random.default_rng(1), chains=60)
 
 
 def on_table(chain_class, states, p):
@@ -149,7 +149,7 @@ def test_kernel_tests_catch_wrong_split_ratios(chain_class):
     states, p = labelings(x, mixture)
     rng, chain_class_on_table = np.random.default_rng(4), on_table(chain_class, states, p)
     found = transition_matrix(
-        lambda chain: chain.split_merge(),
+        geweke.split_or_merge,
         lambda labels: chain_class_on_table.at(mixture, x, labels, rng),
         states,
         runs,
