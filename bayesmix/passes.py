@@ -20,8 +20,6 @@ last bit for any number of threads. Memory beyond the output does not grow with 
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix import kernels
+from bayesmix.compiling import announced
 from bayesmix.covariance import Structure
 from bayesmix.kernels import Output
 from bayesmix.rows import Rows, pieces
@@ -47,19 +46,19 @@ __all__ = [
     "Statistics",
     "labels",
     "log_density",
+    "parts_of",
     "responsibilities",
     "sampled_labels",
+    "source_of",
     "statistics",
 ]
 
-_NEAR = 32.0
-"""Whitened distance from the center up to which moments may be taken about it."""
 _NARROW = 1e-5
 """Rows' scatter relative to what moving it to the mean took away: below, digits were lost."""
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
-_SILENT_SECONDS = 1.5
+_compiled: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class PassParameters:
             np.square(structure.whiten(shift[k : k + 1], factor, k)).sum()
             for k in range(len(shift))
         ]
-        return self._together(np.array(lengths) <= _NEAR**2)
+        return self._together(np.array(lengths) <= kernels.NEAR**2)
 
     def still_near(self, found: Statistics) -> NDArray[np.bool_]:
         """Which components are `near` by the spread of their rows, too, (K,)."""
@@ -256,21 +255,25 @@ def _sources(x: Rows, sample_weight: Floats | None = None) -> Iterator[_Piece]:
     if sample_weight is not None:
         sample_weight = np.ascontiguousarray(sample_weight, float)
     for values, weight, start in pieces(x, sample_weight):
-        row_stride, column_stride = values.strides
-        source = kernels.Source(
-            address=values.ctypes.data,
-            row_stride=row_stride,
-            column_stride=column_stride,
-            single=values.dtype == np.float32,
-            n_features=values.shape[1],
-            weight_address=0 if weight is None else weight.ctypes.data,
-        )
-        yield _Piece(values, weight, start, source)
+        yield _Piece(values, weight, start, source_of(values, weight))
 
 
-def _parts(n: int, parameters: PassParameters, bytes_each: int = 1) -> list[int]:
-    """Bounds of the parts of n rows: a matter of sizes, never of threads."""
-    block = kernels.block_size(*parameters.means.shape)
+def source_of(values: NDArray[np.floating], weight: Floats | None = None) -> kernels.Source:
+    """Where rows and their weights lie, as long as both live."""
+    row_stride, column_stride = values.strides
+    return kernels.Source(
+        address=values.ctypes.data,
+        row_stride=row_stride,
+        column_stride=column_stride,
+        single=values.dtype == np.float32,
+        n_features=values.shape[1],
+        weight_address=0 if weight is None else weight.ctypes.data,
+    )
+
+
+def parts_of(n: int, shape: tuple[int, int], bytes_each: int = 1) -> list[int]:
+    """Bounds of the parts of n rows for means of ``shape``: never a matter of threads."""
+    block = kernels.block_size(*shape)
     most = min(_MOST_PARTS, max(2, _PARTS_BYTES // bytes_each))
     blocks = max(_PART_BLOCKS, -(-n // (block * most)))
     return [*range(0, n, block * blocks), n]
@@ -304,13 +307,17 @@ def _over_parts(
     bytes_each: int = 1,
 ) -> list[Any]:
     """Compile a kernel, then return what it makes of every part of n rows, in their order."""
-    bounds = _parts(n, parameters, bytes_each)
+    bounds = parts_of(n, parameters.means.shape, bytes_each)
     found: list[Any] = [None] * (len(bounds) - 1)
 
     def task(i: int) -> None:
         found[i] = walk(bounds[i], bounds[i + 1])
 
-    _compile(kernel, parameters, lambda: walk(0, 0))
+    structure = parameters.structure.name
+    if (kernel, structure) not in _compiled:
+        with announced(f"the pass for {structure} covariances"):
+            walk(0, 0)
+        _compiled.add((kernel, structure))
     run_tasks(task, len(found), threads)
     return found
 
@@ -346,25 +353,3 @@ def _walk_piece(
         kernels.rows(point, piece.source, start, stop, size, *output)
 
     _over_parts("rows", parameters, len(piece.values), walk, threads)
-
-
-_compiled: set[tuple[str, str]] = set()
-
-
-def _compile(kernel: str, parameters: PassParameters, run_empty: Callable[[], Any]) -> None:
-    """Compile a kernel, or load it, by a walk over no rows; say so if that takes long."""
-    case = kernel, parameters.structure.name
-    if case in _compiled:
-        return
-    message = (
-        f"bayesmix: compiling the pass for {parameters.structure.name} covariances; some seconds, "
-        "once on this machine"
-    )
-    timer = threading.Timer(_SILENT_SECONDS, print, [message], {"file": sys.stderr})
-    timer.daemon = True
-    timer.start()
-    try:
-        run_empty()
-        _compiled.add(case)
-    finally:
-        timer.cancel()

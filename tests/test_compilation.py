@@ -12,7 +12,7 @@ from numba.core import caching
 
 import bayesmix as bm
 from bayesmix import passes
-from bayesmix.kernels import walks
+from bayesmix.kernels import caching as kernel_caching
 
 HOME = Path(bm.__file__).parents[1]
 SENTENCE = "bayesmix: compiling the pass for diag covariances; some seconds, once on this machine"
@@ -84,7 +84,7 @@ def _make(fingerprint):
 
 def test_without_any_place_for_a_cache_kernels_live_in_memory(monkeypatch):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    function = walks._cached(_make)
+    function = kernel_caching.cached(_make)
     assert function(1) == 2
     assert not function.stats.cache_path
 
@@ -96,15 +96,15 @@ def test_a_cache_that_cannot_be_written_does_not_stop_a_call(error, monkeypatch,
 
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", fails)
-    assert walks._cached(_make)(1) == 2
+    assert kernel_caching.cached(_make)(1) == 2
 
 
 def test_a_kernel_is_told_from_those_of_other_sources(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
     hits = []
     for digest in ("one", "one", "other"):
-        monkeypatch.setattr(walks, "_fingerprint", lambda digest=digest: digest)
-        function = walks._cached(_make)
+        monkeypatch.setattr(kernel_caching, "_fingerprint", lambda digest=digest: digest)
+        function = kernel_caching.cached(_make)
         function(1)
         hits.append(sum(function.stats.cache_hits.values()))
     assert hits == [0, 1, 0]

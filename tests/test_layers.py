@@ -17,6 +17,7 @@ LAYERS = (
     {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("gibbs", "gibbs_run"),
         *("pymc_model", "pymc_nuts"),
     },
     {"draws", "frozen", "sampling", "relabel", "membership", "diagnostics", "comparison"},
@@ -25,6 +26,7 @@ LAYERS = (
 )
 ENGINES = (
     {"em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"},
+    {"gibbs", "gibbs_run"},
     {"pymc_model", "pymc_nuts"},
 )
 PYMC = {"pymc", "pytensor", "pymc_extras"}

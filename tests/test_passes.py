@@ -152,7 +152,7 @@ def test_blocks_and_memory_order_do_not_matter(structure, block_rows, layout):
     given = LAYOUTS[layout](x)
     np.testing.assert_array_equal(given, x)
     parameters = parameters_of(structure, point)
-    assert len(passes._parts(len(x), parameters)) == 1 + -(-len(x) // block_rows)
+    assert len(passes.parts_of(len(x), parameters.means.shape)) == 1 + -(-len(x) // block_rows)
     found = passes.statistics(given, parameters)
     check_law_2(structure, x, point, found)
     assert_same(found, passes.statistics(x, parameters))

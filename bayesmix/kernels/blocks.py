@@ -37,7 +37,9 @@ __all__ = [
     "add_product",
     "aligned",
     "block_size",
+    "choose_labels",
     "compiled",
+    "copy_row",
     "drawn",
     "inlined",
     "largest",
@@ -134,6 +136,15 @@ def load_block(source: Source, start: int, count: int, center: Any, block: Any, 
                     block[j * size + r] = 0.0
     for j in range(d):
         block[j * size + count : (j + 1) * size] = 0.0
+
+
+@compiled
+def copy_row(source: Source, row: int, out: Any) -> None:
+    """Copy one row, (D,)."""
+    at = source.address + row * source.row_stride
+    for j in range(source.n_features):
+        out[j] = _read_single(at) if source.single else _read(at)
+        at += source.column_stride
 
 
 @compiled
@@ -237,12 +248,38 @@ def drawn(probability: Any, n_components: int, size: int, uniform: Any, out: Any
         for k in range(n_components):
             norm = norm + load_wide(probability, k * size + g)
         bound = load_wide(uniform, g) * norm
-        cumulative, label = splat_wide(0.0), splat_wide(0.0)
-        for k in range(n_components - 1):
-            cumulative = cumulative + load_wide(probability, k * size + g)
-            passed = select_above(cumulative, bound, splat_wide(0.0), splat_wide(1.0))
-            label = label + passed
-        store(out, g, label)
+        store(out, g, _chosen(probability, n_components, size, g, bound))
+
+
+@compiled
+def choose_labels(
+    joint: Any, common: Any, n_components: int, size: int, uniform: Any, labels: Any
+) -> float:
+    """Draw a block's labels, (m,), by inversion; return the log-likelihood of its rows.
+
+    Uniform numbers below 0 mark rows that do not count; they give way to the labels.
+    """
+    found = splat_wide(0.0)
+    for g in range(0, size, WIDE):
+        top, norm = _shares(joint, n_components, size, g)
+        u = load_wide(uniform, g)
+        density = load_wide(common, g) + (top + log(norm))
+        found = found + select_above(u, splat_wide(-0.5), density, splat_wide(0.0))
+        store(uniform, g, _chosen(joint, n_components, size, g, u * norm))
+    for r in range(len(labels)):
+        labels[r] = int(uniform[r])
+    return total(found)
+
+
+@inlined
+def _chosen(share: Any, n_components: int, size: int, g: int, bound: Any) -> Any:
+    """First component whose cumulative share exceeds the bound, as a float."""
+    cumulative, label = splat_wide(0.0), splat_wide(0.0)
+    for k in range(n_components - 1):
+        cumulative = cumulative + load_wide(share, k * size + g)
+        passed = select_above(cumulative, bound, splat_wide(0.0), splat_wide(1.0))
+        label = label + passed
+    return label
 
 
 @compiled

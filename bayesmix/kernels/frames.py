@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.kernels.blocks import Source, compiled, inlined, load_block
+from bayesmix.kernels.blocks import Source, aligned, compiled, inlined, load_block
 
 __all__ = [
+    "NEAR",
     "Frame",
     "FullPoint",
     "Place",
@@ -22,13 +23,20 @@ __all__ = [
     "Sums",
     "TiedPoint",
     "VariancesPoint",
+    "add_sums",
+    "clear",
     "frame_of",
     "log_diagonal",
     "mirror",
     "part",
     "rows_about",
+    "scratch_of",
+    "squared_length",
     "whitened",
 ]
+
+NEAR = 32.0
+"""Whitened distance from the center up to which moments may be taken about it."""
 
 
 class FullPoint(NamedTuple):
@@ -89,6 +97,28 @@ class Sums(NamedTuple):
     """(K, D, D) full, (1, D, D) tied, (K, D) diag, (K, 1) spherical."""
 
 
+@compiled
+def clear(sums: Any) -> None:
+    """Start the moments anew."""
+    sums.sizes[:] = 0.0
+    sums.first[:] = 0.0
+    sums.second[:] = 0.0
+
+
+@compiled
+def add_sums(whole: Any, part: Any) -> None:
+    """Add the moments of a part of the rows."""
+    _add(whole.sizes, part.sizes)
+    _add(whole.first.ravel(), part.first.ravel())
+    _add(whole.second.ravel(), part.second.ravel())
+
+
+@compiled
+def _add(whole: Any, part: Any) -> None:
+    for i in range(len(whole)):  # an array expression takes seconds to compile
+        whole[i] += part[i]
+
+
 class Place(NamedTuple):
     """Where a block's rows are."""
 
@@ -113,6 +143,15 @@ class Scratch(NamedTuple):
     per_row: Any
     """Weights of the rows, or uniform numbers, (size,)."""
     size: int
+
+
+@compiled
+def scratch_of(n_components: int, n_features: int, size: int) -> Any:
+    """Memory for blocks of ``size`` rows."""
+    width = n_features * size
+    joint, common, per_row = aligned(n_components * size), aligned(size), aligned(size)
+    common[:] = 0.0
+    return Scratch(aligned(width), aligned(width), aligned(width), joint, common, per_row, size)
 
 
 @compiled
@@ -143,6 +182,17 @@ def whitened(factor: Any, delta: Any, out: Any) -> None:
     for j in range(len(delta)):
         for i in range(j + 1):
             out[i] += factor[j, i] * delta[j]
+
+
+@compiled
+def squared_length(factor: Any, delta: Any) -> float:
+    """Squared length of factorᵀ delta."""
+    out = np.zeros(len(delta))
+    whitened(factor, delta, out)
+    found = 0.0
+    for z in out:
+        found += z * z
+    return found
 
 
 @compiled

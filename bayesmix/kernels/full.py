@@ -7,10 +7,28 @@ from typing import Any
 import numpy as np
 
 from bayesmix.kernels.blocks import compiled, row_totals
-from bayesmix.kernels.frames import frame_of, log_diagonal, mirror, part, rows_about, whitened
+from bayesmix.kernels.frames import (
+    NEAR,
+    frame_of,
+    log_diagonal,
+    mirror,
+    part,
+    rows_about,
+    squared_length,
+    whitened,
+)
 from bayesmix.kernels.matrices import add_scatter, move_scatter, quadratic
 
-__all__ = ["add_joint", "add_moments", "finish", "prepare"]
+__all__ = ["add_joint", "add_moments", "finish", "mark_near", "prepare"]
+
+
+@compiled
+def mark_near(point: Any) -> None:
+    delta = np.empty(len(point.center))
+    for k in range(len(point.means)):
+        for j in range(len(delta)):
+            delta[j] = point.means[k, j] - point.center[j]
+        point.near[k] = squared_length(point.factor[k], delta) <= NEAR * NEAR
 
 
 @compiled

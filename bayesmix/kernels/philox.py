@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from bayesmix.kernels.blocks import compiled
+from bayesmix.kernels.blocks import compiled, inlined
 
 __all__ = ["Stream", "uniforms"]
 
@@ -54,13 +54,27 @@ def _philox(counter: Any, key0: Any, key1: Any) -> Any:
 def uniforms(stream: Any, start: int, count: int, out: Any) -> None:
     """Uniform numbers of a block's rows, each a function of the stream's key and the row alone.
 
-    Row i gets number i of ``numpy.random.Generator(numpy.random.Philox(key=key)).random``.
+    Row i gets number i of ``numpy.random.Generator(numpy.random.Philox(key=key)).random``; what
+    is beyond the rows gets -1.
     """
-    words = np.empty(4, np.uint64)
-    for r in range(count):
-        row = stream.first_row + start + r
-        if r == 0 or row % 4 == 0:
-            counter = np.uint64(row // 4 + 1)
-            words[0], words[1], words[2], words[3] = _philox(counter, stream.key0, stream.key1)
-        out[r] = float(words[row % 4] >> np.uint64(11)) * 2.0**-53
-    out[count:] = 0.0
+    row = stream.first_row + start
+    done = 0
+    while done < count:
+        words = _philox(np.uint64((row + done) // 4 + 1), stream.key0, stream.key1)
+        skip = (row + done) % 4
+        if skip == 0 and done + 4 <= count:
+            out[done] = _uniform(words[0])
+            out[done + 1] = _uniform(words[1])
+            out[done + 2] = _uniform(words[2])
+            out[done + 3] = _uniform(words[3])
+            done += 4
+        else:
+            for i in range(skip, min(4, skip + count - done)):
+                out[done] = _uniform(words[i])
+                done += 1
+    out[count:] = -1.0
+
+
+@inlined
+def _uniform(word: Any) -> float:
+    return float(word >> np.uint64(11)) * 2.0**-53

@@ -11,11 +11,30 @@ from typing import Any
 import numpy as np
 
 from bayesmix.kernels.blocks import add_product, compiled, row_totals
-from bayesmix.kernels.frames import frame_of, log_diagonal, mirror, part, rows_about, whitened
+from bayesmix.kernels.frames import (
+    NEAR,
+    frame_of,
+    log_diagonal,
+    mirror,
+    part,
+    rows_about,
+    squared_length,
+    whitened,
+)
 from bayesmix.kernels.lanes import WIDE, fma, splat_wide, store
 from bayesmix.kernels.matrices import add_scatter, four, move_scatter, one, quadratic
 
-__all__ = ["add_joint", "add_moments", "finish", "prepare"]
+__all__ = ["add_joint", "add_moments", "finish", "mark_near", "prepare"]
+
+
+@compiled
+def mark_near(point: Any) -> None:
+    near, delta = True, np.empty(len(point.center))
+    for k in range(len(point.means)):
+        for j in range(len(delta)):
+            delta[j] = point.means[k, j] - point.center[j]
+        near = near and squared_length(point.factor, delta) <= NEAR * NEAR
+    point.near[:] = near
 
 
 @compiled

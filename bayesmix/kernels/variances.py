@@ -8,10 +8,20 @@ from typing import Any
 import numpy as np
 
 from bayesmix.kernels.blocks import add_product, compiled, row_totals
-from bayesmix.kernels.frames import frame_of, part, rows_about
+from bayesmix.kernels.frames import NEAR, frame_of, part, rows_about
 from bayesmix.kernels.lanes import WIDE, fma, load_wide, splat_wide, store
 
-__all__ = ["add_joint", "add_moments", "finish", "prepare"]
+__all__ = ["add_joint", "add_moments", "finish", "mark_near", "prepare"]
+
+
+@compiled
+def mark_near(point: Any) -> None:
+    for k in range(len(point.means)):
+        length = 0.0
+        for j in range(len(point.center)):
+            z = point.factor[k, j] * (point.means[k, j] - point.center[j])
+            length += z * z
+        point.near[k] = length <= NEAR * NEAR
 
 
 @compiled

@@ -1,0 +1,125 @@
+"""Where chains start: near the optima of EM, and for Gibbs far from them too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix import passes
+from bayesmix.covariance import structure_of
+from bayesmix.em import run, search
+from bayesmix.optima import Status, log_mass
+from bayesmix.problem import Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.inputs import Table
+    from bayesmix.mixture import Mixture
+    from bayesmix.problem import Point
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["dispersed_labels", "points_near_optima"]
+
+_N_INIT = 20
+_NEAR_NATS = 5.0  # optima with less of the posterior's mass than this are not worth a chain
+_START_ITERATIONS = 20
+_SEARCH_ROWS = 2_000  # enough to find where labels may start
+_SEARCH_STARTS = 4
+_CHUNK = 100_000
+_SEARCH_ITERATIONS = 100
+
+
+def points_near_optima(
+    mixture: Mixture, table: Table, chains: int, generator: np.random.Generator
+) -> list[Point]:
+    """One point per chain: the optima worth a chain in turn, each refitted to random weights."""
+    problem = _problem(mixture, table.values)
+    _, fits = search(
+        problem, generator, init_params="k-means++", n_init=_N_INIT, max_iter=500, tol=1e-6
+    )
+    usable = [fit for fit in fits if np.isfinite(fit.objective)]
+    distinct = {round(fit.objective, 2): fit.point for fit in usable}
+    masses = {key: log_mass(problem, point) for key, point in distinct.items()}
+    ranked = sorted(masses, key=lambda key: -masses[key])
+    optima = [distinct[key] for key in ranked if masses[ranked[0]] - masses[key] < _NEAR_NATS]
+    if mixture.capability("nuts").exchangeable:
+        optima = [point.ordered() for point in optima]
+    starts = []
+    for chain in range(chains):
+        weighted = replace(problem, sample_weight=generator.exponential(size=len(table.values)))
+        optimum = optima[chain % len(optima)]
+        fit = run(weighted, optimum, max_iter=_START_ITERATIONS, tol=0)
+        point = optimum if fit.status is Status.NON_FINITE else fit.point
+        weights = point.weights + 0.5 / len(table.values)
+        starts.append(replace(point, weights=weights / weights.sum()))
+    return starts
+
+
+def dispersed_labels(
+    mixture: Mixture, table: Table, chains: int, generator: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Labels (n,) for every chain: in turn those of an optimum of EM, one cluster, many.
+
+    Optima are those of at most 2,000 rows, the best first; many clusters are the rows nearest to
+    K random ones.
+    """
+    x, k = table.values, mixture.n_components
+    optima = _optima(mixture, x, generator)
+    labels = []
+    for chain in range(chains):
+        kind = chain % 3
+        if k == 1 or kind == 1:
+            labels.append(np.zeros(len(x), np.int64))
+        elif kind == 0 and optima:
+            point = optima[chain // 3 % len(optima)]
+            key = generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True)
+            labels.append(passes.sampled_labels(x, point.parameters, key))
+        else:
+            labels.append(_nearest(x, k, generator))
+    return labels
+
+
+def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list[Point]:
+    """Distinct optima on some of the rows, the best first; none where EM finds none."""
+    if mixture.n_components == 1 or len(x) <= mixture.n_components:
+        return []
+    rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
+    _, fits = search(
+        _problem(mixture, x[rows]),
+        generator,
+        init_params="k-means++",
+        n_init=_SEARCH_STARTS,
+        max_iter=_SEARCH_ITERATIONS,
+        tol=1e-5,
+    )
+    usable = [fit for fit in fits if np.isfinite(fit.objective)]
+    distinct = {round(fit.objective, 1): fit.point for fit in usable}
+    return [distinct[key] for key in sorted(distinct, reverse=True)]
+
+
+def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Label every row by the nearest of K random ones, features in units of their spread."""
+    seeds = np.asarray(x[generator.choice(len(x), size=k, replace=len(x) < k)], float)
+    some = x[generator.permutation(len(x))[:_SEARCH_ROWS]]
+    spread = np.asarray(some, float).std(axis=0)
+    spread[spread == 0] = 1.0
+    labels = np.empty(len(x), np.int64)
+    for start in range(0, len(x), _CHUNK):
+        rows = np.asarray(x[start : start + _CHUNK], float)
+        distances = [np.square((rows - seed) / spread).sum(axis=1) for seed in seeds]
+        labels[start : start + _CHUNK] = np.argmin(distances, axis=0)
+    return labels
+
+
+def _problem(mixture: Mixture, x: Floats) -> Problem:
+    return Problem(
+        x,
+        structure_of(mixture.covariance_type),
+        mixture.n_components,
+        np.maximum(mixture.weights.concentrations, 1),
+        mixture.components,
+    )

@@ -1,0 +1,354 @@
+r"""Gibbs sampling of a finite mixture: one chain, its state and its moves.
+
+A sweep draws, in this order, new names of the components (where they are exchangeable), a random
+concentration and the weights given the labels, covariances and means given the labels, a random S
+given the covariances; then one pass over the rows gives the log-likelihood at these parameters and
+new labels. What is stored of a sweep are the parameters and the labels drawn at them. Every few
+sweeps a split or merge of components is tried first.
+
+Under `NormalInverseWishart` the means are integrated out of the covariances' draw; under
+`IndependentNormalInverseWishart` covariances are drawn given the means of the sweep before.
+
+References
+----------
+J. Diebolt and C. P. Robert, "Estimation of Finite Mixture Distributions through Bayesian
+Sampling", JRSS B 56, 1994. S. Frühwirth-Schnatter, "Markov Chain Monte Carlo Estimation of
+Classical and Dynamic Switching and Mixture Models", JASA 96, 2001 (random names). S. Jain and R. M.
+Neal, "Splitting and Merging Components of a Nonconjugate Dirichlet Process Mixture Model", Bayesian
+Analysis 2, 2007.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix import kernels
+from bayesmix.component_prior import held_scale
+from bayesmix.covariance import structure_of
+from bayesmix.kernels import gibbs as compiled
+from bayesmix.passes import parts_of, source_of
+from bayesmix.priors import NormalInverseWishart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.covariance import Structure
+    from bayesmix.mixture import Mixture
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["Chain", "Draws", "dense_covariances"]
+
+_MOVE_EVERY = 10
+"""Sweeps between two tries to split or merge, each of which costs up to a few sweeps."""
+_MOVE_EVERY_TUNING = 2
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Room for the draws of one chain, filled from the front."""
+
+    records: compiled.Records
+    split_merge_tried: NDArray[np.int64]
+    """Moves since the draw before, (S,)."""
+    split_merge_accepted: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.split_merge_tried)
+
+
+@dataclass
+class Chain:
+    """One chain on rows in memory."""
+
+    structure: Structure
+    x: Floats
+    prior: compiled.Prior
+    state: compiled.State
+    generator: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self._bounds = np.array(parts_of(len(self.x), self.state.point.means.shape))
+        self._last = self.room(1, labels=False).records
+
+    @classmethod
+    def at(
+        cls,
+        mixture: Mixture,
+        x: Floats,
+        labels: NDArray[np.integer],
+        generator: np.random.Generator,
+        *,
+        means: Floats | None = None,
+        covariance_scale: Floats | None = None,
+        concentration: float | None = None,
+    ) -> Chain:
+        """State at given labels (n,).
+
+        Parameters
+        ----------
+        mixture : Mixture
+        x : (n, D) ndarray
+        labels : (n,) ndarray of integers
+        generator : Generator
+            The chain's own.
+        means : (K, D) ndarray, optional
+            Means that the first covariances are drawn given, if the prior is not conjugate; by
+            default those of the labels' rows.
+        covariance_scale : (D, D) ndarray, optional
+            A random S; by default at its prior mean.
+        concentration : float, optional
+            A random concentration; by default at its prior mean.
+        """
+        structure, prior = structure_of(mixture.covariance_type), mixture.components
+        k, d = mixture.n_components, x.shape[1]
+        assert prior is not None
+        if covariance_scale is None:
+            covariance_scale = held_scale(prior, structure)
+        concentrations = mixture.weights.concentrations
+        if concentration is not None:
+            concentrations = np.full(k, concentration)
+        if means is None:
+            means = _group_means(x, labels, k, np.asarray(prior.mean))
+        second = {"full": (k, d, d), "tied": (1, d, d), "diag": (k, d), "spherical": (k, 1)}
+        state = compiled.State(
+            _point(structure, np.array(means, float)),
+            np.array(labels, np.min_scalar_type(-k)),
+            kernels.Sums(np.zeros(k), np.zeros((k, d)), np.zeros(second[structure.name])),
+            np.array(covariance_scale, float),
+            np.array(concentrations, float),
+            generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True),
+            np.zeros(1, np.uint64),
+        )
+        compiled.settle(state, source_of(x), kernels.block_size(k, d))
+        return cls(structure, x, _prior(mixture), state, generator)
+
+    def room(self, draws: int, *, labels: bool) -> Draws:
+        """Room for draws, with or without their labels."""
+        k, d = self.state.point.means.shape
+        random_scale = len(self.prior.scale_rate) > 0
+        n_labels = len(self.state.labels) if labels else 0
+        records = compiled.Records(
+            np.empty((draws, k)),
+            np.empty((draws, k, d)),
+            np.empty((draws, *self.state.sums.second.shape)),
+            np.empty((draws, d if random_scale else 0)),
+            np.empty(draws),
+            np.empty(draws),
+            np.empty(draws, np.int64),
+            np.empty((draws, n_labels), self.state.labels.dtype),
+        )
+        return Draws(records, np.zeros(draws, np.int64), np.zeros(draws, np.int64))
+
+    @property
+    def n_sweeps(self) -> int:
+        """Sweeps made so far."""
+        return int(self.state.sweeps[0])
+
+    def step(self, limit: int, *, tuning: bool) -> int:
+        """Try to split or merge if that is due, then make sweeps that are not kept.
+
+        Returns
+        -------
+        int
+            How many: up to the next such move, at most ``limit``.
+        """
+        return self._step(limit, _MOVE_EVERY_TUNING if tuning else _MOVE_EVERY, None)
+
+    def draw(self, into: Draws, origin: int, thin: int, limit: int) -> int:
+        """Make a `step`, keep every ``thin``-th sweep after number ``origin``."""
+        return self._step(limit, _MOVE_EVERY, (into, origin, thin))
+
+    def sweep(self, count: int = 1) -> None:
+        """Make sweeps; the last one's point and labels are the chain's."""
+        self._sweep(count, count, self.n_sweeps, self._last, 0)
+
+    def split_merge(self) -> bool:
+        """Try one move of the labels between modes; whether it was accepted."""
+        return self._split_merge() == compiled.ACCEPTED
+
+    def rehearse(self) -> None:
+        """Compile, or load, what chains of this kind run: a sweep and a move of a copy."""
+        copy = deepcopy(self)
+        copy.sweep()
+        copy.split_merge()
+
+    def _step(self, limit: int, every: int, keep: tuple[Draws, int, int] | None) -> int:
+        since = self.n_sweeps % every
+        move = compiled.REFUSED
+        if since == 0 and len(self.state.concentration) > 1 and len(self.x) > 1:
+            move = self._split_merge()
+        count = min(every - since, limit)
+        if keep is None:
+            self._sweep(count, count + 1, self.n_sweeps, self._last, 0)
+            return count
+        into, origin, thin = keep
+        place = (self.n_sweeps - origin) // thin
+        if place < len(into):
+            into.split_merge_tried[place] += move != compiled.REFUSED
+            into.split_merge_accepted[place] += move == compiled.ACCEPTED
+        self._sweep(count, thin, origin, into.records, place)
+        return count
+
+    def _sweep(
+        self, count: int, thin: int, origin: int, records: compiled.Records, place: int
+    ) -> None:
+        log_likelihood = compiled.sweeps(
+            self.state,
+            self.prior,
+            source_of(self.x),
+            self._bounds,
+            kernels.block_size(*self.state.point.means.shape),
+            self.generator,
+            count,
+            (np.uint64(thin), np.uint64(origin)),
+            records,
+            place,
+        )
+        if not np.isfinite(log_likelihood):
+            raise FloatingPointError(
+                f"the log-likelihood became {log_likelihood} in sweep {self.n_sweeps}: a "
+                "covariance is singular to working precision, or values overflow; rescale the "
+                "columns, or use a component prior with a larger covariance_scale"
+            )
+
+    def _split_merge(self) -> int:
+        size = kernels.block_size(2, self.x.shape[1])
+        return int(
+            compiled.split_merge(self.state, self.prior, source_of(self.x), size, self.generator)
+        )
+
+    @property
+    def weights(self) -> Floats:
+        """Weights of the last sweep, (K,)."""
+        return self._last.weights[0]
+
+    @property
+    def means(self) -> Floats:
+        """Means of the last sweep, (K, D)."""
+        return self._last.means[0]
+
+    @property
+    def covariances(self) -> Floats:
+        """Covariances of the last sweep, (K, D, D)."""
+        return dense_covariances(self.structure, self._last)[0]
+
+    @property
+    def covariance_scale(self) -> Floats | None:
+        """A random S, (D, D)."""
+        return self.state.scale.copy() if len(self.prior.scale_rate) else None
+
+    @property
+    def concentration(self) -> float | None:
+        """A random concentration."""
+        random = self.prior.concentration_shape > 0
+        return float(self.state.concentration[0]) if random else None
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """Labels drawn at these parameters, or moved since, (n,)."""
+        return self.state.labels.copy()
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood of the last sweep's parameters."""
+        return float(self._last.log_likelihood[0])
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """All that the next sweep depends on, the generator as JSON."""
+        state = self.state
+        return {
+            "label": state.labels,
+            "means": state.point.means,
+            "sizes": state.sums.sizes,
+            "first": state.sums.first,
+            "second": state.sums.second.ravel(),
+            "scale": state.scale,
+            "concentrations": state.concentration,
+            "key": state.key,
+            "sweeps": state.sweeps[0],
+            "generator": np.array(json.dumps(self.generator.bit_generator.state)),
+        }
+
+    @classmethod
+    def restored(cls, mixture: Mixture, x: Floats, saved: Mapping[str, Any]) -> Chain:
+        """Chain that goes on where the one with this `saved` state stopped."""
+        generator = np.random.default_rng()
+        generator.bit_generator.state = json.loads(str(saved["generator"]))
+        chain = cls.at(mixture, x, saved["label"], np.random.default_rng())
+        chain.generator = generator
+        state = chain.state
+        for name, out in (
+            ("means", state.point.means),
+            ("sizes", state.sums.sizes),
+            ("first", state.sums.first),
+            ("second", state.sums.second),
+            ("scale", state.scale),
+            ("concentrations", state.concentration),
+            ("key", state.key),
+            ("sweeps", state.sweeps),
+        ):
+            out[...] = np.reshape(saved[name], out.shape)
+        return chain
+
+
+def dense_covariances(structure: Structure, records: compiled.Records) -> Floats:
+    """Covariances of records, (S, K, D, D)."""
+    own = records.covariances
+    if structure.name in ("tied", "spherical"):
+        own = own.reshape(len(own), *own.shape[2:]) if structure.name == "tied" else own[..., 0]
+    return structure.dense(own, *records.means.shape[1:])
+
+
+def _group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) -> Floats:
+    means = np.repeat(empty[None], k, axis=0)
+    for c in np.unique(labels):
+        means[c] = x[labels == c].mean(axis=0)
+    return means
+
+
+def _point(structure: Structure, means: Floats) -> Any:
+    k, d = means.shape
+    common = np.full(k, -np.log(k)), means
+    near = np.ones(k, np.bool_)
+    match structure.name:
+        case "full":
+            return kernels.FullPoint(*common, np.zeros((k, d, d)), np.zeros(d), near)
+        case "tied":
+            return kernels.TiedPoint(*common, np.zeros((d, d)), np.zeros(d), near, False)
+        case _:
+            return kernels.VariancesPoint(*common, np.zeros((k, d)), np.zeros(d), near)
+
+
+def _prior(mixture: Mixture) -> compiled.Prior:
+    """Numbers of a mixture's priors as kernels want them."""
+    prior, structure = mixture.components, structure_of(mixture.covariance_type)
+    assert prior is not None
+    d = prior.n_features
+    hyper = prior.scale_hyperprior
+    shape, rate, floor = (0.0, (), ()) if hyper is None else structure.scale_hyperprior(hyper)
+    mean_precision, spread_precision = 0.0, np.zeros((d, d))
+    if isinstance(prior, NormalInverseWishart):
+        mean_precision = prior.mean_precision
+    else:
+        spread_precision = np.linalg.inv(prior.mean_covariance)
+    random = mixture.weights.random_concentration
+    return compiled.Prior(
+        conjugate=isinstance(prior, NormalInverseWishart),
+        mean=np.array(prior.mean),
+        mean_precision=mean_precision,
+        spread_precision=spread_precision,
+        dof=prior.dof,
+        scale_shape=shape,
+        scale_rate=np.array(rate, float),
+        scale_floor=np.array(floor, float),
+        concentration_shape=0.0 if random is None else random.shape,
+        concentration_rate=0.0 if random is None else random.rate,
+        exchangeable=mixture.weights.exchangeable,
+    )

@@ -1,0 +1,119 @@
+"""Gibbs chains side by side: turns of a fraction of a second, until all have their draws."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bayesmix.gibbs import Chain, Draws
+from bayesmix.interrupts import noted_interrupt
+from bayesmix.threads import run_tasks
+
+__all__ = ["run_chains"]
+
+_TURN_SECONDS = 0.1
+
+
+@dataclass
+class _Run:
+    """One chain on its way: first ``tune`` sweeps, then draws."""
+
+    chain: Chain
+    tune: int
+    into: Draws
+    thin: int
+    origin: int = 0
+    """Number of the last sweep of the tuning."""
+    kept: int = 0
+
+    def advance(self, goal: int, *, proceed: Callable[[], bool]) -> int:
+        """Go on to ``goal`` draws, or until ``proceed()`` is false; return the sweeps made."""
+        before = self.chain.n_sweeps
+        while self.kept < goal and proceed():
+            if self.tune > 0:
+                self.tune -= self.chain.step(self.tune, tuning=True)
+                self.origin = self.chain.n_sweeps
+            else:
+                made = self.chain.n_sweeps - self.origin
+                self.chain.draw(self.into, self.origin, self.thin, goal * self.thin - made)
+                self.kept = (self.chain.n_sweeps - self.origin) // self.thin
+        return self.chain.n_sweeps - before
+
+
+def run_chains(
+    chains: Sequence[Chain],
+    *,
+    tune: int,
+    draws: int,
+    thin: int,
+    cores: int,
+    keep_labels: bool,
+    report: Callable[[int], None],
+) -> tuple[list[Draws], int, bool]:
+    """Run chains to their draws, or until an interrupt.
+
+    After an interrupt the chains that lag behind by part of a turn catch up, so that all stop at
+    the same draw and could go on from there.
+
+    Parameters
+    ----------
+    report : callable
+        Takes the number of sweeps just made; called by any thread.
+
+    Returns
+    -------
+    draws : list of Draws
+        One per chain.
+    n_draws : int
+        How many of each are filled.
+    interrupted : bool
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If interrupted before any draw.
+    """
+    runs = [
+        _Run(chain, tune, chain.room(draws, labels=keep_labels), thin, chain.n_sweeps)
+        for chain in chains
+    ]
+    with noted_interrupt(hold=True) as noted:
+        _take_turns(runs, draws, cores, report, stopped=lambda: bool(noted))
+    kept = max(run.kept for run in runs)
+    if noted and kept == 0:
+        raise KeyboardInterrupt
+    if noted:
+        with noted_interrupt(hold=True) as again:
+            _take_turns(runs, kept, cores, report, stopped=lambda: bool(again))
+        kept = min(run.kept for run in runs)
+    return [run.into for run in runs], kept, kept < draws
+
+
+def _take_turns(
+    runs: list[_Run],
+    goal: int,
+    cores: int,
+    report: Callable[[int], None],
+    *,
+    stopped: Callable[[], bool],
+) -> None:
+    """Bring all runs to ``goal`` draws, as many at a time as there are cores."""
+    waiting = deque(run for run in runs if run.kept < goal)
+    lock = threading.Lock()
+
+    def work(_: int) -> None:
+        while not stopped():
+            with lock:
+                if not waiting:
+                    return
+                run = waiting.popleft()
+            end = time.perf_counter() + _TURN_SECONDS
+            report(run.advance(goal, proceed=lambda: time.perf_counter() < end and not stopped()))
+            if run.kept < goal:
+                with lock:
+                    waiting.append(run)
+
+    run_tasks(work, min(cores, len(runs)), min(cores, len(runs)))

@@ -1,0 +1,167 @@
+"""A blocked sweep: parameters given labels, then labels and log-likelihood at those parameters.
+
+`sweeps` makes many in one call. `parameters`, `allocate` and `record` are its steps, for callers
+that spread the rows over threads; both ways give the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bayesmix.kernels.blocks import choose_labels, compiled
+from bayesmix.kernels.caching import cached
+from bayesmix.kernels.frames import Place, Sums, add_sums, clear, scratch_of
+from bayesmix.kernels.gibbs.conditionals import (
+    draw_concentration,
+    draw_covariances,
+    draw_means,
+    draw_scale,
+    draw_weights,
+    write_covariances,
+)
+from bayesmix.kernels.gibbs.packs import add_rows, flush, packs_of, tally
+from bayesmix.kernels.gibbs.variates import shuffled
+from bayesmix.kernels.philox import Stream, uniforms
+from bayesmix.kernels.structures import fill, prepare, recenter
+
+__all__ = ["allocate", "parameters", "record", "settle", "sweeps"]
+
+
+@compiled
+def _permute(state: Any, generator: Any) -> None:
+    """Give the components new names; their rows get labels anew in this sweep."""
+    order = shuffled(generator, len(state.sums.sizes))
+    sizes, first, second = state.sums
+    _reorder(state.point.means, order)
+    _reorder(sizes, order)
+    _reorder(first, order)
+    if len(second) == len(order):
+        _reorder(second, order)
+
+
+@compiled
+def _reorder(values: Any, order: Any) -> None:
+    """Put what belongs to component ``order[k]`` at k."""
+    flat, width = values.ravel(), values.size // len(order)
+    before = flat.copy()
+    for k in range(len(order)):
+        for i in range(width):
+            flat[k * width + i] = before[order[k] * width + i]
+
+
+@compiled
+def _parameters(state: Any, prior: Any, generator: Any) -> Any:
+    point, sums = state.point, state.sums
+    if prior.exchangeable:
+        _permute(state, generator)
+    draw_concentration(sums.sizes, prior, state.concentration, generator)
+    draw_weights(sums.sizes, state.concentration, point.log_weights, generator)
+    draw_covariances(point, sums, prior, prior.dof, state.scale, generator)
+    draw_means(point, sums, prior, generator)
+    draw_scale(point, sums, prior, state.scale, generator)
+    recenter(point)
+    clear(sums)
+    state.sweeps[0] += np.uint64(1)
+    return Stream(state.key[0], state.key[1] + state.sweeps[0], 0)
+
+
+@compiled
+def _allocate(
+    point: Any, source: Any, start: int, stop: int, size: int, stream: Any, labels: Any, sums: Any
+) -> float:
+    frame = prepare(point)
+    k, d = point.means.shape
+    scratch, packs = scratch_of(k, d, size), packs_of(k, d)
+    log_likelihood = 0.0
+    for first in range(start, stop, size):
+        count = min(size, stop - first)
+        fill(point, frame, Place(source, first, count), scratch)
+        uniforms(stream, first, count, scratch.per_row)
+        own = labels[first : first + count]
+        log_likelihood += choose_labels(
+            scratch.joint, scratch.common, k, size, scratch.per_row, own
+        )
+        add_rows(packs, point, scratch.block, own, size, sums)
+    flush(packs, d, sums)
+    return log_likelihood
+
+
+@compiled
+def _record(state: Any, log_likelihood: float, records: Any, place: int) -> None:
+    point, occupied = state.point, 0
+    for k in range(len(point.log_weights)):
+        records.weights[place, k] = math.exp(point.log_weights[k])
+        occupied += state.sums.sizes[k] > 0
+    write_covariances(point, records.covariances[place])
+    _copy(point.means.ravel(), records.means[place].ravel())
+    for j in range(records.scale.shape[1]):
+        records.scale[place, j] = state.scale[j, j]
+    records.concentration[place] = state.concentration[0]
+    records.log_likelihood[place] = log_likelihood
+    records.n_clusters[place] = occupied
+    if records.labels.shape[1] > 0:
+        _copy(state.labels, records.labels[place])
+
+
+@compiled
+def _copy(source: Any, out: Any) -> None:
+    for i in range(len(source)):
+        out[i] = source[i]
+
+
+def _make_sweeps(fingerprint: str) -> Callable:
+    def sweeps(
+        state: Any,
+        prior: Any,
+        source: Any,
+        bounds: Any,
+        size: int,
+        generator: Any,
+        count: int,
+        keep: Any,
+        records: Any,
+        place: int,
+    ) -> float:
+        fingerprint  # noqa: B018 - what a function captures is part of its key in the cache
+        sums = state.sums
+        part = Sums(
+            np.empty_like(sums.sizes), np.empty_like(sums.first), np.empty_like(sums.second)
+        )
+        thin, origin = keep
+        log_likelihood = 0.0
+        for _ in range(count):
+            stream = _parameters(state, prior, generator)
+            log_likelihood = 0.0
+            for p in range(len(bounds) - 1):
+                clear(part)
+                log_likelihood += _allocate(
+                    state.point, source, bounds[p], bounds[p + 1], size, stream, state.labels, part
+                )
+                add_sums(sums, part)
+            if (state.sweeps[0] - origin) % thin == 0:
+                _record(state, log_likelihood, records, place)
+                place += 1
+        return log_likelihood
+
+    return sweeps
+
+
+def _make_settle(fingerprint: str) -> Callable:
+    def settle(state: Any, source: Any, size: int) -> None:
+        fingerprint  # noqa: B018
+        recenter(state.point)
+        tally(state.point, source, state.labels, size, state.sums)
+
+    return settle
+
+
+sweeps = cached(_make_sweeps)
+"""``sweeps(state, prior, source, bounds, size, generator, count, keep, records, place)`` makes
+``count`` sweeps and keeps every ``thin``-th after number ``origin``, ``keep = (thin, origin)``, from
+``place`` in the records on; rows come in the parts between ``bounds``."""
+settle = cached(_make_settle)
+"""``settle(state, source, size)`` finds the moments of the labels about the means."""

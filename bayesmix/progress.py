@@ -1,0 +1,34 @@
+"""Progress of sampling, shown by rich."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["progress"]
+
+
+@contextmanager
+def progress(description: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves a bar by so many sweeps; thread-safe."""
+    if not show:
+        yield lambda made: None
+        return
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: object) -> Text:
+            speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
+            return Text("" if speed is None else f"{speed:,.0f} sweeps/s")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda made: bar.advance(task, made)

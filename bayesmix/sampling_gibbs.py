@@ -1,0 +1,240 @@
+"""A posterior by Gibbs sampling: starts, chains, their tree, and the way back from tree to chains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.chain_starts import dispersed_labels
+from bayesmix.compiling import announced
+from bayesmix.draws import draws_of, log_priors
+from bayesmix.gibbs import Chain, dense_covariances
+from bayesmix.gibbs_run import run_chains
+from bayesmix.progress import progress
+from bayesmix.schema import group, mixture_of, observed_data, posterior
+from bayesmix.threads import available_threads
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from bayesmix.gibbs import Draws
+    from bayesmix.inputs import Table
+    from bayesmix.mixture import Mixture
+
+__all__ = ["gibbs_tree", "resumed_tree"]
+
+_TUNE = 500
+_BY_DRAW = ("chain", "draw")
+
+
+def gibbs_tree(
+    mixture: Mixture,
+    table: Table,
+    generator: np.random.Generator,
+    *,
+    draws: int,
+    tune: int | None,
+    chains: int,
+    cores: int | None,
+    thin: int,
+    keep_labels: bool,
+    progressbar: bool,
+) -> xr.DataTree:
+    """Sample with chains that start far apart; arguments as in `sampling.sample`."""
+    for_starts, for_chains = generator.spawn(2)
+    words = for_chains.integers(2**64 - 1, size=(chains, 4), dtype=np.uint64, endpoint=True)
+    with announced(f"Gibbs sampling for {mixture.covariance_type} covariances"):
+        ready = [
+            Chain.at(mixture, table.values, labels, np.random.default_rng(words[chain]))
+            for chain, labels in enumerate(dispersed_labels(mixture, table, chains, for_starts))
+        ]
+        ready[0].rehearse()
+    return _run(
+        mixture,
+        table,
+        ready,
+        draws=draws,
+        tune=_TUNE if tune is None else tune,
+        cores=cores,
+        thin=thin,
+        keep_labels=keep_labels,
+        progressbar=progressbar,
+    )
+
+
+def resumed_tree(
+    mixture: Mixture,
+    table: Table,
+    before: xr.DataTree,
+    *,
+    draws: int,
+    cores: int | None,
+    thin: int,
+    progressbar: bool,
+) -> xr.DataTree:
+    """Go on where a tree's chains stopped, its draws in front of the new ones."""
+    import xarray as xr
+
+    state = _resumable(mixture, table, before, thin)
+    chains = [
+        Chain.restored(
+            mixture, table.values, {str(name): v.values[c] for name, v in state.data_vars.items()}
+        )
+        for c in range(state.sizes["chain"])
+    ]
+    chains[0].rehearse()
+    tree = _run(
+        mixture,
+        table,
+        chains,
+        draws=draws,
+        tune=0,
+        cores=cores,
+        thin=thin,
+        keep_labels="allocation" in before.children,
+        progressbar=progressbar,
+    )
+    for name in ("posterior", "sample_stats", "allocation"):
+        if name in tree.children:
+            old, new = group(before, name), group(tree, name)
+            new = new.assign_coords(draw=new["draw"] + old.sizes["draw"])
+            both = xr.concat(
+                [old, new],
+                dim="draw",
+                data_vars="minimal",
+                coords="minimal",
+                compat="override",
+                join="override",
+                combine_attrs="override",
+            )
+            tree[name] = xr.DataTree(both)
+    return tree
+
+
+def _resumable(mixture: Mixture, table: Table, before: xr.DataTree, thin: int) -> xr.Dataset:
+    """Return the state of a tree's chains, if they were on this mixture and these rows."""
+    if "sampler_state" not in before.children:
+        raise ValueError(
+            "resume: expected a tree of Gibbs sampling with the group sampler_state, got groups "
+            f"{', '.join(before.children) or 'none'}; NUTS cannot go on, and neither can a tree "
+            "whose interrupt came a second time"
+        )
+    if mixture_of(before) != mixture:
+        raise ValueError(
+            "resume: expected the mixture that the tree was sampled with, got another; start anew"
+        )
+    observed = group(before, "observed_data")["x"].values
+    if observed.shape != table.values.shape or not np.array_equal(observed, table.values):
+        raise ValueError("resume: expected the rows that the tree was sampled with, got others")
+    state = group(before, "sampler_state")
+    if state.attrs["thin"] != thin:
+        raise ValueError(
+            f"thin: expected {state.attrs['thin']}, as in the tree to resume, got {thin}"
+        )
+    return state
+
+
+def _run(
+    mixture: Mixture,
+    table: Table,
+    chains: list[Chain],
+    *,
+    draws: int,
+    tune: int,
+    cores: int | None,
+    thin: int,
+    keep_labels: bool,
+    progressbar: bool,
+) -> xr.DataTree:
+    cores = min(cores or available_threads(), available_threads())
+    total = len(chains) * (tune + draws * thin)
+    words = f"Gibbs, {len(chains)} chain{'s' if len(chains) > 1 else ''}"
+    with progress(words, total, show=progressbar) as report:
+        found, n_draws, interrupted = run_chains(
+            chains,
+            tune=tune,
+            draws=draws,
+            thin=thin,
+            cores=cores,
+            keep_labels=keep_labels,
+            report=report,
+        )
+    tree = _tree(mixture, table, chains[0], found, n_draws)
+    if interrupted:
+        tree.attrs["interrupted"] = 1
+    _save_state(tree, chains, thin)
+    return tree
+
+
+def _tree(
+    mixture: Mixture, table: Table, chain: Chain, found: list[Draws], n_draws: int
+) -> xr.DataTree:
+    import xarray as xr
+
+    def stacked(values: list[NDArray[Any]]) -> NDArray[Any]:
+        return np.stack([value[:n_draws] for value in values])
+
+    def recorded(name: str) -> NDArray[Any]:
+        return stacked([getattr(own.records, name) for own in found])
+
+    scale, prior = recorded("scale"), chain.prior
+    group = posterior(
+        recorded("weights"),
+        recorded("means"),
+        stacked([dense_covariances(chain.structure, own.records) for own in found]),
+        table.features,
+        scale[..., None] * np.eye(scale.shape[-1]) if scale.size else None,
+        recorded("concentration") if prior.concentration_shape else None,
+    ).assign(n_clusters=(_BY_DRAW, recorded("n_clusters")))
+    observed = observed_data(table)
+    tree = xr.DataTree.from_dict({"posterior": group, "observed_data": observed})
+    tree.attrs["bayesmix_model"] = mixture.to_json()  # names the structure of the draws
+    draws = draws_of(tree)
+    log_likelihood = recorded("log_likelihood")
+    coords = {name: group[name] for name in _BY_DRAW}
+    values = {
+        "lp": log_likelihood + draws.by_chain(log_priors(draws, mixture)),
+        "log_likelihood_total": log_likelihood,
+        "split_merge_tried": stacked([own.split_merge_tried for own in found]),
+        "split_merge_accepted": stacked([own.split_merge_accepted for own in found]),
+    }
+    stats = xr.Dataset({name: (_BY_DRAW, value) for name, value in values.items()}, coords=coords)
+    tree["sample_stats"] = xr.DataTree(stats)
+    label = recorded("labels")
+    if label.shape[-1]:
+        coords |= {"obs": observed["obs"].values}
+        tree["allocation"] = xr.DataTree(
+            xr.Dataset({"label": ((*_BY_DRAW, "obs"), label)}, coords=coords)
+        )
+    return tree
+
+
+_STATE = {
+    "label": ("obs",),
+    "means": ("component", "feature"),
+    "sizes": ("component",),
+    "first": ("component", "feature"),
+    "second": ("moment",),
+    "scale": ("feature", "feature_bis"),
+    "concentrations": ("component",),
+    "key": ("word",),
+    "sweeps": (),
+    "generator": (),
+}
+
+
+def _save_state(tree: xr.DataTree, chains: list[Chain], thin: int) -> None:
+    """Keep what the next sweep depends on, if all chains stopped at the same draw."""
+    import xarray as xr
+
+    states = [chain.saved() for chain in chains]
+    dataset = xr.Dataset(
+        {
+            name: (("chain", *dims), np.stack([state[name] for state in states]))
+            for name, dims in _STATE.items()
+        },
+        attrs={"thin": thin},
+    )
+    tree["sampler_state"] = xr.DataTree(dataset)
