@@ -116,11 +116,17 @@ def label_residual(x, weights, means, covariances, labels):
     Given parameters (..., K), labels (..., n) are independent, so the log responsibility of the
     label less its expectation is a sum with mean 0 and known variance, whatever the chain did.
     """
+    residual, variance = label_residuals(x, weights, means, covariances, labels)
+    return residual.sum() / np.sqrt(variance.sum())
+
+
+def label_residuals(x, weights, means, covariances, labels):
+    """Log responsibility of every label less its expectation, and its variance, (..., n)."""
     joint = log_joint(x, weights, means, covariances)
     log_r = joint - logsumexp(joint, axis=-1, keepdims=True)
-    log_r = np.maximum(log_r, -700.0)
+    log_r = np.maximum(log_r, -700.0)  # where r log r is 0
     r = np.exp(log_r)
     expected = (r * log_r).sum(axis=-1)
     variance = (r * log_r**2).sum(axis=-1) - expected**2
-    drawn = np.take_along_axis(log_r, labels[..., None], axis=-1)[..., 0]
-    return (drawn - expected).sum() / np.sqrt(variance.sum())
+    drawn = np.take_along_axis(log_r, labels[..., None].astype(int), axis=-1)[..., 0]
+    return drawn - expected, variance

@@ -5,7 +5,7 @@ import pytest
 
 import bayesmix as bm
 from tests.exact import labelings
-from tests.exact_checks import assert_matches, assert_z, label_residual
+from tests.exact_checks import assert_matches, assert_z, label_residual, label_residuals
 from tests.exact_kernel import (
     assert_invariant,
     assert_reversible,
@@ -27,7 +27,7 @@ ON_A_LINE = [cell for cell in GRID if cell.kind != "conjugate"]
 
 def enumerable(cell, n):
     """A mixture that can be enumerated, and rows."""
-    mixture = cell.mixture(2 if cell.kind == "conjugate" else 1)
+    mixture = cell.mixture(3 if cell.kind == "conjugate" else 1)
     return mixture, few_rows(n, mixture.components.n_features)
 
 
@@ -99,3 +99,28 @@ def test_moves_leave_exact_states_exact(cell, move):
     states = exact_states(x, mixture, 4000, rng)
     moved = move_states(Carried, mixture, x, states, move, rng)
     assert_unchanged(state_events(states), state_events(moved))
+
+
+@pytest.mark.filterwarnings("ignore:R-hat is:sklearn.exceptions.ConvergenceWarning")  # short runs
+def test_labels_of_many_rows_are_independent_draws(structure):
+    """Over rows, sweeps and chains: no random number serves twice."""
+    mixture = Cell("Dirichlet(K)", "conjugate", structure).mixture(2)
+    x = np.random.default_rng(8).normal(size=(3000, 2)) * [1.0, 1.5]
+    post = bm.sample(
+        mixture, x, sampler="gibbs", draws=60, tune=20, chains=2, random_seed=9, progressbar=False
+    )
+    found = recorded(post)
+    points = found.weights, found.means, found.covariances
+    residual, variance = label_residuals(x, *points, found.labels)
+    total = residual.sum(axis=-1) / np.sqrt(variance.sum(axis=-1))  # standard normal
+    z = [
+        total.sum() / np.sqrt(total.size),
+        (np.square(total).sum() - total.size) / np.sqrt(2 * total.size),
+    ]
+    neighbors = [
+        lambda values: values[:, 1:] * values[:, :-1],
+        lambda values: values[0] * values[1],
+        lambda values: values[..., 1:] * values[..., :-1],
+    ]
+    z += [pairs(residual).sum() / np.sqrt(pairs(variance).sum()) for pairs in neighbors]
+    assert_z(np.array(z))
