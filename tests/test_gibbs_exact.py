@@ -1,5 +1,7 @@
 """The Gibbs engine against enumeration: what `sample` records, and each move by itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,7 @@ from tests.exact_partitions import exact_posterior
 from tests.geweke import split_or_merge, sweep
 from tests.gibbs_cells import GRID, Cell, cases, few_rows
 from tests.gibbs_engine import Carried, recorded
+from tests.support import random_prior
 
 CONJUGATE = [cell for cell in GRID if cell.kind == "conjugate"]
 ON_A_LINE = [cell for cell in GRID if cell.kind != "conjugate"]
@@ -42,10 +45,16 @@ FAST = {
 @pytest.mark.parametrize("cell", cases(FAST))
 def test_sample_matches_enumeration(cell):
     mixture, x = enumerable(cell, 7)
-    post = bm.sample(
-        mixture, x, sampler="gibbs", draws=2000, thin=3, random_seed=5, progressbar=False
+    assert_recorded_matches(sampled(mixture, x), mixture, x)
+
+
+def sampled(mixture, x):
+    return recorded(
+        bm.sample(mixture, x, sampler="gibbs", draws=2000, thin=3, random_seed=5, progressbar=False)
     )
-    found = recorded(post)
+
+
+def assert_recorded_matches(found, mixture, x):
     assert_matches(
         exact_posterior(x, mixture),
         found.labels,
@@ -56,7 +65,18 @@ def test_sample_matches_enumeration(cell):
     assert_z(np.array([label_residual(x, *points, found.labels)]))
 
 
-def check_kernel(cell, move):
+def test_a_wrong_dof_and_late_labels_are_caught():
+    mixture, x = enumerable(Cell("Dirichlet(K, Gamma)", "conjugate", "full"), 7)
+    wrong = dataclasses.replace(mixture, components=random_prior(3, dof=5.7))
+    with pytest.raises(AssertionError, match="total variation"):
+        assert_recorded_matches(sampled(wrong, x), mixture, x)
+    found = sampled(mixture, x)
+    found.labels = np.roll(found.labels, -1, axis=1)
+    with pytest.raises(AssertionError, match="z ="):
+        assert_recorded_matches(found, mixture, x)
+
+
+def check_kernel(cell, move, chain_class=Carried):
     """Given the concentration, where it is random: a split or a merge does not change it."""
     mixture, x = enumerable(cell, 4)
     random = mixture.weights.random_concentration is not None
@@ -65,7 +85,7 @@ def check_kernel(cell, move):
     states, p = labelings(x, bm.Mixture(fixed, mixture.components, mixture.covariance_type))
     runs, rng = 100, np.random.default_rng(6)
     found = transition_matrix(
-        move, lambda labels: Carried.at(mixture, x, labels, rng, **at), states, runs
+        move, lambda labels: chain_class.at(mixture, x, labels, rng, **at), states, runs
     )
     assert_invariant(p, found, runs, label_events(states))
     assert_reversible(p, found, runs, states)
@@ -74,6 +94,22 @@ def check_kernel(cell, move):
 @pytest.mark.parametrize("cell", cases({CONJUGATE[0], CONJUGATE[-1]}, CONJUGATE))
 def test_splits_and_merges_leave_labelings_invariant(cell):
     check_kernel(cell, split_or_merge)
+
+
+class HalvedSplits(Carried):
+    """Every second split is taken back: a ratio off by log 2."""
+
+    def split_merge(self):
+        before = self.labels
+        accepted = super().split_merge()
+        if len(set(self.labels)) > len(set(before)) and self.generator.random() < 0.5:
+            self.state.labels[:] = before
+        return accepted
+
+
+def test_a_wrong_split_ratio_is_caught():
+    with pytest.raises(AssertionError, match="z ="):
+        check_kernel(CONJUGATE[0], split_or_merge, HalvedSplits)
 
 
 CONCENTRATION_STATED = [cell for cell in CONJUGATE if cell.weights != "Dirichlet(K, Gamma)"]
