@@ -14,8 +14,6 @@ INDEPENDENT = [cell for cell in GRID if cell.kind in ("stated", "random")]
 FAST = {
     Cell("Dirichlet(K, Gamma)", "conjugate", "diag"),
     Cell("Dirichlet(K, below 1)", "random", "full"),
-    Cell("Dirichlet(K, vector)", "stated", "spherical"),
-    Cell("Dirichlet(K)", "random", "tied"),
 }
 
 

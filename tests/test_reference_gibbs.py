@@ -118,18 +118,17 @@ def test_residual_catches_labels_recorded_one_sweep_late(weights):
     assert (abs(early) > 6) == mixture.weights.exchangeable
 
 
-@pytest.mark.parametrize("cell", CELLS, ids="-".join)
-def test_geweke_passes_the_reference_and_catches_a_wrong_dof(cell):
-    mixture = cell.mixture(2)
-    geweke.assert_same_joint(Chain, mixture, 5, np.random.default_rng(1), chains=60)
+def test_geweke_passes_the_reference_and_catches_a_wrong_dof():
+    mixture = CELLS[0].mixture(2)
+    geweke.assert_same_joint(Chain, mixture, 5, np.random.default_rng(1), chains=40)
     with pytest.raises(AssertionError, match="z ="):
-        geweke.assert_same_joint(WrongDof, mixture, 5, np.random.default_rng(1), chains=60)
+        geweke.assert_same_joint(WrongDof, mixture, 5, np.random.default_rng(1), chains=40)
 
 
 def test_geweke_catches_labels_recorded_one_sweep_late():
     mixture = Cell("Dirichlet(K)", "conjugate", "full").mixture(2)
     with pytest.raises(AssertionError, match="z ="):
-        geweke.assert_same_joint(Late, mixture, 5, np.random.default_rng(1), chains=60)
+        geweke.assert_same_joint(Late, mixture, 5, np.random.default_rng(1), chains=40)
 
 
 def on_table(chain_class, states, p):
