@@ -214,11 +214,45 @@ def _summarize(dataset: xr.Dataset, ci_prob: float | None) -> pd.DataFrame:
 
 
 def _moving(post: xr.DataTree) -> pd.DataFrame | None:
-    """Summarize the label-invariant quantities that are not constant; None for too few draws."""
+    """R-hat and ESS of label-invariant quantities that are not constant; None for few draws.
+
+    The numbers of `summary`, all quantities at once.
+    """
     if post["posterior"].sizes["draw"] < _CHECKABLE:
         return None
-    table = _summarize(label_invariant(post, random_seed=0), None)
-    return table[table["note"] == ""]
+    import pandas as pd
+    from arviz_base import rcParams
+    from arviz_stats.base import array_stats
+
+    columns = _columns(label_invariant(post, random_seed=0))
+    names = [name for name, values in columns.items() if not _constant(values)]
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    prob = rcParams["stats.ci_prob"]
+    values = np.stack([columns[name] for name in names], axis=-1) if names else np.empty((1, 4, 0))
+    return pd.DataFrame(
+        {
+            "ess_bulk": array_stats.ess(values, **axes, method="bulk"),
+            "ess_tail": array_stats.ess(values, **axes, method="tail", prob=prob),
+            "r_hat": array_stats.rhat(values, **axes),
+        },
+        index=names,
+    )
+
+
+def _columns(dataset: xr.Dataset) -> dict[str, Floats]:
+    """Every number's draws (chain, draw) under ArviZ's name for it."""
+    found = {}
+    for name, variable in dataset.data_vars.items():
+        if variable.ndim == 2:
+            found[str(name)] = variable.values.astype(float)
+            continue
+        for place, label in enumerate(variable[variable.dims[-1]].values):
+            found[f"{name}[{label}]"] = variable.values[..., place]
+    return found
+
+
+def _constant(values: Floats) -> bool:
+    return bool(values.std() <= 1e-12 * abs(values.mean()))
 
 
 def _mixing(moving: pd.DataFrame | None, chains: int) -> list[Finding]:

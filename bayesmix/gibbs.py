@@ -45,9 +45,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "Draws", "dense_covariances"]
 
-_MOVE_EVERY = 10
-"""Sweeps between two tries to split or merge, each of which costs up to a few sweeps."""
-_MOVE_EVERY_TUNING = 2
+
+def _sweeps_between_moves(n_rows: int, *, tuning: bool) -> int:
+    """Sweeps between two tries to split or merge, each of which costs as much as a few.
+
+    More rows seldom let one through once the chain has settled.
+    """
+    every = min(max(10, n_rows // 100), 100)
+    return max(every // 10, 2) if tuning else every
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Chain:
     def __post_init__(self) -> None:
         self._bounds = np.array(parts_of(len(self.x), self.state.point.means.shape))
         self._last = self.room(1, labels=False).records
+        for values in (self._last.weights, self._last.means, self._last.covariances):
+            values.fill(np.nan)  # until the first sweep
 
     @classmethod
     def at(
@@ -160,11 +167,11 @@ class Chain:
         int
             How many: up to the next such move, at most ``limit``.
         """
-        return self._step(limit, _MOVE_EVERY_TUNING if tuning else _MOVE_EVERY, None)
+        return self._step(limit, None, tuning=tuning)
 
     def draw(self, into: Draws, origin: int, thin: int, limit: int) -> int:
         """Make a `step`, keep every ``thin``-th sweep after number ``origin``."""
-        return self._step(limit, _MOVE_EVERY, (into, origin, thin))
+        return self._step(limit, (into, origin, thin), tuning=False)
 
     def sweep(self, count: int = 1) -> None:
         """Make sweeps; the last one's point and labels are the chain's."""
@@ -180,7 +187,8 @@ class Chain:
         copy.sweep()
         copy.split_merge()
 
-    def _step(self, limit: int, every: int, keep: tuple[Draws, int, int] | None) -> int:
+    def _step(self, limit: int, keep: tuple[Draws, int, int] | None, *, tuning: bool) -> int:
+        every = _sweeps_between_moves(len(self.x), tuning=tuning)
         since = self.n_sweeps % every
         move = compiled.REFUSED
         if since == 0 and len(self.state.concentration) > 1 and len(self.x) > 1:

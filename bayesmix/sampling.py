@@ -68,7 +68,7 @@ def sample(
     draws : int, default 1000
         Draws kept per chain.
     tune : int, optional
-        Steps per chain before them; default 500 sweeps for Gibbs, 1000 steps for NUTS.
+        Steps per chain before them; default 300 sweeps for Gibbs, 1000 steps for NUTS.
     chains : int, default 4
     cores : int, optional
         Default: as many as the process may use. Draws do not depend on it.

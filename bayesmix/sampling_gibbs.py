@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gibbs_tree", "resumed_tree"]
 
-_TUNE = 500
+_TUNE = 300
 _BY_DRAW = ("chain", "draw")
 
 

@@ -13,7 +13,7 @@ from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint
 from bayesmix.kernels.gibbs.conditionals import log_marginal, log_mean_density
 from bayesmix.kernels.gibbs.packs import tally
 
-__all__ = ["Group", "group_of", "log_target", "move_to_rows", "settle"]
+__all__ = ["Group", "center_of", "group_of", "log_target", "move_to_rows", "settle"]
 
 
 class Group(NamedTuple):
@@ -90,16 +90,36 @@ def _choose_sums(second: Any, n_components: Any, d: Any) -> Any:
 
 
 @compiled
-def group_of(
-    state: Any, rows: Any, labels: Any, dof: float, scale: Any, concentration: Any, size: int
-) -> Any:
-    """Components on the rows of the pair, (m, D), centered at their mean."""
-    d = rows.shape[1]
-    n_components = len(concentration)
-    point = _point_of(state.point, n_components)
-    for r in range(len(rows)):
+def center_of(rows: Any) -> Any:
+    """Mean of rows (m, D)."""
+    m, d = rows.shape
+    center = np.zeros(d)
+    for r in range(m):
         for j in range(d):
-            point.center[j] += rows[r, j] / len(rows)
+            center[j] += rows[r, j]
+    for j in range(d):
+        center[j] /= m
+    return center
+
+
+@compiled
+def group_of(
+    state: Any,
+    rows: Any,
+    center: Any,
+    labels: Any,
+    dof: float,
+    scale: Any,
+    concentration: Any,
+    size: int,
+) -> Any:
+    """Components on the rows of the pair, (m, D), their means at the center of all."""
+    n_components, d = len(concentration), rows.shape[1]
+    point = _point_of(state.point, n_components)
+    for j in range(d):
+        point.center[j] = center[j]
+        for k in range(n_components):
+            point.means[k, j] = center[j]
     address: Any = np.int64(rows.ctypes.data)  # of the type that it has outside kernels
     source = Source(address, 8 * d, 8, False, d, 0)
     sums = _sums_of(state.sums.second, n_components, d)
@@ -115,14 +135,17 @@ def settle(group: Any) -> None:
 @compiled
 def move_to_rows(group: Any) -> None:
     """Put means at their rows', moments about them."""
-    point, sums = group.point, group.sums
-    for k in range(len(point.means)):
-        for j in range(len(point.center)):
-            point.means[k, j] = point.center[j]
-    settle(group)
-    for k in range(len(point.means)):
-        for j in range(len(point.center)):
-            point.means[k, j] += sums.first[k, j] / max(sums.sizes[k], 1.0)
+    means, rows, labels = group.point.means, group.rows, group.labels
+    counts = np.zeros(len(means))
+    means[:] = 0.0
+    for r in range(len(labels)):
+        k = labels[r]
+        counts[k] += 1
+        for j in range(means.shape[1]):
+            means[k, j] += rows[r, j] - group.point.center[j]
+    for k in range(len(means)):
+        for j in range(means.shape[1]):
+            means[k, j] = group.point.center[j] + means[k, j] / max(counts[k], 1.0)
     settle(group)
 
 

@@ -21,23 +21,26 @@ from bayesmix.kernels.structures import fill, prepare, recenter
 __all__ = ["judge", "launch_one", "launch_pair"]
 
 _SWEEPS = 4
+_CERTAIN = -40.0  # log odds against a label below which its probability rounds to 1
 
 
 @compiled
 def _sow(group: Any, i: int, j: int) -> None:
     """Label every row by the nearer of two seeds, features in units of their spread."""
     rows, d = group.rows, group.rows.shape[1]
-    spread = np.zeros(d)
+    spread, scale = np.zeros(d), np.zeros(d)
     for r in range(len(rows)):
         for f in range(d):
             delta = rows[r, f] - group.point.center[f]
             spread[f] += delta * delta
+    for f in range(d):
+        if spread[f] > 0:
+            scale[f] = 1 / spread[f]
     for r in range(len(rows)):
         nearer = 0.0
         for f in range(d):
-            if spread[f] > 0:
-                to_i, to_j = rows[r, f] - rows[i, f], rows[r, f] - rows[j, f]
-                nearer += (to_j * to_j - to_i * to_i) / spread[f]
+            to_i, to_j = rows[r, f] - rows[i, f], rows[r, f] - rows[j, f]
+            nearer += (to_j * to_j - to_i * to_i) * scale[f]
         group.labels[r] = 0 if nearer > 0 else 1
     group.labels[i], group.labels[j] = 0, 1
 
@@ -75,7 +78,8 @@ def judge(group: Any, i: int, j: int, generator: Any, draw: bool) -> float:
                     u = generator.random()
                     group.labels[row] = 0 if u < 1 / (1 + math.exp(-odds)) else 1
                 against = -odds if group.labels[row] == 0 else odds
-                found -= max(against, 0.0) + math.log1p(math.exp(-abs(against)))
+                if against > _CERTAIN:
+                    found -= max(against, 0.0) + math.log1p(math.exp(-abs(against)))
     return found
 
 

@@ -23,7 +23,7 @@ from bayesmix.kernels.blocks import compiled, copy_row
 from bayesmix.kernels.caching import cached
 from bayesmix.kernels.frames import Sums, TiedPoint
 from bayesmix.kernels.gibbs.conditionals import draw_means, draw_prior_mean, log_mean_density
-from bayesmix.kernels.gibbs.groups import group_of, log_target, settle
+from bayesmix.kernels.gibbs.groups import center_of, group_of, log_target, settle
 from bayesmix.kernels.gibbs.launch import judge, launch_one, launch_pair
 from bayesmix.kernels.gibbs.variates import index_below
 from bayesmix.kernels.gibbs.wishart import posterior_scale
@@ -177,10 +177,13 @@ def _labels(state: Any, places: Any, b: int) -> Any:
 
 
 @compiled
-def _present(state: Any, prior: Any, rows: Any, labels: Any, choice: Any, size: int) -> Any:
+def _present(
+    state: Any, prior: Any, rows: Any, center: Any, labels: Any, choice: Any, size: int
+) -> Any:
     """The pair as it is, moments about the state's means."""
     concentration = np.array([state.concentration[choice.a], state.concentration[choice.b]])
-    pair = group_of(state, rows, labels, prior.dof, state.scale, concentration, size)
+    scale = state.scale
+    pair = group_of(state, rows, center, labels, prior.dof, scale, concentration, size)
     for j in range(rows.shape[1]):
         pair.point.means[0, j] = state.point.means[choice.a, j]
         pair.point.means[1, j] = state.point.means[choice.b, j]
@@ -219,11 +222,13 @@ def _make_split_merge(fingerprint: str) -> Callable:
         places, rows = _members(state, source, a, b)
         labels = _labels(state, places, b)
         i, j = np.searchsorted(places, choice.first), np.searchsorted(places, choice.second)
-        present = _present(state, prior, rows, labels, choice, size)
+        center = center_of(rows)
+        present = _present(state, prior, rows, center, labels, choice, size)
         dof, scale = _law_of_rest(state, prior, present.sums, a, b)
         both = present.concentration
-        pair = group_of(state, rows, labels.copy(), dof, scale, both, size)
-        whole = group_of(state, rows, np.zeros_like(labels), dof, scale, both[1:], size)
+        pair = group_of(state, rows, center, labels.copy(), dof, scale, both, size)
+        one = np.zeros_like(labels)
+        whole = group_of(state, rows, center, one, dof, scale, both[1:], size)
 
         launch_pair(pair, prior, i, j, generator)
         if not split:
