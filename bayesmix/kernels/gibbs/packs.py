@@ -48,12 +48,21 @@ def add_rows(packs: Any, point: Any, block: Any, labels: Any, size: int, sums: A
     values, count, length = packs
     # Unsigned, for a signed index may count from the end, which takes time to rule out.
     d, stride, step = np.uint64(len(point.center)), np.uint64(length), np.uint64(size)
-    one, row = np.uint64(1), np.uint64(0)
+    row, one, two = np.uint64(0), np.uint64(1), np.uint64(2)
+    three, four = np.uint64(3), np.uint64(4)
+    fours, rest = d // four, d % four
     for label in labels:
         k = np.uint64(label)
         place = count[k]
         to, at = k * d * stride + place, row
-        for _ in range(d):
+        for _ in range(fours):
+            values[to] = block[at]
+            values[to + stride] = block[at + step]
+            values[to + two * stride] = block[at + two * step]
+            values[to + three * stride] = block[at + three * step]
+            to += four * stride
+            at += four * step
+        for _ in range(rest):
             values[to] = block[at]
             to += stride
             at += step
