@@ -127,6 +127,11 @@ def sample(
     mixture.require_features(len(table.features))
     running = {"draws": draws, "cores": cores, "thin": thin, "progressbar": progressbar}
     if resume is not None:
+        if engine == "nuts":
+            raise ValueError(
+                'sampler: expected "gibbs" or "auto" beside resume, got "nuts", which cannot go '
+                "on; start anew"
+            )
         tree = resumed_tree(mixture, table, resume, **running)
         random_seed = resume.attrs["random_seed"]
         started -= resume.attrs["seconds"]

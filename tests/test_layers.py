@@ -13,14 +13,20 @@ import bayesmix
 
 ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
-    {"inputs", "rows", "interrupts", "threads", "priors", "data_priors", "mixture", "datasets"},
+    {
+        *("inputs", "rows", "interrupts", "threads", "progress", "compiling"),
+        *("priors", "data_priors", "mixture", "datasets"),
+    },
     {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
         *("gibbs", "gibbs_run"),
         *("pymc_model", "pymc_nuts"),
     },
-    {"draws", "frozen", "sampling", "relabel", "membership", "diagnostics", "comparison"},
+    {
+        *("sampling", "sampling_gibbs", "sampling_nuts", "chain_starts"),
+        *("draws", "frozen", "relabel", "membership", "diagnostics", "comparison"),
+    },
     {"plots", "report"},
     {"__init__", "__main__"},
 )

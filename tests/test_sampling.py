@@ -118,7 +118,9 @@ class TestTree:
 
 
 def sample_briefly(**options) -> xr.DataTree:
-    return sample_quietly(model("full"), frame(), draws=30, tune=50, chains=2, **options)
+    return sample_quietly(
+        model("full"), frame(), sampler="nuts", draws=30, tune=50, chains=2, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +209,7 @@ def test_one_component_has_the_conjugate_posterior(structure):
     tree = sample_quietly(
         bm.Mixture(bm.Dirichlet(1), prior, structure),
         x,
+        sampler="nuts",
         draws=1000,
         tune=500,
         chains=2,
@@ -235,7 +238,14 @@ def test_one_component_has_the_conjugate_posterior(structure):
 class TestStore:
     def test_without_labels(self):
         tree = sample_quietly(
-            model("full"), frame(), draws=5, tune=5, chains=1, random_seed=1, store=("parameters",)
+            model("full"),
+            frame(),
+            sampler="nuts",
+            draws=5,
+            tune=5,
+            chains=1,
+            random_seed=1,
+            store=("parameters",),
         )
         bm.validate(tree)
         assert set(tree.children) == {"posterior", "sample_stats", "observed_data"}
@@ -244,12 +254,19 @@ class TestStore:
     def test_labels_beyond_the_budget(self, monkeypatch):
         monkeypatch.setattr(sampling, "_BUDGET_BYTES", 2 * 100 * 60 - 1)
         with pytest.raises(ValueError, match=r"^store: labels .* would take .* GiB, more than"):
-            bm.sample(model("full"), frame(), draws=100, chains=2)
+            bm.sample(model("full"), frame(), sampler="nuts", draws=100, chains=2)
 
-    def test_what_needs_no_labels_has_no_budget(self, monkeypatch):
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 1)
+    def test_without_labels_only_parameters_count(self, monkeypatch):
+        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 5 * 2 * (4 + 2 + 1))
         tree = sample_quietly(
-            model("full"), frame(), draws=5, tune=5, chains=1, random_seed=1, store=("parameters",)
+            model("full"),
+            frame(),
+            sampler="nuts",
+            draws=5,
+            tune=5,
+            chains=1,
+            random_seed=1,
+            store=("parameters",),
         )
         assert tree["posterior"].sizes["draw"] == 5
 
@@ -257,11 +274,12 @@ class TestStore:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "gibbs"}, "sampler: expected one of .*'nuts'.*, got 'gibbs'"),
+        ({"sampler": "hmc"}, "sampler: expected one of .*'gibbs'.*, got 'hmc'"),
         ({"draws": 0}, "draws: expected a whole number of at least 1, got 0"),
         ({"draws": 1.5}, "draws: expected a whole number of at least 1, got 1.5"),
         ({"draws": None}, "draws: expected a whole number of at least 1, got None"),
         ({"chains": 0}, "chains: expected a whole number of at least 1, got 0"),
+        ({"thin": 0}, "thin: expected a whole number of at least 1, got 0"),
         ({"cores": 0}, "cores: expected a whole number of at least 1, got 0"),
         ({"tune": -1}, "tune: expected a whole number of at least 0, got -1"),
         ({"tune": 0.5}, "tune: expected a whole number of at least 0, got 0.5"),
@@ -287,6 +305,7 @@ def test_findings_are_warned_of():
         bm.sample(
             model("full"),
             frame(),
+            sampler="nuts",
             draws=20,
             tune=20,
             chains=2,
@@ -327,7 +346,14 @@ class TestInterrupt:
 
     def run(self, cores: int) -> xr.DataTree:
         return sample_quietly(
-            model("full"), frame(), draws=DRAWS, tune=50, chains=2, cores=cores, random_seed=1
+            model("full"),
+            frame(),
+            sampler="nuts",
+            draws=DRAWS,
+            tune=50,
+            chains=2,
+            cores=cores,
+            random_seed=1,
         )
 
     @pytest.mark.parametrize("cores", [1, 2])
