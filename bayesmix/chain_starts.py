@@ -91,14 +91,17 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
     if mixture.n_components == 1 or len(x) <= mixture.n_components:
         return []
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
-    _, fits = search(
-        _problem(mixture, x[rows]),
-        generator,
-        init_params="k-means++",
-        n_init=_SEARCH_STARTS,
-        max_iter=_SEARCH_ITERATIONS,
-        tol=1e-5,
-    )
+    try:
+        _, fits = search(
+            _problem(mixture, x[rows]),
+            generator,
+            init_params="k-means++",
+            n_init=_SEARCH_STARTS,
+            max_iter=_SEARCH_ITERATIONS,
+            tol=1e-5,
+        )
+    except ValueError:  # every start is singular
+        return []
     usable = [fit for fit in fits if np.isfinite(fit.objective)]
     distinct = {round(fit.objective, 1): fit.point for fit in usable}
     return [distinct[key] for key in sorted(distinct, reverse=True)]

@@ -120,7 +120,11 @@ def _take_turns(
                     return
                 run = waiting.popleft()
             end = time.perf_counter() + _TURN_SECONDS
-            report(run.advance(goal, proceed=lambda: time.perf_counter() < end and not stopped()))
+            report(
+                run.advance(
+                    goal, proceed=lambda end=end: time.perf_counter() < end and not stopped()
+                )
+            )
             if run.kept < goal:
                 with lock:
                     waiting.append(run)

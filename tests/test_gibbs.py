@@ -156,7 +156,7 @@ class TestBudget:
     def test_labels(self, monkeypatch):
         many = frame().iloc[np.arange(1200) % 60]
         monkeypatch.setattr(sampling, "_BUDGET_BYTES", 2 * 100 * 1200 - 1)
-        with pytest.raises(ValueError, match=r"^store: labels .* would take .* GiB, more than .*thin"):
+        with pytest.raises(ValueError, match=r"^store: labels .* GiB, more than .* GiB.*thin"):
             gibbs(model("full"), many, draws=100)
         gibbs(model("full"), many, draws=99, tune=0)
         gibbs(model("full"), many, draws=100, store=("parameters",), tune=0)
@@ -257,7 +257,7 @@ class TestOddData:
 
     def test_overflow_is_one_clear_line(self):
         x = 1e200 * blobs(30, 2, 2)
-        with pytest.raises(FloatingPointError, match="^the log-likelihood became .*rescale") as error:
+        with pytest.raises(FloatingPointError, match=r"^the log-likelihood .* rescale") as error:
             gibbs(proper(2, 2), x)
         assert "\n" not in str(error.value)
 

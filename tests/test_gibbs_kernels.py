@@ -196,7 +196,7 @@ def posterior_of(structure, prior, scale, k, means=None):
     groups = range(3) if structure == "tied" else [k]
     dof, total = prior.dof, np.array(scale)
     for g in groups:
-        rows = X[LABELS == g]
+        rows = X[g == LABELS]
         if len(rows):
             dof += len(rows)
             center = rows.mean(axis=0) if means is None else means[g]
@@ -238,7 +238,7 @@ def check_covariances(structure, prior, scale, covariances, means=None):
 def check_means(prior, covariances, means):
     """Standardized by their law given covariances and labels, means are standard normal."""
     for k in range(3):
-        rows = X[LABELS == k]
+        rows = X[k == LABELS]
         n, total = len(rows), rows.sum(axis=0)
         precision = np.linalg.inv(covariances[:, k])
         if isinstance(prior, bm.NormalInverseWishart):
@@ -265,7 +265,7 @@ class TestConditionals:
         weights, means, covariances, _ = at_labels(mixture, X, LABELS)
         check_covariances(structure, prior, prior.covariance_scale, covariances)
         check_means(prior, covariances, means)
-        concentrations = mixture.weights.concentrations + [20, 0, 20]
+        concentrations = mixture.weights.concentrations + np.array([20, 0, 20])
         for k, c in enumerate(concentrations):
             assert uniform(stats.beta(c, concentrations.sum() - c).cdf(weights[:, k])), k
 

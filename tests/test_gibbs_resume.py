@@ -1,4 +1,4 @@
-"""Gibbs chains that go on, keep every few sweeps only, or are interrupted: always the same draws."""
+"""Gibbs chains that go on, keep every few sweeps, or are interrupted: always the same draws."""
 
 from __future__ import annotations
 
