@@ -29,10 +29,10 @@ class _Run:
     """Number of the last sweep of the tuning."""
     kept: int = 0
 
-    def advance(self, goal: int, *, proceed: Callable[[], bool]) -> int:
-        """Go on to ``goal`` draws, or until ``proceed()`` is false; return the sweeps made."""
+    def advance(self, goal: int, end: float, stopped: Callable[[], bool]) -> int:
+        """Go on to ``goal`` draws, to the ``end`` of a turn or a stop; return the sweeps made."""
         before = self.chain.n_sweeps
-        while self.kept < goal and proceed():
+        while self.kept < goal and time.perf_counter() < end and not stopped():
             if self.tune > 0:
                 self.tune -= self.chain.step(self.tune, tuning=True)
                 self.origin = self.chain.n_sweeps
@@ -119,12 +119,7 @@ def _take_turns(
                 if not waiting:
                     return
                 run = waiting.popleft()
-            end = time.perf_counter() + _TURN_SECONDS
-            report(
-                run.advance(
-                    goal, proceed=lambda end=end: time.perf_counter() < end and not stopped()
-                )
-            )
+            report(run.advance(goal, time.perf_counter() + _TURN_SECONDS, stopped))
             if run.kept < goal:
                 with lock:
                     waiting.append(run)

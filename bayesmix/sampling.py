@@ -125,7 +125,12 @@ def sample(
     engine = _engine(mixture, sampler)
     table = as_table(x)
     mixture.require_features(len(table.features))
-    running = {"draws": draws, "cores": cores, "thin": thin, "progressbar": progressbar}
+    running: dict[str, Any] = {
+        "draws": draws,
+        "cores": cores,
+        "thin": thin,
+        "progressbar": progressbar,
+    }
     if resume is not None:
         if engine == "nuts":
             raise ValueError(

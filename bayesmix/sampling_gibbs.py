@@ -196,7 +196,7 @@ def _tree(
     tree.attrs["bayesmix_model"] = mixture.to_json()  # names the structure of the draws
     draws = draws_of(tree)
     log_likelihood = recorded("log_likelihood")
-    coords = {name: group[name] for name in _BY_DRAW}
+    coords: dict[str, Any] = {name: group[name] for name in _BY_DRAW}
     values = {
         "lp": log_likelihood + draws.by_chain(log_priors(draws, mixture)),
         "log_likelihood_total": log_likelihood,

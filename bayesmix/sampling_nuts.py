@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def _tree(
     draws = draws_of(tree)
     log_likelihood = log_likelihoods(draws, table.values)
     by_draw = ("chain", "draw")
-    coords = {c: group[c] for c in by_draw}
+    coords: dict[str, Any] = {c: group[c] for c in by_draw}
     stats = found.stats.isel(draw=kept).assign_coords(coords)
     stats = stats.assign(
         lp=(by_draw, draws.by_chain(log_likelihood + log_priors(draws, mixture))),
