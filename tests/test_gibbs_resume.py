@@ -16,6 +16,7 @@ from tests.fixtures_post import frame, model, sample_quietly
 from tests.support import STRUCTURES, blobs, random_independent_prior
 
 gibbs_run = importlib.import_module("bayesmix.gibbs_run")
+sampling = importlib.import_module("bayesmix.sampling")
 BY_DRAW = ("posterior", "sample_stats", "allocation")
 SPARSE = bm.Mixture(
     bm.Dirichlet(4, bm.Gamma(1.0, 2.0)), random_independent_prior(2, random_scale=True)
@@ -112,6 +113,13 @@ class TestResume:
     def test_errors(self, options, message):
         with pytest.raises(ValueError, match=f"^{message}"):
             go_on(run(draws=3), **options)
+
+    def test_budget_counts_both(self, monkeypatch):
+        tree = run(draws=30)
+        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 3 * 60 * 2 * 7)
+        go_on(tree, draws=30)
+        with pytest.raises(ValueError, match=r"^draws: parameters of every draw"):
+            go_on(tree, draws=31)
 
     def test_what_is_no_gibbs_tree(self):
         tree = run(draws=3)

@@ -140,6 +140,16 @@ def test_same_seed_same_draws(brief, seed, cores):
     xr.testing.assert_identical(again["sample_stats"]["lp"], brief["sample_stats"]["lp"])
 
 
+def test_thin_keeps_every_so_many(brief):
+    thinned = sample_quietly(
+        model("full"), frame(), sampler="nuts", draws=10, tune=50, chains=2, random_seed=7, thin=3
+    )
+    bm.validate(thinned)
+    expected = brief["posterior"]["means"].values[:, 2::3]
+    np.testing.assert_array_equal(thinned["posterior"]["means"], expected)
+    assert thinned["allocation"]["label"].shape == (2, 10, 60)
+
+
 def test_another_seed_other_draws(brief):
     other = sample_briefly(random_seed=8)
     assert not np.array_equal(other["posterior"]["means"], brief["posterior"]["means"])
@@ -344,15 +354,16 @@ class TestInterrupt:
 
         return arrange
 
-    def run(self, cores: int) -> xr.DataTree:
+    def run(self, cores: int, thin: int = 1) -> xr.DataTree:
         return sample_quietly(
             model("full"),
             frame(),
             sampler="nuts",
-            draws=DRAWS,
+            draws=DRAWS // thin,
             tune=50,
             chains=2,
             cores=cores,
+            thin=thin,
             random_seed=1,
         )
 
@@ -387,6 +398,11 @@ class TestInterrupt:
         tree = self.run(1)
         assert tree["posterior"].sizes["chain"] == 1
         assert tree["posterior"].sizes["draw"] == 120
+
+    def test_before_any_draw_that_is_kept(self, interrupt):
+        interrupt(chain=0, after=20)
+        with pytest.raises(KeyboardInterrupt):
+            self.run(1, thin=30)
 
     @pytest.mark.parametrize("cores", [1, 2])
     def test_before_any_draw(self, interrupt, cores):
