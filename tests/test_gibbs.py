@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from functools import cache
 
 import arviz_stats
 import numpy as np
 import pytest
 import xarray as xr
-from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
 from bayesmix import gaussian
@@ -22,6 +20,12 @@ from tests.support import STRUCTURES, blobs, cells, mixture_of_cell
 from tests.test_sampling import closed_form, closed_form_of_variances
 
 sampling = importlib.import_module("bayesmix.sampling")
+
+
+@pytest.fixture(autouse=True)
+def undiagnosed(monkeypatch):
+    """Findings take longer than these draws, and are tested where both engines are."""
+    monkeypatch.setattr(sampling, "_warn", lambda tree: None)
 
 
 def gibbs(mixture, x, **options) -> xr.DataTree:
@@ -95,11 +99,17 @@ def test_labels_are_drawn_at_the_parameters_of_their_draw(structure):
     tree = gibbs(model(structure), frame(), draws=300, tune=100)
     resp = gaussian.responsibilities(frame().to_numpy(), *parameters_of(tree))[..., 1]
     drawn = tree["allocation"]["label"].values == 1
-    error = np.sqrt((resp * (1 - resp)).sum(axis=(0, 1)))
-    excess = np.abs((drawn - resp).sum(axis=(0, 1)))
-    assert np.all(excess <= 5 * error + 3)
-    late = np.abs((drawn[:, 1:] != (resp[:, :-1] > 0.5)).mean())
-    assert late > 0.3  # what labels one sweep late would look like
+
+    def fit(drawn, resp):
+        """Not the sums over draws alone: those of a sweep late are the same."""
+        weight, variance = resp - 0.5, resp * (1 - resp)
+        excess = np.abs((weight * (drawn - resp)).sum(axis=(0, 1)))
+        error = np.sqrt((weight**2 * variance).sum(axis=(0, 1)))
+        return np.all(excess <= 5 * error + 3)  # a rare label is Poisson, not normal
+
+    assert fit(drawn, resp)
+    assert not fit(drawn[:, 1:], resp[:, :-1])  # a sweep late
+    assert not fit(drawn[:, :-1], resp[:, 1:])
 
 
 class TestNames:
@@ -313,16 +323,10 @@ class TestEngine:
         with pytest.raises(ValueError, match='use sampler="gibbs"'):
             bm.sample(mixture, frame(), sampler="nuts")
 
-    def test_findings_are_warned_of(self):
-        with pytest.warns(ConvergenceWarning, match="effective draws at least .* run more draws"):
-            bm.sample(model("full"), frame(), draws=10, tune=5, random_seed=1, progressbar=False)
-
     @pytest.mark.parametrize("shown", [True, False])
     def test_progress(self, capsys, shown):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            bm.sample(model("full"), frame(), draws=20, tune=5, chains=2, random_seed=1,
-                      progressbar=shown)  # fmt: skip
+        mixture, x = model("full"), frame()
+        bm.sample(mixture, x, draws=20, tune=5, chains=2, random_seed=1, progressbar=shown)
         said = capsys.readouterr().out
         assert ("Gibbs, 2 chains" in said and "100 %" in said) if shown else said == ""
 

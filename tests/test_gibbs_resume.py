@@ -24,6 +24,12 @@ SPARSE = bm.Mixture(
 MIXTURES = {**{s: model(s) for s in STRUCTURES}, "all random": SPARSE}
 
 
+@pytest.fixture(autouse=True)
+def undiagnosed(monkeypatch):
+    """Findings take longer than these draws, and are tested elsewhere."""
+    monkeypatch.setattr(sampling, "_warn", lambda tree: None)
+
+
 def run(mixture=MIXTURES["full"], x=None, *, draws=25, **options) -> xr.DataTree:
     options = {"tune": 7, "chains": 3, "cores": 1, "random_seed": 5} | options
     x = frame() if x is None else x

@@ -308,14 +308,15 @@ def test_bad_arguments_get_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
-def test_findings_are_warned_of():
+@pytest.mark.parametrize("sampler", ["gibbs", "nuts"])
+def test_findings_are_warned_of(sampler):
     from sklearn.exceptions import ConvergenceWarning
 
     with pytest.warns(ConvergenceWarning, match="effective draws at least .* run more draws"):
         bm.sample(
             model("full"),
             frame(),
-            sampler="nuts",
+            sampler=sampler,
             draws=20,
             tune=20,
             chains=2,
