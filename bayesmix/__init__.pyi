@@ -14,6 +14,10 @@ from .estimator import GaussianMixture as GaussianMixture
 from .frozen import frozen as frozen
 from .membership import membership as membership
 from .mixture import Mixture as Mixture
+from .n_components import KChoice as KChoice
+from .n_components import choose_k as choose_k
+from .n_components import n_clusters as n_clusters
+from .prior_clusters import prior_n_clusters as prior_n_clusters
 from .priors import Dirichlet as Dirichlet
 from .priors import Gamma as Gamma
 from .priors import IndependentNormalInverseWishart as IndependentNormalInverseWishart

@@ -214,6 +214,8 @@ def _print(made: Report, console: Console) -> None:
             console.print(f"… {len(frame) - _MAX_SHOWN} more in tables/components.csv")
         for sentence in made.comparison.sentences():
             console.print(sentence, highlight=False)
+    if made.choice is not None:
+        console.print(f"How many groups: {made.choice.recommendation}", highlight=False)
     for finding in made.findings:
         style = "yellow" if finding.severity == "warning" else "green"
         console.print(

@@ -30,7 +30,7 @@ _START_ITERATIONS = 20
 _SEARCH_ROWS = 2_000  # enough to find where labels may start
 _SEARCH_STARTS = 4
 _CHUNK = 100_000
-_SEARCH_ITERATIONS = 100
+_SEARCH_ITERATIONS = 30
 
 
 def points_near_optima(
@@ -98,7 +98,7 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
             init_params="k-means++",
             n_init=_SEARCH_STARTS,
             max_iter=_SEARCH_ITERATIONS,
-            tol=1e-5,
+            tol=1e-4,
         )
     except ValueError:  # every start is singular
         return []

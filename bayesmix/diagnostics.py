@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesmix import passes
+from bayesmix import gaussian
 from bayesmix.draws import (
     Draws,
-    count_clusters,
     data_of,
     draws_of,
     log_likelihoods,
-    sampled_allocation,
+    occupied,
 )
-from bayesmix.inputs import as_generator
 from bayesmix.relabel import IDENTIFIED, relabel
 from bayesmix.schema import group
 
@@ -29,14 +27,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Finding", "diagnose", "label_invariant", "summary"]
+__all__ = ["Finding", "convergence", "diagnose", "label_invariant", "summary"]
 
-CONVERGENCE = ("r_hat", "ess", "divergences", "tree depth")
-"""The checks that say whether the draws can be trusted at all."""
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
-_DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
+DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
 _N_POINTS = 5
+_PIECE_NUMBERS = 1_000_000
 _CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
 
 
@@ -80,11 +77,11 @@ def label_invariant(
     draws = draws_of(post)
     table = data_of(post)
     at = _default_points(table.values) if points is None else data_of(post, points).values
-    density = np.stack([passes.log_density(at, point) for point in draws])
+    density = _log_density_at(at, draws)
     sorted_weights = -np.sort(-draws.weights, axis=1)
     values: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
         "log_likelihood_total": ((), _log_likelihood(post, draws, table.values)),
-        "n_clusters": ((), _n_clusters(post, draws, table.values, random_seed)),
+        "n_clusters": ((), occupied(post, random_seed).reshape(-1)),
         "weight_entropy": ((), _entropy(draws.weights)),
         "weights_sorted": (("rank",), sorted_weights),
         "log_density_points": (("point",), density),
@@ -138,10 +135,10 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
         Warnings name their remedy; a passed check is a finding of severity "ok".
     """
     moving = _moving(post)
-    findings = [*_mixing(moving, post["posterior"].sizes["chain"]), *_nuts(post)]
+    findings = _convergence(post, moving)
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
-    if moving is not None and moving["r_hat"].max() > _DIFFERENT_MODES:
+    if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
         message = "components are not judged, because the chains disagree"
         findings.append(Finding("warning", "identification", message))
     else:
@@ -161,10 +158,32 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     return findings
 
 
+def convergence(post: xr.DataTree) -> list[Finding]:
+    """Judge whether the draws can be trusted at all: mixing, divergences."""
+    return _convergence(post, _moving(post))
+
+
+def _convergence(post: xr.DataTree, moving: pd.DataFrame | None) -> list[Finding]:
+    return [*_mixing(moving, post["posterior"].sizes["chain"]), *_nuts(post)]
+
+
 def _default_points(x: Floats) -> Floats:
     order = np.lexsort(x.T[::-1])
     places = np.linspace(0, len(x) - 1, min(_N_POINTS, len(x))).round().astype(int)
     return x[order[places]]
+
+
+def _log_density_at(points: Floats, draws: Draws) -> Floats:
+    """Mixture density at a few points for every draw, (S, m): all draws at once, in pieces."""
+    s, k, d = draws.means.shape
+    step = max(1, _PIECE_NUMBERS // (len(points) * k * d))
+    pieces = [slice(start, start + step) for start in range(0, s, step)]
+    return np.concatenate(
+        [
+            gaussian.log_density(points, draws.weights[p], draws.means[p], draws.covariances[p])
+            for p in pieces
+        ]
+    )
 
 
 def _log_likelihood(post: xr.DataTree, draws: Draws, x: Floats) -> Floats:
@@ -172,19 +191,6 @@ def _log_likelihood(post: xr.DataTree, draws: Draws, x: Floats) -> Floats:
         stored = group(post, "sample_stats")["log_likelihood_total"]
         return stored.transpose("chain", "draw").values.reshape(-1)
     return log_likelihoods(draws, x)
-
-
-def _n_clusters(
-    post: xr.DataTree, draws: Draws, x: Floats, random_seed: RandomSeed
-) -> NDArray[np.int64]:
-    posterior = group(post, "posterior")
-    if "n_clusters" in posterior:
-        return posterior["n_clusters"].transpose("chain", "draw").values.reshape(-1)
-    k = draws.weights.shape[1]
-    if "allocation" in post.children:
-        label = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
-        return count_clusters(label, k).reshape(-1)
-    return count_clusters(sampled_allocation(draws, x, as_generator(random_seed)), k)
 
 
 def _entropy(weights: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.gaussian import log_prior
-from bayesmix.inputs import Table, as_table
+from bayesmix.inputs import Table, as_generator, as_table
 from bayesmix.passes import PassParameters
 from bayesmix.schema import SCHEMA, group, mixture_of
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from bayesmix.inputs import RandomSeed
     from bayesmix.mixture import Mixture
 
     Floats = NDArray[np.float64]
@@ -31,6 +32,7 @@ __all__ = [
     "draws_of",
     "log_likelihoods",
     "log_priors",
+    "occupied",
     "point_of",
     "require_posterior",
     "sampled_allocation",
@@ -220,3 +222,19 @@ def count_clusters(label: NDArray[Any], n_components: int) -> NDArray[np.int64]:
         ((label == k).any(axis=-1).astype(np.int64) for k in range(n_components)),
         np.zeros(label.shape[:-1], dtype=np.int64),
     )
+
+
+def occupied(tree: xr.DataTree, random_seed: RandomSeed = None) -> NDArray[np.int64]:
+    """Number of clusters at every draw, (chain, draw): as stored, else counted in the labels.
+
+    Labels that the tree does not hold are drawn.
+    """
+    posterior = group(tree, "posterior")
+    if "n_clusters" in posterior:
+        return posterior["n_clusters"].transpose("chain", "draw").values
+    if "allocation" in tree.children:
+        label = group(tree, "allocation")["label"].transpose("chain", "draw", "obs").values
+        return count_clusters(label, int(label.max()) + 1)
+    draws = draws_of(tree)
+    label = sampled_allocation(draws, data_of(tree).values, as_generator(random_seed))
+    return draws.by_chain(count_clusters(label, draws.weights.shape[1]))

@@ -29,9 +29,9 @@ class _Run:
     """Number of the last sweep of the tuning."""
     kept: int = 0
 
-    def advance(self, goal: int, end: float, stopped: Callable[[], bool]) -> int:
-        """Go on to ``goal`` draws, to the ``end`` of a turn or a stop; return the sweeps made."""
-        before = self.chain.n_sweeps
+    def advance(self, goal: int, *, seconds: float, stopped: Callable[[], bool]) -> int:
+        """Go on to ``goal`` draws, for so long or until stopped; return the sweeps made."""
+        before, end = self.chain.n_sweeps, time.perf_counter() + seconds
         while self.kept < goal and time.perf_counter() < end and not stopped():
             if self.tune > 0:
                 self.tune -= self.chain.step(self.tune, tuning=True)
@@ -119,7 +119,7 @@ def _take_turns(
                 if not waiting:
                     return
                 run = waiting.popleft()
-            report(run.advance(goal, time.perf_counter() + _TURN_SECONDS, stopped))
+            report(run.advance(goal, seconds=_TURN_SECONDS, stopped=stopped))
             if run.kept < goal:
                 with lock:
                     waiting.append(run)

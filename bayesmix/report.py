@@ -23,6 +23,7 @@ from bayesmix.em import fit_em
 from bayesmix.inputs import Table, as_table, require_varying
 from bayesmix.membership import interval
 from bayesmix.mixture import CovarianceType, Mixture
+from bayesmix.n_components import KChoice, choose_k
 from bayesmix.priors import Dirichlet
 from bayesmix.sampling import sample
 from bayesmix.schema import as_draws, group
@@ -39,6 +40,7 @@ __all__ = ["Report", "report"]
 _PARTS = ("figures", "tables", "em.nc", "posterior.nc", "index.html")
 _LEAST_CERTAIN = 10
 _MAX_FEATURES = 4
+_MOST_GROUPS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,8 @@ class Report:
     post: xr.DataTree | None
     """None if sampling was interrupted before any draw."""
     comparison: Comparison | None
+    choice: KChoice | None
+    """How many groups there are; None if interrupted before."""
     findings: tuple[Finding, ...]
     table: Table
     labels: pd.Series | None
@@ -59,7 +63,8 @@ class Report:
     @property
     def interrupted(self) -> bool:
         """Whether draws are missing."""
-        return self.post is None or bool(self.post.attrs.get("interrupted"))
+        trees = [self.post, None if self.choice is None else self.choice.post]
+        return any(tree is None or bool(tree.attrs.get("interrupted")) for tree in trees)
 
 
 def report(
@@ -78,7 +83,8 @@ def report(
     r"""Fit EM and the posterior of the same mixture, and write both on one page.
 
     The prior is Dirichlet(1) on the weights and `fraley_raftery` on the components; EM finds its
-    mode, NUTS its posterior. The data are used as they are: nothing is scaled or dropped.
+    mode, `sample` its posterior. How many groups there are is asked of `choose_k`. The data are
+    used as they are: nothing is scaled or dropped.
 
     Parameters
     ----------
@@ -125,23 +131,36 @@ def report(
             f"{len(table.values)}; use fewer components"
         )
     mixture = Mixture(Dirichlet(n_components), fraley_raftery(table, n_components), covariance_type)
-    post = None
+    post = choice = None
     with warnings.catch_warnings():
         from sklearn.exceptions import ConvergenceWarning
 
         warnings.simplefilter("ignore", ConvergenceWarning)  # shown as findings instead
         announce("EM: looking for the mode from 10 starts")
         em = fit_em(mixture, table, random_seed=random_seed)
-        announce("NUTS: compiling the model (up to a minute the first time), then sampling")
+        announce("Sampling the posterior (the first time on a machine some seconds more)")
+        options: dict[str, Any] = {
+            "draws": draws,
+            "random_seed": random_seed,
+            "progressbar": progressbar,
+        }
         try:
-            post = sample(
-                mixture, table, draws=draws, random_seed=random_seed, progressbar=progressbar
-            )
+            post = sample(mixture, table, **options)
+            if not post.attrs.get("interrupted"):
+                numbers = range(1, max(_MOST_GROUPS, n_components + 2) + 1)
+                announce(f"How many groups: a sparse mixture of {numbers[-1]}, EM for each number")
+                choice = choose_k(table, numbers, covariance_type=covariance_type, **options)
         except KeyboardInterrupt:
-            announce("interrupted before any draw: reporting EM alone")
+            announce(
+                "interrupted before any draw: reporting EM alone"
+                if post is None
+                else "interrupted: the page does not say how many groups"
+            )
     comparison = None if post is None else compare_to_posterior(em, post)
     findings = (_em_finding(em), *(() if comparison is None else diagnose(comparison.post)))
-    made = Report(path / "index.html", mixture, em, post, comparison, findings, table, labels)
+    made = Report(
+        path / "index.html", mixture, em, post, comparison, choice, findings, table, labels
+    )
     announce("writing the report")
     with _published(path) as folder:
         _write(made, folder)
@@ -205,16 +224,17 @@ def _write(made: Report, folder: Path) -> None:
 
 
 def tables(made: Report) -> dict[str, pd.DataFrame]:
-    """Build the tables by the names of their files: components, memberships, diagnostics."""
+    """Build the tables by the names of their files."""
+    groups = {} if made.choice is None else {"groups": made.choice.table}
     if made.comparison is not None and made.post is not None:
-        return {
+        return groups | {
             "components": made.comparison.components.rename(columns={"point": "em"}),
             "memberships": made.comparison.memberships.rename(
                 columns=lambda c: c.replace("point_", "em_")
             ),
             "diagnostics": summary(made.comparison.post),
         }
-    return {
+    return groups | {
         "components": _em_components(made),
         "memberships": _em_memberships(made),
         "diagnostics": group(made.em, "optimization").drop_dims("iteration").to_dataframe(),
@@ -268,7 +288,8 @@ def _figures(made: Report) -> dict[str, Any]:
                 overview = plots.pairs(post, em)[0, 0].figure
         if made.comparison is None:
             return {"overview": overview}
-        return {
+        groups = {} if made.choice is None else {"groups": made.choice.plot()[0].figure}
+        return groups | {
             "overview": overview,
             "components": plots.forest(made.comparison)[0, 0].figure,
             "confidence": plots.confidence(made.comparison).figure,
@@ -303,6 +324,7 @@ def _page(made: Report, frames: dict[str, pd.DataFrame], figures: dict[str, str]
         prior=made.mixture.components,
         n=len(made.table.values),
         features=made.table.features,
+        groups=None if made.choice is None else _groups(made.choice),
         optimum=made.em["point_estimate"].attrs,
         starts=made.em["optimization"].attrs["verdict"],
         components=_shown_components(frames["components"]),
@@ -318,6 +340,12 @@ def _page(made: Report, frames: dict[str, pd.DataFrame], figures: dict[str, str]
 def _mass() -> float:
     lower, upper = interval(None)
     return upper - lower
+
+
+def _groups(choice: KChoice) -> list[dict[Any, Any]]:
+    """Rows of the table on the number of groups, with how EM ended."""
+    rows = choice.table.reset_index().to_dict("records")
+    return [{**row, "em_status": choice.em_status[int(row["n_components"])]} for row in rows]
 
 
 def _least_certain(made: Report, memberships: pd.DataFrame) -> list[dict[Any, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesmix.diagnostics import CONVERGENCE, diagnose
+from bayesmix.diagnostics import convergence
 from bayesmix.inputs import Table, as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import Mixture, require_mixture
@@ -206,7 +206,7 @@ def _require_budget(mixture: Mixture, table: Table, n_draws: int, *, keep_labels
 
 
 def _warn(tree: xr.DataTree) -> None:
-    found = [f for f in diagnose(tree) if f.check in CONVERGENCE and f.severity == "warning"]
+    found = [finding for finding in convergence(tree) if finding.severity == "warning"]
     if found:
         from sklearn.exceptions import ConvergenceWarning
 

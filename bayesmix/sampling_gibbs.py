@@ -1,4 +1,4 @@
-"""A posterior by Gibbs sampling: starts, chains, their tree, and back from a tree to chains."""
+"""A posterior by Gibbs sampling: chains, their tree, and the way back from tree to chains."""
 
 from __future__ import annotations
 

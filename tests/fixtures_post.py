@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix import gaussian, schema
 from bayesmix.inputs import as_table
+from bayesmix.n_components import TABLE_COLUMNS, KChoice
 from tests.support import Parameters, blobs
 
 DRAWS, CHAINS = 300, 2
@@ -159,6 +160,20 @@ def random_permutations(tree: xr.DataTree, seed: int = 0) -> np.ndarray:
         np.arange(sizes["component"]), (sizes["chain"], sizes["draw"], sizes["component"])
     )
     return np.random.default_rng(seed).permuted(identity, axis=-1)
+
+
+def fake_choice(x: Any, k: range = range(1, 9), **_: Any) -> KChoice:
+    """Stand in for `choose_k`: a posterior that was never sampled, criteria of no fit."""
+    most = max(k)
+    weights = bm.Dirichlet(most, bm.Gamma(2, 4 * most))
+    mixture = bm.Mixture(weights, bm.weakly_informative(x))
+    table = pd.DataFrame(np.nan, pd.RangeIndex(1, most + 1, name="n_components"), TABLE_COLUMNS)
+    table["p_n_clusters_prior"] = bm.prior_n_clusters(weights, len(as_table(x).values))
+    table["p_n_clusters"] = np.eye(most)[1]
+    table["bic"] = table["icl"] = table["aic"] = np.arange(1.0, most + 1)
+    table.loc[most, ["bic", "icl", "aic"]] = np.nan
+    status = dict.fromkeys(range(1, most), "converged") | {most: "singular"}
+    return KChoice(table, "2 clusters, <for sure>.", mixture, xr.DataTree(), np.nan, status)
 
 
 def fake_sample(mixture: bm.Mixture, x: Any, *, draws: int = 40, **_: Any) -> xr.DataTree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def bench(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run the benchmark of EM in a process of its own: it sets threads for good."""
-    command = [sys.executable, "-m", "tests.benchmarks.em", *args]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+def bench(*args: str, name: str = "em", **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a benchmark in a process of its own: it sets threads for good."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *args]
+    env = os.environ | variables
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,33 @@ def test_unknown_row_is_named() -> None:
     done = bench("--rows", "memory,nonsense")
     assert done.returncode == 2
     assert "no row named nonsense; one of: full-1e6x10," in done.stderr
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
+    """What a quick run of Gibbs prints where no peer is installed, and its JSON."""
+    folder = tmp_path_factory.mktemp("bench")
+    rows = "sweep-1e5x5,sweep-1e6x10,ess-5e3x4,cores-faithful"
+    nobody = {"PATH": str(folder), "BAYESMIX_PEERS_PYTHON": str(folder / "python")}
+    path = folder / "gibbs.json"
+    done = bench("--quick", "--rows", rows, "--json", str(path), name="gibbs", **nobody)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_gibbs_runs_without_its_peers_and_says_so(alone: tuple[str, dict]) -> None:
+    printed, found = alone
+    bayesm, _, numpyro, _ = found["rows"]
+    assert all(each["measured"] is None for each in bayesm["criteria"] + numpyro["criteria"])
+    assert "peer" not in bayesm
+    assert "peer" not in numpyro
+    assert printed.count("not installed") >= 6  # three cells, three ratios
+
+
+def test_gibbs_records_one_chain_and_two(alone: tuple[str, dict]) -> None:
+    bayesm, em, numpyro, cores = alone[1]["rows"]
+    assert {"one chain", "two chains"} == set(bayesm["timings"])
+    assert {"one chain", "two chains", "one core", "two cores"} == set(em["timings"])
+    assert {"one core", "two cores"} == set(cores["timings"])
+    assert all(each["measured"] > 0 for each in em["criteria"])
+    assert numpyro["engines"]["bayesmix"]["least_ess"][0] > 0

@@ -13,7 +13,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.__main__ import main
-from tests.fixtures_post import fake_sample
+from tests.fixtures_post import fake_choice, fake_sample
 
 report = importlib.import_module("bayesmix.report")
 
@@ -22,6 +22,7 @@ report = importlib.import_module("bayesmix.report")
 def quick(monkeypatch, tmp_path):
     """Planted draws and no figures, a folder of its own, a wide terminal."""
     monkeypatch.setattr(report, "sample", fake_sample)
+    monkeypatch.setattr(report, "choose_k", fake_choice)
     monkeypatch.setattr(report, "_figures", lambda _: {})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
@@ -52,6 +53,7 @@ class TestGood:
         assert "mean a" in said.out
         assert "rows with more than 95%" in said.out
         assert "R-hat" in said.out
+        assert "How many groups: 2 clusters" in said.out
         assert "effective draws" in said.out
         assert said.out.splitlines()[-1] == f"Report: {Path('out/index.html')}"
         assert bm.load("out/em.nc").attrs["random_seed"] == 3

@@ -10,7 +10,8 @@ import xarray as xr
 
 import bayesmix as bm
 from bayesmix import gaussian
-from bayesmix.diagnostics import count_clusters, label_invariant
+from bayesmix.diagnostics import label_invariant
+from bayesmix.draws import count_clusters
 from tests.fixtures_post import (
     OVERLAPPING,
     SEPARATED,

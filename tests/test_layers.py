@@ -14,8 +14,8 @@ import bayesmix
 ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
     {
-        *("inputs", "rows", "interrupts", "threads", "progress", "compiling"),
-        *("priors", "data_priors", "mixture", "datasets"),
+        *("inputs", "rows", "interrupts", "threads", "compiling", "progress", "datasets"),
+        *("priors", "data_priors", "prior_clusters", "mixture"),
     },
     {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
     {
@@ -24,7 +24,7 @@ LAYERS = (
         *("pymc_model", "pymc_nuts"),
     },
     {
-        *("sampling", "sampling_gibbs", "sampling_nuts", "chain_starts"),
+        *("sampling", "sampling_gibbs", "sampling_nuts", "chain_starts", "n_components"),
         *("draws", "frozen", "relabel", "membership", "diagnostics", "comparison"),
     },
     {"plots", "report"},

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from tests.fixtures_post import fake_sample, frame, model, sampled
+from bayesmix.n_components import TABLE_COLUMNS
+from tests.fixtures_post import fake_choice, fake_sample, frame, model, sampled
 from tests.support import STRUCTURES, blobs
 
 module = importlib.import_module("bayesmix.report")
 
-FIGURES = ["components", "confidence", "overview", "traces"]
+FIGURES = ["components", "confidence", "groups", "overview", "traces"]
 TABLES = {
     "components": ["component", "parameter", "em", "mean", "sd", "lower", "upper", "z",
                    "tail_probability"],
@@ -25,6 +26,7 @@ TABLES = {
                     "overconfident"],
     "diagnostics": ["Unnamed: 0", "mean", "sd", "eti", "eti", "ess_bulk", "ess_tail", "r_hat",
                     "mcse_mean", "mcse_sd", "note"],
+    "groups": ["n_components", *TABLE_COLUMNS],
 }  # fmt: skip
 
 
@@ -67,6 +69,7 @@ class Page(HTMLParser):
 def quick(monkeypatch):
     """Planted draws in the place of sampled ones."""
     monkeypatch.setattr(module, "sample", fake_sample)
+    monkeypatch.setattr(module, "choose_k", fake_choice)
 
 
 @pytest.fixture
@@ -76,6 +79,7 @@ def undrawn(monkeypatch):
 
     def empty(made):
         names = FIGURES if made.comparison is not None else []
+        names = [name for name in names if name != "groups" or made.choice is not None]
         return {name: plt.figure(figsize=(0.1, 0.1)) for name in names}
 
     monkeypatch.setattr(module, "_figures", empty)
@@ -104,10 +108,22 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "sample", lambda *_, **__: sampled("full"))
+        patch.setattr(module, "choose_k", fake_choice)
         return bm.report(frame(), folder, random_seed=1, name="rows", progressbar=False)
 
 
 class TestParts:
+    def test_how_many_groups(self, made):
+        text = Page(made.path).text
+        assert "How many groups" in text
+        assert text.count("2 clusters, <for sure>.") == 2
+        prior = made.choice.table.loc[2, "p_n_clusters_prior"]
+        assert f"2 1.000 – {prior:.3f} 2.0 2.0 converged" in text
+        assert (
+            f"8 0.000 – {made.choice.table.loc[8, 'p_n_clusters_prior']:.3f} – – singular" in text
+        )
+        assert "a ~ Gamma(2, 32)" in text
+
     def folder(self, made) -> Path:
         return made.path.parent
 
@@ -140,9 +156,10 @@ class TestParts:
     def test_the_page_needs_no_connection(self, made):
         page = Page(made.path)
         sources = [attrs["src"] for _, attrs in page.tags if "src" in attrs]
-        assert len(sources) == len(page.all("img")) == 4
+        assert len(sources) == len(page.all("img")) == 5
         assert all(source.startswith("data:image/png;base64,") for source in sources)
-        assert not any("href" in attrs for _, attrs in page.tags)
+        links = [attrs["href"] for _, attrs in page.tags if "href" in attrs]
+        assert links == ["#groups"]
         for tag in ("script", "link", "iframe", "object"):
             assert not page.all(tag)
         assert "url(" not in made.path.read_text()
@@ -156,7 +173,7 @@ class TestParts:
     def test_pictures_have_words_beside_them(self, made):
         page = Page(made.path)
         assert all(len(attrs["alt"]) > 20 for attrs in page.all("img"))
-        assert len(page.all("figcaption")) == 4
+        assert len(page.all("figcaption")) == 5
 
     def test_what_the_page_says(self, made):
         text = Page(made.path).text
@@ -237,7 +254,7 @@ def test_interrupted_before_any_draw(tmp_path, monkeypatch):
     expected = [
         name
         for name in WHOLE
-        if not name.startswith(("figures", "posterior")) or "overview" in name
+        if not name.startswith(("figures", "posterior", "tables/groups")) or "overview" in name
     ]
     assert files(tmp_path) == expected
     page = Page(tmp_path / "index.html")
@@ -258,6 +275,36 @@ def test_interrupted_before_any_draw(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_interrupted_while_asking_how_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "choose_k", interrupt)
+    said = []
+    made = bm.report(frame(), tmp_path, random_seed=1, announce=said.append)
+    assert made.interrupted
+    assert made.choice is None
+    assert files(tmp_path) == [name for name in WHOLE if "groups" not in name]
+    text = Page(tmp_path / "index.html").text
+    assert "This page does not judge it" in text
+    assert "How many groups" not in text
+    assert "the page does not say how many groups" in " ".join(said)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_as_many_groups_as_asked_for_and_more(tmp_path, monkeypatch):
+    asked = []
+
+    def note(x, k, **options):
+        asked.append((list(k), options))
+        return fake_choice(x, k)
+
+    monkeypatch.setattr(module, "choose_k", note)
+    for k in (2, 9):
+        bm.report(frame(), tmp_path, n_components=k, covariance_type="diag", random_seed=1)
+    assert [numbers[-1] for numbers, _ in asked] == [8, 11]
+    assert asked[0][1]["covariance_type"] == "diag"
+    assert asked[0][1]["random_seed"] == 1
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_interrupted_with_draws(tmp_path, monkeypatch):
     def cut_short(*args, **options):
         tree = fake_sample(*args, **options).isel(chain=slice(2), draw=slice(30))
@@ -267,7 +314,8 @@ def test_interrupted_with_draws(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "sample", cut_short)
     made = bm.report(frame(), tmp_path, random_seed=1)
     assert made.interrupted
-    assert files(tmp_path) == WHOLE
+    assert made.choice is None
+    assert files(tmp_path) == [name for name in WHOLE if "groups" not in name]
     text = Page(tmp_path / "index.html").text
     assert "Interrupted. Sampling was stopped early" in text
     assert "2 chain" in text

@@ -122,13 +122,14 @@ def load_block(source: Source, start: int, count: int, center: Any, block: Any, 
         if d % NARROW:  # the last eight columns, some of them once more
             _load_tile(row, source.row_stride, d - NARROW, r, center, block, size)
         row += NARROW * source.row_stride
-    for r in range(fast, count):
-        at = row
-        for j in range(d):
-            number = _read_single(at) if source.single else _read(at)
-            block[j * size + r] = number - center[j]
-            at += source.column_stride
-        row += source.row_stride
+    for j in range(d):
+        out, at = block[j * size + fast : j * size + count], row + j * source.column_stride
+        if source.single:
+            for r in range(len(out)):
+                out[r] = _read_single(at + r * source.row_stride) - center[j]
+        else:
+            for r in range(len(out)):
+                out[r] = _read(at + r * source.row_stride) - center[j]
     if source.weight_address != 0:  # zero times a wild number may be none
         for r in range(count):
             if _read(source.weight_address + 8 * (start + r)) == 0:

@@ -1,8 +1,9 @@
 """Pictures of a mixture: matplotlib axes in, axes out."""
 
+from bayesmix.plots.choice import choice
 from bayesmix.plots.clusters import clusters, pairs
 from bayesmix.plots.comparison import confidence, forest
 from bayesmix.plots.density import density
 from bayesmix.plots.traces import traces
 
-__all__ = ["clusters", "confidence", "density", "forest", "pairs", "traces"]
+__all__ = ["choice", "clusters", "confidence", "density", "forest", "pairs", "traces"]

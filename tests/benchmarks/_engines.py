@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,10 +16,12 @@ from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 
 import bayesmix as bm
 from tests.benchmarks import THREADS
-from tests.benchmarks._harness import peak_growth
+from tests.benchmarks._harness import peak_growth, seconds
 from tests.benchmarks._populations import Start
 
 WARM_ROWS = 20_000
+SHORT = 1
+"""Iterations of the short fit."""
 
 
 class Fitted(NamedTuple):
@@ -112,6 +114,13 @@ ENGINES = {
 def engines_for(covariance_type: str) -> dict[str, Engine]:
     """Engines that have this covariance type, installed or not."""
     return {name: e for name, e in ENGINES.items() if covariance_type in e.covariance_types}
+
+
+def iteration_seconds(fit: Callable[[int], Any], steps: int) -> float:
+    """Seconds per iteration, from a fit of `SHORT` iterations and one of so many more."""
+    short, one = seconds(partial(fit, SHORT))
+    long, many = seconds(partial(fit, SHORT + steps))
+    return (long - short) / (many.n_iter - one.n_iter)
 
 
 def peak_of_fit(

@@ -160,6 +160,18 @@ def in_fresh_process[T](function: Callable[..., T], *args: Any) -> T:
         return pool.submit(function, *args).result()
 
 
+def times_record(times: dict[str, np.ndarray], **more: dict[str, Any]) -> dict[str, Any]:
+    """Seconds by engine, with whatever else is known by engine."""
+    return {
+        name: {
+            "median_seconds": float(np.median(values)),
+            "seconds": values.tolist(),
+            **{key: found[name] for key, found in more.items() if name in found},
+        }
+        for name, values in times.items()
+    }
+
+
 def milliseconds(value: float) -> str:
     """Time in seconds as the table prints it."""
     return f"{1e3 * value:,.0f} ms" if value >= 0.1 else f"{1e3 * value:.3g} ms"

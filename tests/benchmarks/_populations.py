@@ -39,10 +39,13 @@ class Population:
     factors: np.ndarray
     typical: np.ndarray
 
-    def rows(self, n: int, generator: np.random.Generator) -> np.ndarray:
-        """Draw rows, (n, D)."""
+    def rows(
+        self, n: int, generator: np.random.Generator, labels: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Draw rows, (n, D), and their labels too unless they are given."""
         z = generator.normal(size=(n, self.means.shape[1]))
-        labels = generator.choice(len(self.weights), size=n, p=self.weights)
+        if labels is None:
+            labels = generator.choice(len(self.weights), size=n, p=self.weights)
         for k, (mean, factor) in enumerate(zip(self.means, self.factors, strict=True)):
             own = labels == k
             z[own] = mean + z[own] @ factor.T

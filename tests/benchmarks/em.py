@@ -23,10 +23,12 @@ import numpy as np
 
 from tests.benchmarks._engines import (
     ENGINES,
+    SHORT,
     WARM_ROWS,
     Engine,
     engines_for,
     estimator,
+    iteration_seconds,
     peak_of_fit,
 )
 from tests.benchmarks._harness import (
@@ -44,6 +46,7 @@ from tests.benchmarks._harness import (
     milliseconds,
     run,
     seconds,
+    times_record,
 )
 from tests.benchmarks._populations import (
     OVERLAPPING,
@@ -65,8 +68,6 @@ PACKAGES = (
     "daal",
     "threadpoolctl",
 )
-SHORT = 1
-"""Iterations of the short fit."""
 AT_MOST = 20
 """Iterations between the short fit and the long one."""
 WORTH = 1.2
@@ -97,7 +98,7 @@ def iteration(
     for name in fits:
         engines[name].fit(x[:WARM_ROWS], start, SHORT)
     steps, agreement = _plan(fits, engines)
-    timers = {name: partial(_iteration_seconds, fits[name], steps[name]) for name in fits}
+    timers = {name: partial(iteration_seconds, fits[name], steps[name]) for name in fits}
     times = interleave(timers, settings.repeats, settings.generator)
     speed = _speed(covariance_type, x, k, times[OURS], settings)
     record = {
@@ -106,7 +107,7 @@ def iteration(
         "k": k,
         "covariance_type": covariance_type,
         "effective_components": _sharing(x, start),
-        "engines": _times_record(times, iterations=steps, agreement=agreement),
+        "engines": times_record(times, iterations=steps, agreement=agreement),
         **speed,
     }
     criteria = _speed_ups(times, asked)
@@ -131,7 +132,7 @@ def scoring(method: str, n: int, d: int, k: int, asked: float, settings: Setting
         "n": len(x),
         "d": d,
         "k": k,
-        "engines": _times_record(times, agreement={SCIKIT_LEARN: difference}),
+        "engines": times_record(times, agreement={SCIKIT_LEARN: difference}),
     }
     criteria = _speed_ups(times, {SCIKIT_LEARN: asked})
     return Outcome(_time_cells(times, {name: ENGINES[name] for name in names}), criteria, record)
@@ -169,7 +170,7 @@ def memory_mapped(
         engine.fit(data["in_memory"][:WARM_ROWS], start, SHORT)
         fits = {name: partial(engine.fit, x, start) for name, x in data.items()}
         steps = {name: _steps(fits[name], engine)[0] for name in fits}  # warms the page cache
-        timers = {name: partial(_iteration_seconds, fits[name], steps[name]) for name in fits}
+        timers = {name: partial(iteration_seconds, fits[name], steps[name]) for name in fits}
         times = interleave(timers, settings.repeats, settings.generator)
         peak = in_fresh_process(peak_of_fit, OURS, path, "r", start, 2)
     ratio = median_ratio(times["mapped"], times["in_memory"])
@@ -181,7 +182,7 @@ def memory_mapped(
         "n": settings.rows(n),
         "d": d,
         "k": k,
-        "timings": _times_record(times, iterations=steps),
+        "timings": times_record(times, iterations=steps),
         "extra_peak_bytes": {OURS: peak},
     }
     return Outcome({OURS: milliseconds(float(np.median(times["mapped"])))}, criteria, record)
@@ -241,12 +242,6 @@ def _steps(fit: Callable[[int], Any], engine: Engine) -> tuple[int, dict[int, fl
     return int(np.clip(round(WORTH / each), engine.fewest, AT_MOST)), fitted.log_likelihoods
 
 
-def _iteration_seconds(fit: Callable[[int], Any], steps: int) -> float:
-    short, one = seconds(partial(fit, SHORT))
-    long, many = seconds(partial(fit, SHORT + steps))
-    return (long - short) / (many.n_iter - one.n_iter)
-
-
 def _call_seconds(call: Callable[[], Any]) -> float:
     """Mean of three calls: the result's pages are touched for the first time in each."""
     return seconds(lambda: [call() is None for _ in range(3)])[0] / 3
@@ -291,18 +286,6 @@ def _time_cells(times: dict[str, np.ndarray], engines: dict[str, Engine]) -> dic
     return {
         name: milliseconds(float(np.median(times[name]))) if name in times else ABSENT
         for name in engines
-    }
-
-
-def _times_record(times: dict[str, np.ndarray], **more: dict[str, Any]) -> dict[str, Any]:
-    """Seconds by engine, with whatever else is known by engine."""
-    return {
-        name: {
-            "median_seconds": float(np.median(values)),
-            "seconds": values.tolist(),
-            **{key: found[name] for key, found in more.items() if name in found},
-        }
-        for name, values in times.items()
     }
 
 

@@ -66,8 +66,9 @@ def draw_covariances(
 
 @compiled
 def log_marginal(point: Any, sums: Any, prior: Any, dof: float, scale: Any) -> float:
-    """Log density of the rows, covariances (and conjugate means) integrated out, up to
-    a factor that depends on the number of rows alone.
+    """Log density of the rows, covariances (and conjugate means) integrated out.
+
+    Up to a constant for the number of rows, and to the ratio of the conjugate means' precisions.
     """
     k, d = point.means.shape
     width = sums.second.shape[1]

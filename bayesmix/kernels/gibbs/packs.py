@@ -13,11 +13,11 @@ from numba.extending import overload
 
 from bayesmix.kernels.blocks import add_product, aligned, compiled, load_block, row_totals
 from bayesmix.kernels.frames import mirror
-from bayesmix.kernels.lanes import WIDE
+from bayesmix.kernels.lanes import WIDE, load_wide, splat_wide, store
 
 __all__ = ["Packs", "add_rows", "flush", "packs_of", "tally"]
 
-_ROWS = 64
+_ROWS = 128
 _BYTES = 1 << 18
 assert _ROWS % WIDE == 0
 
@@ -26,7 +26,7 @@ class Packs(NamedTuple):
     """A pack of centered rows per component, feature by feature."""
 
     values: Any
-    """(K, D * length)."""
+    """Of K packs of D features, flat."""
     count: Any
     """Rows in each, (K,)."""
     length: int
@@ -38,44 +38,51 @@ def packs_of(n_components: int, n_features: int) -> Any:
     length = _ROWS
     while length > WIDE and 8 * n_components * n_features * length > _BYTES:
         length //= 2
-    values = aligned(n_components * n_features * length).reshape(n_components, -1)
-    return Packs(values, np.zeros(n_components, np.int64), length)
+    values = aligned(n_components * n_features * length)
+    return Packs(values, np.zeros(n_components, np.uint64), length)
 
 
 @compiled
 def add_rows(packs: Any, point: Any, block: Any, labels: Any, size: int, sums: Any) -> None:
     """Add a block of rows about ``point.center`` by their labels, (m,)."""
-    d = len(point.center)
     values, count, length = packs
-    means, center = point.means, point.center
-    for r in range(len(labels)):
-        k = labels[r]
+    # Unsigned, for a signed index may count from the end, which takes time to rule out.
+    d, stride, step = np.uint64(len(point.center)), np.uint64(length), np.uint64(size)
+    one, row = np.uint64(1), np.uint64(0)
+    for label in labels:
+        k = np.uint64(label)
         place = count[k]
-        pack = values[k]
-        for j in range(d):
-            pack[j * length + place] = block[j * size + r] - (means[k, j] - center[j])
-        count[k] = place + 1
-        if place + 1 == length:
-            _add_pack(packs, k, d, sums)
+        to, at = k * d * stride + place, row
+        for _ in range(d):
+            values[to] = block[at]
+            to += stride
+            at += step
+        row += one
+        count[k] = place + one
+        if place + one == stride:
+            _add_pack(packs, point, np.int64(k), sums)
 
 
 @compiled
-def flush(packs: Any, d: int, sums: Any) -> None:
+def flush(packs: Any, point: Any, sums: Any) -> None:
     """Sum what is left in the packs."""
     for k in range(len(packs.count)):
-        count, length = packs.count[k], packs.length
-        if count > 0:
-            for j in range(d):
-                packs.values[k, j * length + count : (j + 1) * length] = 0.0
-            _add_pack(packs, k, d, sums)
+        if packs.count[k] > 0:
+            _add_pack(packs, point, k, sums)
     _mirror(sums.second)
 
 
 @compiled
-def _add_pack(packs: Any, k: int, d: int, sums: Any) -> None:
-    """Add the moments of one pack and empty it."""
-    pack, length = packs.values[k], packs.length
-    sums.sizes[k] += packs.count[k]
+def _add_pack(packs: Any, point: Any, k: int, sums: Any) -> None:
+    """Add the moments of one pack about the component's mean and empty it."""
+    d, length, count = len(point.center), packs.length, np.int64(packs.count[k])
+    pack = packs.values[k * d * length : (k + 1) * d * length]
+    for j in range(d):
+        move = splat_wide(point.center[j] - point.means[k, j])
+        for g in range(j * length, (j + 1) * length, WIDE):
+            store(pack, g, load_wide(pack, g) + move)
+        pack[j * length + count : (j + 1) * length] = 0.0
+    sums.sizes[k] += count
     packs.count[k] = 0
     row_totals(pack, d, length, sums.first[k])
     _add_second(sums.second, pack, k, d, length)
@@ -136,4 +143,4 @@ def tally(point: Any, source: Any, labels: Any, size: int, sums: Any) -> None:
         count = min(size, len(labels) - start)
         load_block(source, start, count, point.center, block, size)
         add_rows(packs, point, block, labels[start : start + count], size, sums)
-    flush(packs, d, sums)
+    flush(packs, point, sums)

@@ -2,9 +2,7 @@ r"""Split–merge: a move of the labels between modes, with its exact ratio.
 
 Two rows are chosen at random. Rows of one component are split between it and an empty one, the two
 rows as seeds; two components become one, the first left empty. Where the rows of the proposed or
-present pair would go is judged by a *launch*: a few blocked Gibbs sweeps of the pair alone, started
-from the seeds, which depend on the rows of both and the seeds only (Jain and Neal 2004, 2007, whose
-last scan goes row by row; here all rows are allocated at once given the launch's parameters).
+present pair would go is judged by a `launch`.
 
 The target is the law of the labels given S and the concentrations, weights, covariances and
 conjugate means integrated out. Independent means are part of the state, and of the proposal: drawn
@@ -21,108 +19,57 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from bayesmix.kernels.blocks import Source, compiled, copy_row
+from bayesmix.kernels.blocks import compiled, copy_row
 from bayesmix.kernels.caching import cached
-from bayesmix.kernels.frames import (
-    FullPoint,
-    Place,
-    Sums,
-    TiedPoint,
-    VariancesPoint,
-    scratch_of,
-)
-from bayesmix.kernels.gibbs.conditionals import (
-    draw_covariances,
-    draw_means,
-    draw_prior_mean,
-    draw_weights,
-    log_marginal,
-    log_mean_density,
-)
-from bayesmix.kernels.gibbs.packs import tally
+from bayesmix.kernels.frames import Sums, TiedPoint
+from bayesmix.kernels.gibbs.conditionals import draw_means, draw_prior_mean, log_mean_density
+from bayesmix.kernels.gibbs.groups import group_of, log_target, settle
+from bayesmix.kernels.gibbs.launch import judge, launch_one, launch_pair
 from bayesmix.kernels.gibbs.variates import index_below
 from bayesmix.kernels.gibbs.wishart import posterior_scale
-from bayesmix.kernels.structures import fill, prepare, recenter
 
 __all__ = ["ACCEPTED", "REFUSED", "REJECTED", "split_merge"]
 
 REFUSED, REJECTED, ACCEPTED = 0, 1, 2
 """What became of a move; refused where there is no empty component to split into."""
 
-_SWEEPS = 4  # of a launch
+
+class Choice(NamedTuple):
+    """The components of two rows."""
+
+    first: int
+    """Row."""
+    second: int
+    """Another row."""
+    a: int
+    """Component of the first row; if they share one, an empty one, or -1 if none is."""
+    b: int
+    """Component of the second row."""
+    split: bool
+    n_empty: int
+    """Empty components when all rows of the two are in b."""
 
 
-class Group(NamedTuple):
-    """One or two components on the rows that they share."""
-
-    point: Any
-    sums: Any
-    rows: Any
-    """(m, D)."""
-    source: Any
-    """Of the rows."""
-    labels: Any
-    """(m,): 0 or 1."""
-    dof: float
-    """Of the covariances' law given the rows of all other components."""
-    scale: Any
-    concentration: Any
-    """(1,) or (2,)."""
-    size: int
-    """Of a block."""
-
-
-def _point_of(point: Any, n_components: int) -> Any:
-    """Make a point of the same structure with its own memory."""
-
-
-@overload(_point_of, strict=False)
-def _choose_point(point: Any, n_components: Any) -> Any:
-    kind = point.instance_class
-
-    def full(point: Any, n_components: int) -> Any:
-        k, d = n_components, point.means.shape[1]
-        return FullPoint(
-            np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)), np.zeros(d), np.ones(k, np.bool_)
-        )
-
-    def tied(point: Any, n_components: int) -> Any:
-        k, d = n_components, point.means.shape[1]
-        return TiedPoint(
-            np.zeros(k),
-            np.zeros((k, d)),
-            np.zeros((d, d)),
-            np.zeros(d),
-            np.ones(k, np.bool_),
-            False,
-        )
-
-    def variances(point: Any, n_components: int) -> Any:
-        k, d = n_components, point.means.shape[1]
-        return VariancesPoint(
-            np.zeros(k), np.zeros((k, d)), np.zeros((k, d)), np.zeros(d), np.ones(k, np.bool_)
-        )
-
-    return {FullPoint: full, TiedPoint: tied, VariancesPoint: variances}[kind]
-
-
-def _sums_of(second: Any, n_components: int, d: int) -> Any:
-    """Moments of fewer components in the shape of ``second``."""
-
-
-@overload(_sums_of, strict=False)
-def _choose_sums(second: Any, n_components: Any, d: Any) -> Any:
-    def matrices(second: Any, n_components: int, d: int) -> Any:
-        g = min(n_components, len(second))
-        return Sums(np.zeros(n_components), np.zeros((n_components, d)), np.zeros((g, d, d)))
-
-    def variances(second: Any, n_components: int, d: int) -> Any:
-        width = second.shape[1]
-        return Sums(
-            np.zeros(n_components), np.zeros((n_components, d)), np.zeros((n_components, width))
-        )
-
-    return matrices if second.ndim == 3 else variances
+@compiled
+def _choose(state: Any, generator: Any) -> Any:
+    """Two different rows, and what they make the move."""
+    n, sizes = len(state.labels), state.sums.sizes
+    first, second = index_below(generator, n), index_below(generator, n - 1)
+    second += second >= first
+    a: Any = np.int64(state.labels[first])  # int() would keep the labels' narrow type
+    b: Any = np.int64(state.labels[second])
+    n_empty = 0
+    for k in range(len(sizes)):
+        n_empty += sizes[k] == 0
+    if a != b:
+        return Choice(first, second, a, b, False, n_empty + 1)
+    skip, a = index_below(generator, max(n_empty, 1)), -1
+    for k in range(len(sizes)):
+        if sizes[k] == 0:
+            if skip == 0:
+                a = k
+            skip -= 1
+    return Choice(first, second, a, b, True, n_empty)
 
 
 def _law_of_rest(state: Any, prior: Any, pair: Any, a: int, b: int) -> Any:
@@ -150,120 +97,13 @@ def _choose_law(state: Any, prior: Any, pair: Any, a: Any, b: Any) -> Any:
 
 
 @compiled
-def _group(
-    state: Any, rows: Any, labels: Any, dof: float, scale: Any, concentration: Any, size: int
-) -> Any:
-    """Components on the rows of the pair, (m, D), centered at their mean."""
-    d = rows.shape[1]
-    n_components = len(concentration)
-    point = _point_of(state.point, n_components)
-    for r in range(len(rows)):
-        for j in range(d):
-            point.center[j] += rows[r, j] / len(rows)
-    source = Source(np.int64(rows.ctypes.data), 8 * d, 8, False, d, 0)
-    sums = _sums_of(state.sums.second, n_components, d)
-    return Group(point, sums, rows, source, labels, dof, scale, concentration, size)
-
-
-@compiled
-def _settle(group: Any) -> None:
-    """Find the moments of the labels about the means."""
-    tally(group.point, group.source, group.labels, group.size, group.sums)
-
-
-@compiled
-def _move_to_rows(group: Any) -> None:
-    """Put means at their rows', moments about them."""
-    point, sums = group.point, group.sums
-    for k in range(len(point.means)):
-        for j in range(len(point.center)):
-            point.means[k, j] = point.center[j]
-    _settle(group)
-    for k in range(len(point.means)):
-        for j in range(len(point.center)):
-            point.means[k, j] += sums.first[k, j] / max(sums.sizes[k], 1.0)
-    _settle(group)
-
-
-@compiled
-def _sow(group: Any, i: int, j: int) -> None:
-    """Label every row by the nearer of two seeds, features in units of their spread."""
-    rows, d = group.rows, group.rows.shape[1]
-    spread = np.zeros(d)
-    for r in range(len(rows)):
-        for f in range(d):
-            delta = rows[r, f] - group.point.center[f]
-            spread[f] += delta * delta
-    for r in range(len(rows)):
-        nearer = 0.0
-        for f in range(d):
-            if spread[f] > 0:
-                to_i, to_j = rows[r, f] - rows[i, f], rows[r, f] - rows[j, f]
-                nearer += (to_j * to_j - to_i * to_i) / spread[f]
-        group.labels[r] = 0 if nearer > 0 else 1
-    group.labels[i], group.labels[j] = 0, 1
-
-
-@compiled
-def _scan(group: Any, i: int, j: int, generator: Any, draw: bool) -> float:
-    """Draw the labels of all rows but the seeds, or judge those they have; return their log
-    probability.
-    """
-    point, size, n = group.point, group.size, len(group.labels)
-    frame, scratch = prepare(point), scratch_of(len(point.means), len(point.center), size)
-    found = 0.0
-    for first in range(0, n, size):
-        count = min(size, n - first)
-        fill(point, frame, Place(group.source, first, count), scratch)
-        for r in range(count):
-            row = first + r
-            if row == i or row == j:
-                continue
-            odds = scratch.joint[r] - scratch.joint[size + r]
-            if draw:
-                group.labels[row] = 0 if generator.random() < 1 / (1 + math.exp(-odds)) else 1
-            against = -odds if group.labels[row] == 0 else odds
-            found -= max(against, 0.0) + math.log1p(math.exp(-abs(against)))
-    return found
-
-
-@compiled
-def _launch_pair(group: Any, prior: Any, i: int, j: int, generator: Any) -> None:
-    """Parameters of a pair grown from two seeds."""
-    _sow(group, i, j)
-    _move_to_rows(group)
-    for sweep in range(_SWEEPS):
-        if sweep > 0:
-            _scan(group, i, j, generator, sweep > 0)
-            _settle(group)
-        draw_weights(group.sums.sizes, group.concentration, group.point.log_weights, generator)
-        _draw_components(group, prior, generator)
-
-
-@compiled
-def _launch_one(group: Any, prior: Any, generator: Any) -> None:
-    """Parameters of one component on all rows."""
-    _move_to_rows(group)
-    for sweep in range(_SWEEPS):
-        if sweep > 0:
-            _settle(group)
-        _draw_components(group, prior, generator)
-
-
-@compiled
-def _draw_components(group: Any, prior: Any, generator: Any) -> None:
-    draw_covariances(group.point, group.sums, prior, group.dof, group.scale, generator)
-    draw_means(group.point, group.sums, prior, generator)
-    recenter(group.point)
-
-
-@compiled
 def _propose_means(group: Any, prior: Any, current: Any, generator: Any, draw: bool) -> float:
-    """Draw independent means given labels and the launch's covariances, or go to the ``current``
-    ones; return their log density.
+    """Log density of independent means given labels and the launch's covariances.
+
+    The means are new ones, drawn so, or the ``current`` ones; the group moves to them.
     """
     point, sums = group.point, group.sums
-    _settle(group)
+    settle(group)
     if prior.conjugate:
         return 0.0
     before = point.means.copy()
@@ -275,7 +115,7 @@ def _propose_means(group: Any, prior: Any, current: Any, generator: Any, draw: b
     for k in range(len(before)):
         found += log_mean_density(point, sums, prior, k, current[k])
     _put(current, point.means)
-    _settle(group)
+    settle(group)
     return found
 
 
@@ -284,23 +124,6 @@ def _put(values: Any, out: Any) -> None:
     for k in range(len(out)):
         for j in range(out.shape[1]):
             out[k, j] = values[k, j]
-
-
-@compiled
-def _log_target(group: Any, prior: Any) -> float:
-    """Log density of the labels, and of independent means, up to what all labels share."""
-    point, sums = group.point, group.sums
-    d = len(point.center)
-    found = log_marginal(point, sums, prior, group.dof, group.scale)
-    nothing = _sums_of(sums.second, len(sums.sizes), d)
-    for k in range(len(sums.sizes)):
-        found += math.lgamma(group.concentration[k] + sums.sizes[k])
-        if prior.conjugate:
-            kappa = prior.mean_precision
-            found += 0.5 * d * math.log(kappa / (kappa + sums.sizes[k]))
-        else:
-            found += log_mean_density(point, nothing, prior, k, point.means[k])
-    return found
 
 
 @compiled
@@ -345,83 +168,80 @@ def _members(state: Any, source: Any, a: int, b: int) -> Any:
 
 
 @compiled
-def _pair(state: Any, generator: Any) -> Any:
-    """Two different rows; the component of the first, an empty one if they share one, or -1; that
-    of the second; the number of empty components when all rows of the pair are in the second.
-    """
-    n = len(state.labels)
-    i, j = index_below(generator, n), index_below(generator, n - 1)
-    j += j >= i
-    a, b = np.int64(state.labels[i]), np.int64(state.labels[j])
-    empty = 0
-    for size in state.sums.sizes:
-        empty += size == 0
-    if a != b:
-        return i, j, a, b, empty + 1
-    skip = index_below(generator, empty) if empty > 0 else 0
-    a = -1
-    for k in range(len(state.sums.sizes)):
-        if state.sums.sizes[k] == 0:
-            if skip == 0:
-                a = k
-            skip -= 1
-    return i, j, a, b, empty
+def _labels(state: Any, places: Any, b: int) -> Any:
+    """Which rows of the pair are in b, (m,)."""
+    labels = np.zeros(len(places), np.int8)
+    for r in range(len(places)):
+        labels[r] = state.labels[places[r]] == b
+    return labels
+
+
+@compiled
+def _present(state: Any, prior: Any, rows: Any, labels: Any, choice: Any, size: int) -> Any:
+    """The pair as it is, moments about the state's means."""
+    concentration = np.array([state.concentration[choice.a], state.concentration[choice.b]])
+    pair = group_of(state, rows, labels, prior.dof, state.scale, concentration, size)
+    for j in range(rows.shape[1]):
+        pair.point.means[0, j] = state.point.means[choice.a, j]
+        pair.point.means[1, j] = state.point.means[choice.b, j]
+    settle(pair)
+    return pair
+
+
+@compiled
+def _log_ratio(pair: Any, whole: Any, present: Any, prior: Any, n_empty: int) -> float:
+    """Target of the pair over that of the whole, but for the proposals."""
+    found = log_target(pair, prior) - log_target(whole, prior)
+    return found - math.lgamma(present.concentration[0]) + math.log(n_empty)
+
+
+@compiled
+def _accept(state: Any, prior: Any, choice: Any, present: Any, new: Any, generator: Any) -> None:
+    """Make the proposed components the state's."""
+    for g in range(len(new.point.means)):
+        _adopt(state, new, g, choice.a if choice.split and g == 0 else choice.b)
+    if not choice.split:
+        _clear_component(state, prior, choice.a, generator)
+    if len(state.sums.second) == 1:  # tied: one sum for all components
+        total = state.sums.second.ravel()
+        before, after = present.sums.second.ravel(), new.sums.second.ravel()
+        for i in range(len(total)):
+            total[i] += after[i] - before[i]
 
 
 def _make_split_merge(fingerprint: str) -> Callable:
     def split_merge(state: Any, prior: Any, source: Any, size: int, generator: Any) -> int:
         fingerprint  # noqa: B018 - what a function captures is part of its key in the cache
-        i, j, a, b, empty = _pair(state, generator)
+        choice = _choose(state, generator)
+        a, b, split = choice.a, choice.b, choice.split
         if a < 0:
             return REFUSED
-        split = state.sums.sizes[a] == 0
         places, rows = _members(state, source, a, b)
-        m = len(rows)
-        one, two = np.zeros(m, np.int8), np.zeros(m, np.int8)
-        for r in range(m):
-            two[r] = state.labels[places[r]] == b
-        current = two.copy()
-        i, j = np.searchsorted(places, i), np.searchsorted(places, j)
-        concentration = np.array([state.concentration[a], state.concentration[b]])
+        labels = _labels(state, places, b)
+        i, j = np.searchsorted(places, choice.first), np.searchsorted(places, choice.second)
+        present = _present(state, prior, rows, labels, choice, size)
+        dof, scale = _law_of_rest(state, prior, present.sums, a, b)
+        both = present.concentration
+        pair = group_of(state, rows, labels.copy(), dof, scale, both, size)
+        whole = group_of(state, rows, np.zeros_like(labels), dof, scale, both[1:], size)
 
-        pair = _group(state, rows, two, prior.dof, state.scale, concentration, size)
-        for f in range(rows.shape[1]):
-            pair.point.means[0, f] = state.point.means[a, f]
-            pair.point.means[1, f] = state.point.means[b, f]
-        _settle(pair)
-        before = pair.sums.second.copy()
-        means = pair.point.means.copy()
-        dof, scale = _law_of_rest(state, prior, pair.sums, a, b)
-        pair = _group(state, rows, two, dof, scale, concentration, size)
-        whole = _group(state, rows, one, dof, scale, concentration[1:], size)
-
-        _launch_pair(pair, prior, i, j, generator)
+        launch_pair(pair, prior, i, j, generator)
         if not split:
-            for r in range(m):
-                two[r] = current[r]
-        log_pair = _scan(pair, i, j, generator, split) - math.log(empty)
-        log_pair += _propose_means(pair, prior, means, generator, split)
-        log_whole = 0.0
+            for r in range(len(labels)):
+                pair.labels[r] = labels[r]
+        proposal = judge(pair, i, j, generator, split)
+        proposal += _propose_means(pair, prior, present.point.means, generator, split)
         if not prior.conjugate:
-            _launch_one(whole, prior, generator)
-        log_whole += _propose_means(whole, prior, means[1:], generator, not split)
+            launch_one(whole, prior, generator)
+        proposal -= _propose_means(whole, prior, present.point.means[1:], generator, not split)
 
-        gain = _log_target(pair, prior) - log_pair
-        gain -= _log_target(whole, prior) - log_whole
-        gain -= math.lgamma(concentration[0])
+        gain = _log_ratio(pair, whole, present, prior, choice.n_empty) - proposal
         if math.log(1 - generator.random()) >= (gain if split else -gain):
             return REJECTED
         new = pair if split else whole
-        for g in range(len(new.point.means)):
-            _adopt(state, new, g, a if split and g == 0 else b)
-        if not split:
-            _clear_component(state, prior, a, generator)
-        if len(state.sums.second) == 1:
-            shared, total = state.sums.second[0].ravel(), new.sums.second[0].ravel()
-            for f in range(len(shared)):
-                shared[f] += total[f] - before.ravel()[f]
-        for r in range(m):
-            state.labels[places[r]] = a if split and two[r] == 0 else b
+        _accept(state, prior, choice, present, new, generator)
+        for r in range(len(places)):
+            state.labels[places[r]] = a if split and new.labels[r] == 0 else b
         return ACCEPTED
 
     return split_merge

@@ -82,7 +82,7 @@ def _allocate(
             scratch.joint, scratch.common, k, size, scratch.per_row, own
         )
         add_rows(packs, point, scratch.block, own, size, sums)
-    flush(packs, d, sums)
+    flush(packs, point, sums)
     return log_likelihood
 
 
@@ -152,5 +152,5 @@ def _make_sweeps(fingerprint: str) -> Callable:
 sweeps = cached(_make_sweeps)
 """``sweeps(state, prior, source, bounds, size, generator, count, keep, records, place)`` makes
 ``count`` sweeps and keeps every ``thin``-th after number ``origin``, ``keep = (thin, origin)``,
-from ``place`` in the records on; rows come in the parts between ``bounds``. With ``count = 0`` it finds
-the moments of the labels about the means. Returned is the last log-likelihood."""
+from ``place`` in the records on; rows come in the parts between ``bounds``. With ``count = 0`` it
+finds the moments of the labels about the means. Returned is the last log-likelihood."""

@@ -1,8 +1,8 @@
 r"""Conditionals of covariance matrices, full and tied.
 
 Given the rows of its components, a covariance has an inverse Wishart law of scale
-:math:`\Psi`, S plus their scatter. With :math:`\Psi = U U^\top`, U upper triangular, its precision's
-factor is :math:`l = U^{-\top} A`, A from Bartlett's decomposition.
+:math:`\Psi`, S plus their scatter. With :math:`\Psi = U U^\top`, U upper triangular, the factor of
+its precision is :math:`l = U^{-\top} A`, A from Bartlett's decomposition.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ def draw_covariances(
 
 @compiled
 def log_marginal(point: Any, sums: Any, prior: Any, dof: float, scale: Any) -> float:
-    """Log density of the rows, covariances (and conjugate means) integrated out, up to
-    a factor that depends on the number of rows alone.
+    """Log density of the rows, covariances (and conjugate means) integrated out.
+
+    Up to a constant for the number of rows, and to the ratio of the conjugate means' precisions.
     """
     d = len(scale)
     root = np.zeros((d, d))

@@ -1,0 +1,143 @@
+"""A few components on the rows that they share, apart from the chain that they come from."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import overload
+
+from bayesmix.kernels.blocks import Source, compiled
+from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint
+from bayesmix.kernels.gibbs.conditionals import log_marginal, log_mean_density
+from bayesmix.kernels.gibbs.packs import tally
+
+__all__ = ["Group", "group_of", "log_target", "move_to_rows", "settle"]
+
+
+class Group(NamedTuple):
+    """One or two components on the rows that they share."""
+
+    point: Any
+    sums: Any
+    rows: Any
+    """(m, D)."""
+    source: Any
+    """Of the rows."""
+    labels: Any
+    """(m,): 0 or 1."""
+    dof: float
+    """Of the covariances' law given the rows of all other components."""
+    scale: Any
+    concentration: Any
+    """(1,) or (2,)."""
+    size: int
+    """Of a block."""
+
+
+def _point_of(point: Any, n_components: int) -> Any:
+    """Make a point of the same structure with its own memory."""
+
+
+@overload(_point_of, strict=False)
+def _choose_point(point: Any, n_components: Any) -> Any:
+    kind = point.instance_class
+
+    def full(point: Any, n_components: int) -> Any:
+        k, d = n_components, point.means.shape[1]
+        return FullPoint(
+            np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)), np.zeros(d), np.ones(k, np.bool_)
+        )
+
+    def tied(point: Any, n_components: int) -> Any:
+        k, d = n_components, point.means.shape[1]
+        return TiedPoint(
+            np.zeros(k),
+            np.zeros((k, d)),
+            np.zeros((d, d)),
+            np.zeros(d),
+            np.ones(k, np.bool_),
+            False,
+        )
+
+    def variances(point: Any, n_components: int) -> Any:
+        k, d = n_components, point.means.shape[1]
+        return VariancesPoint(
+            np.zeros(k), np.zeros((k, d)), np.zeros((k, d)), np.zeros(d), np.ones(k, np.bool_)
+        )
+
+    return {FullPoint: full, TiedPoint: tied, VariancesPoint: variances}[kind]
+
+
+def _sums_of(second: Any, n_components: int, d: int) -> Any:
+    """Moments of fewer components in the shape of ``second``."""
+
+
+@overload(_sums_of, strict=False)
+def _choose_sums(second: Any, n_components: Any, d: Any) -> Any:
+    def matrices(second: Any, n_components: int, d: int) -> Any:
+        g = min(n_components, len(second))
+        return Sums(np.zeros(n_components), np.zeros((n_components, d)), np.zeros((g, d, d)))
+
+    def variances(second: Any, n_components: int, d: int) -> Any:
+        width = second.shape[1]
+        return Sums(
+            np.zeros(n_components), np.zeros((n_components, d)), np.zeros((n_components, width))
+        )
+
+    return matrices if second.ndim == 3 else variances
+
+
+@compiled
+def group_of(
+    state: Any, rows: Any, labels: Any, dof: float, scale: Any, concentration: Any, size: int
+) -> Any:
+    """Components on the rows of the pair, (m, D), centered at their mean."""
+    d = rows.shape[1]
+    n_components = len(concentration)
+    point = _point_of(state.point, n_components)
+    for r in range(len(rows)):
+        for j in range(d):
+            point.center[j] += rows[r, j] / len(rows)
+    address: Any = np.int64(rows.ctypes.data)  # of the type that it has outside kernels
+    source = Source(address, 8 * d, 8, False, d, 0)
+    sums = _sums_of(state.sums.second, n_components, d)
+    return Group(point, sums, rows, source, labels, dof, scale, concentration, size)
+
+
+@compiled
+def settle(group: Any) -> None:
+    """Find the moments of the labels about the means."""
+    tally(group.point, group.source, group.labels, group.size, group.sums)
+
+
+@compiled
+def move_to_rows(group: Any) -> None:
+    """Put means at their rows', moments about them."""
+    point, sums = group.point, group.sums
+    for k in range(len(point.means)):
+        for j in range(len(point.center)):
+            point.means[k, j] = point.center[j]
+    settle(group)
+    for k in range(len(point.means)):
+        for j in range(len(point.center)):
+            point.means[k, j] += sums.first[k, j] / max(sums.sizes[k], 1.0)
+    settle(group)
+
+
+@compiled
+def log_target(group: Any, prior: Any) -> float:
+    """Log density of the labels, and of independent means, up to what all labels share."""
+    point, sums = group.point, group.sums
+    d = len(point.center)
+    found = log_marginal(point, sums, prior, group.dof, group.scale)
+    nothing = _sums_of(sums.second, len(sums.sizes), d)
+    for k in range(len(sums.sizes)):
+        found += math.lgamma(group.concentration[k] + sums.sizes[k])
+        if prior.conjugate:
+            kappa = prior.mean_precision
+            found += 0.5 * d * math.log(kappa / (kappa + sums.sizes[k]))
+        else:
+            found += log_mean_density(point, nothing, prior, k, point.means[k])
+    return found

@@ -1,0 +1,124 @@
+"""Peers of Gibbs sampling, outside this environment: bayesm under Rscript, NumPyro in a Python.
+
+Both get rows and prior in a file and are asked for draws or for seconds. Their draws come back as
+trees of ours, so that the same code judges everyone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from tests.benchmarks._problems import Problem
+
+HERE = Path(__file__).parent
+PYTHON = "BAYESMIX_PEERS_PYTHON"
+"""Variable that names the interpreter with NumPyro; without it, this one is tried."""
+KEEP = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
+"""Variables by which glibc keeps what is freed, instead of fetching zeroed pages again."""
+
+
+class Bayesm:
+    """R's bayesm, a process per question; it starts with the labels 0, 1, ..., K - 1, 0, 1, ..."""
+
+    def __init__(self, problem: Problem, folder: Path) -> None:
+        self.problem, self.folder = problem, folder
+        (n, d), k, prior = problem.x.shape, problem.mixture.n_components, problem.prior
+        names = ("mean_precision", "dof", "mean", "covariance_scale", "concentration")
+        numbers = [prior[name].ravel() for name in names]
+        np.concatenate([[n, d, k], *numbers, problem.x.T.ravel()]).tofile(folder / "problem")
+
+    def sweep_seconds(self, short: int, long: int, *, keep_memory: bool = False) -> float:
+        """Seconds per sweep, by the difference of two runs in one process."""
+        variables = KEEP if keep_memory else {}
+        first, second = map(float, self._ask("seconds", short, long, **variables).split())
+        return (second - first) / (long - short)
+
+    def draws(self, sweeps: int, burn: int) -> xr.DataTree:
+        """Draws of one chain cut into two, so that R-hat compares its halves."""
+        self._ask("draws", sweeps, self.folder / "draws")
+        d, k = self.problem.x.shape[1], self.problem.mixture.n_components
+        weights, points = np.split(np.fromfile(self.folder / "draws"), [sweeps * k])
+        means, roots = np.split(points.reshape(sweeps * k, d + d * d), [d], axis=1)
+        parts = weights.reshape(-1, k), means.reshape(-1, k, d), roots.reshape(-1, k, d, d)
+        return self.problem.tree(*(np.stack(np.split(part[burn:], 2)) for part in parts))
+
+    def _ask(self, what: str, *more: Any, **variables: str) -> str:
+        command = ["Rscript", HERE / "_bayesm.R", self.folder / "problem", what, *more]
+        env = os.environ | variables
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=env)
+        if done.returncode:
+            raise RuntimeError(f"Rscript ended with {done.returncode}: {done.stderr[-500:]}")
+        return done.stdout
+
+    @staticmethod
+    @cache
+    def versions() -> dict[str, str] | None:
+        """Versions of R and bayesm; None without either."""
+        if shutil.which("Rscript") is None:
+            return None
+        asked = "cat(as.character(getRversion()), as.character(packageVersion('bayesm')))"
+        return _versions(["Rscript", "-e", asked], ("R", "bayesm"))
+
+
+class NumPyro:
+    """NumPyro's NUTS, one process that compiles once and answers until it is left."""
+
+    def __init__(
+        self, problem: Problem, folder: Path, *, draws: int, tune: int, chain_method: str
+    ) -> None:
+        self.problem, self.draws = problem, folder / "draws.npz"
+        path = folder / "problem.npz"
+        numbers = problem.prior | problem.start
+        np.savez(path, x=problem.x, draws=draws, tune=tune, **numbers)
+        command = [_numpyro_python(), str(HERE / "_numpyro.py"), str(path), chain_method]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> NumPyro:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()
+
+    def sample(self, seed: int) -> tuple[float, xr.DataTree]:
+        """Seconds of a run, and its draws."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(seed, self.draws, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError("NumPyro's process ended; its error is above")
+        with np.load(self.draws) as found:
+            tree = self.problem.tree(found["weights"], found["means"], found["factor"])
+        return float(answer), tree
+
+    @staticmethod
+    @cache
+    def versions() -> dict[str, str] | None:
+        """Versions of NumPyro and JAX; None without either."""
+        asked = "import jax, numpyro; print(numpyro.__version__, jax.__version__)"
+        return _versions([_numpyro_python(), "-c", asked], ("numpyro", "jax"))
+
+
+def _numpyro_python() -> str:
+    return os.environ.get(PYTHON) or sys.executable
+
+
+def _versions(command: Sequence[str], names: Sequence[str]) -> dict[str, str] | None:
+    """Versions that a command prints, by name; None if it cannot."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return None
+    return None if done.returncode else dict(zip(names, done.stdout.split(), strict=True))

@@ -1,0 +1,70 @@
+"""Cells of the capability table that Gibbs fits, each as a mixture with three components.
+
+A cell of the table has more than one kind of prior where the scale may be random or stated; the
+fourth kind is Richardson and Green's on a line, its numbers frozen.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import bayesmix as bm
+from tests.support import CONCENTRATIONS, cells, random_independent_prior, random_prior
+
+KINDS = {
+    "NormalInverseWishart": ("conjugate",),
+    "IndependentNormalInverseWishart": ("stated", "random", "published"),
+}
+
+
+class Cell(NamedTuple):
+    """Row of the weights' table, kind of component prior, covariance structure."""
+
+    weights: str
+    kind: str
+    structure: str
+
+    def mixture(self, d):
+        """Make a mixture; "published" has one feature whatever ``d``."""
+        priors = {
+            "conjugate": lambda: random_prior(d),
+            "stated": lambda: random_independent_prior(d),
+            "random": lambda: random_independent_prior(d, random_scale=True),
+            "published": lambda: bm.IndependentNormalInverseWishart(
+                [0.3], [[9.0]], 4.0, scale_hyperprior=(0.2, 5 / 9)
+            ),
+        }
+        return bm.Mixture(
+            bm.Dirichlet(3, CONCENTRATIONS[self.weights]), priors[self.kind](), self.structure
+        )
+
+
+CELLS = [
+    Cell(weights, kind, structure)
+    for weights, components, structure, _ in cells("gibbs")
+    for kind in KINDS[components]
+]
+
+GRID = [
+    cell
+    for cell in CELLS
+    if cell.weights not in ("Dirichlet(K, above 1)", "Dirichlet(K, vector, some below 1)")
+]
+"""Without the weights that are to Gibbs what others are."""
+
+
+def cases(fast, among=CELLS):
+    """Parameters for pytest: cells named in ``fast`` as they are, all others marked slow."""
+    unknown = set(fast) - set(among)
+    assert not unknown, f"no such cells: {unknown}"
+    return [
+        pytest.param(cell, id="-".join(cell), marks=() if cell in fast else pytest.mark.slow)
+        for cell in among
+    ]
+
+
+def few_rows(n, d):
+    """Rows in two groups that overlap, so that many partitions are likely."""
+    rng = np.random.default_rng([5, n, d])
+    return rng.normal(size=(n, d)) + np.where(np.arange(n) % 2, 1.2, -1.0)[:, None]
