@@ -164,6 +164,22 @@ class TestMoments:
         assert accepted > 0
 
 
+@pytest.mark.xfail(reason="the moments of a conjugate whole are taken about zero", strict=True)
+def test_moves_far_from_zero(structure):
+    """A split is proposed and accepted alike wherever zero is."""
+    x = np.round(blobs(60, 2, 2, seed=1) * 1024) / 1024  # the shift is exact
+
+    def accepted(shift):
+        prior = bm.NormalInverseWishart(np.full(2, shift), 0.1, 4.0, np.eye(2))
+        mixture = bm.Mixture(bm.Dirichlet(2), prior, structure)
+        seeds = (np.random.default_rng(seed) for seed in range(50))
+        chains = (Chain.at(mixture, x + shift, np.zeros(60, int), seed) for seed in seeds)
+        return sum(chain.split_merge() for chain in chains)
+
+    assert accepted(0.0) > 10
+    assert abs(accepted(0.0) - accepted(2.0**27)) <= 1
+
+
 def at_labels(mixture, x, labels, *, means=None, draws=DRAWS, seed=0):
     """Parameters drawn again and again given the same labels and, if they count, means."""
     chain = Chain.at(mixture, x, labels, np.random.default_rng(seed), means=means)

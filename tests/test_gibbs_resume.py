@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -136,6 +137,7 @@ class TestResume:
 
 def press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)  # the main thread gets it, and may have no lock before
 
 
 @pytest.fixture
