@@ -67,20 +67,23 @@ def dispersed_labels(
     Optima are those of at most 2,000 rows, the best first; many clusters are the rows nearest to
     K random ones.
     """
-    x, k = table.values, mixture.n_components
-    optima = _optima(mixture, x, generator)
-    labels = []
-    for chain in range(chains):
-        kind = chain % 3
-        if k == 1 or kind == 1:
-            labels.append(np.zeros(len(x), np.int64))
-        elif kind == 0 and optima:
-            point = optima[chain // 3 % len(optima)]
-            key = generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True)
-            labels.append(passes.sampled_labels(x, point.parameters, key))
-        else:
-            labels.append(_nearest(x, k, generator))
-    return labels
+    x = table.values
+    with np.errstate(over="ignore", invalid="ignore"):  # of wild values the chains will say so
+        optima = _optima(mixture, x, generator)
+        return [_labels(mixture, x, optima, chain, generator) for chain in range(chains)]
+
+
+def _labels(
+    mixture: Mixture, x: Floats, optima: list[Point], chain: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    kind, k = chain % 3, mixture.n_components
+    if k == 1 or kind == 1:
+        return np.zeros(len(x), np.int64)
+    if kind == 0 and optima:
+        point = optima[chain // 3 % len(optima)]
+        key = generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True)
+        return passes.sampled_labels(x, point.parameters, key)
+    return _nearest(x, k, generator)
 
 
 def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list[Point]:
@@ -88,14 +91,17 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
     if mixture.n_components == 1 or len(x) <= mixture.n_components:
         return []
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
-    _, fits = search(
-        _problem(mixture, x[rows]),
-        generator,
-        init_params="k-means++",
-        n_init=_SEARCH_STARTS,
-        max_iter=_SEARCH_ITERATIONS,
-        tol=1e-4,
-    )
+    try:
+        _, fits = search(
+            _problem(mixture, x[rows]),
+            generator,
+            init_params="k-means++",
+            n_init=_SEARCH_STARTS,
+            max_iter=_SEARCH_ITERATIONS,
+            tol=1e-4,
+        )
+    except ValueError:  # every start is singular
+        return []
     usable = [fit for fit in fits if np.isfinite(fit.objective)]
     distinct = {round(fit.objective, 1): fit.point for fit in usable}
     return [distinct[key] for key in sorted(distinct, reverse=True)]

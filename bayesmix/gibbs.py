@@ -236,17 +236,17 @@ class Chain:
     @property
     def weights(self) -> Floats:
         """Weights of the last sweep, (K,)."""
-        return self._last.weights[0]
+        return self._last.weights[0].copy()
 
     @property
     def means(self) -> Floats:
         """Means of the last sweep, (K, D)."""
-        return self._last.means[0]
+        return self._last.means[0].copy()
 
     @property
     def covariances(self) -> Floats:
         """Covariances of the last sweep, (K, D, D)."""
-        return dense_covariances(self.structure, self._last)[0]
+        return dense_covariances(self.structure, self._last)[0].copy()
 
     @property
     def covariance_scale(self) -> Floats | None:

@@ -42,6 +42,11 @@ class _Run:
                 self.kept = (self.chain.n_sweeps - self.origin) // self.thin
         return self.chain.n_sweeps - before
 
+    @property
+    def begun(self) -> int:
+        """Draws kept, and the one that thinning may have under way."""
+        return self.kept if self.tune > 0 else -(-(self.chain.n_sweeps - self.origin) // self.thin)
+
 
 def run_chains(
     chains: Sequence[Chain],
@@ -68,13 +73,14 @@ def run_chains(
     draws : list of Draws
         One per chain.
     n_draws : int
-        How many of each are filled.
-    interrupted : bool
+        How many of each are filled; fewer than ``draws`` after an interrupt.
+    together : bool
+        Whether all chains stopped at this draw; not so after a second interrupt.
 
     Raises
     ------
     KeyboardInterrupt
-        If interrupted before any draw.
+        If interrupted before any draw, or a second time before every chain has one.
     """
     runs = [
         _Run(chain, tune, chain.room(draws, labels=keep_labels), thin, chain.n_sweeps)
@@ -82,14 +88,17 @@ def run_chains(
     ]
     with noted_interrupt(hold=True) as noted:
         _take_turns(runs, draws, cores, report, stopped=lambda: bool(noted))
-    kept = max(run.kept for run in runs)
-    if noted and kept == 0:
+    if not noted:
+        return [run.into for run in runs], draws, True
+    if not any(run.kept for run in runs):
         raise KeyboardInterrupt
-    if noted:
-        with noted_interrupt(hold=True) as again:
-            _take_turns(runs, kept, cores, report, stopped=lambda: bool(again))
-        kept = min(run.kept for run in runs)
-    return [run.into for run in runs], kept, kept < draws
+    goal = max(run.begun for run in runs)
+    with noted_interrupt(hold=True) as again:
+        _take_turns(runs, goal, cores, report, stopped=lambda: bool(again))
+    kept = min(run.kept for run in runs)
+    if kept == 0:
+        raise KeyboardInterrupt
+    return [run.into for run in runs], kept, kept == goal
 
 
 def _take_turns(

@@ -15,7 +15,7 @@ from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
-from bayesmix.schema import root_attrs
+from bayesmix.schema import group, root_attrs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -132,6 +132,14 @@ def sample(
         "progressbar": progressbar,
     }
     if resume is not None:
+        if engine == "nuts":
+            raise ValueError(
+                'sampler: expected "gibbs" or "auto" beside resume, got "nuts", which cannot go '
+                "on; start anew"
+            )
+        sizes, keep_labels = group(resume, "posterior").sizes, "allocation" in resume.children
+        n_draws = sizes["chain"] * (sizes["draw"] + draws)
+        _require_budget(mixture, table, n_draws, keep_labels=keep_labels)
         tree = resumed_tree(mixture, table, resume, **running)
         random_seed = resume.attrs["random_seed"]
         started -= resume.attrs["seconds"]

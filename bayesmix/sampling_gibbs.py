@@ -11,6 +11,7 @@ from bayesmix.compiling import announced
 from bayesmix.draws import draws_of, log_priors
 from bayesmix.gibbs import Chain, dense_covariances
 from bayesmix.gibbs_run import run_chains
+from bayesmix.interrupts import noted_interrupt
 from bayesmix.progress import progress
 from bayesmix.schema import group, mixture_of, observed_data, posterior
 from bayesmix.threads import available_threads
@@ -152,7 +153,7 @@ def _run(
     total = len(chains) * (tune + draws * thin)
     words = f"Gibbs, {len(chains)} chain{'s' if len(chains) > 1 else ''}"
     with progress(words, total, show=progressbar) as report:
-        found, n_draws, interrupted = run_chains(
+        found, n_draws, together = run_chains(
             chains,
             tune=tune,
             draws=draws,
@@ -161,10 +162,12 @@ def _run(
             keep_labels=keep_labels,
             report=report,
         )
-    tree = _tree(mixture, table, chains[0], found, n_draws)
-    if interrupted:
+    with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
+        tree = _tree(mixture, table, chains[0], found, n_draws)
+        if together:
+            _save_state(tree, chains, thin)
+    if n_draws < draws:
         tree.attrs["interrupted"] = 1
-    _save_state(tree, chains, thin)
     return tree
 
 
@@ -226,7 +229,7 @@ _STATE = {
 
 
 def _save_state(tree: xr.DataTree, chains: list[Chain], thin: int) -> None:
-    """Keep what the next sweep depends on, if all chains stopped at the same draw."""
+    """Keep what the next sweep depends on."""
     import xarray as xr
 
     states = [chain.saved() for chain in chains]

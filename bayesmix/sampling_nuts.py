@@ -56,6 +56,8 @@ def nuts_tree(
         generator=for_chains,
         progressbar=progressbar,
     )
+    if found.stats.sizes["draw"] < thin:
+        raise KeyboardInterrupt
     with noted_interrupt(hold=True) as noted:  # what is sampled is not lost to a late Ctrl-C
         tree = _tree(mixture, table, found, thin, for_labels if keep_labels else None)
     if found.interrupted or noted:

@@ -56,7 +56,13 @@ def sample_quietly(*args: Any, **options: Any) -> xr.DataTree:
 def sampled(structure: str) -> xr.DataTree:
     """Sample `model` on `frame` by NUTS, once per session; not to be changed in place."""
     return sample_quietly(
-        model(structure), frame(), draws=DRAWS, tune=DRAWS, chains=CHAINS, random_seed=1
+        model(structure),
+        frame(),
+        sampler="nuts",
+        draws=DRAWS,
+        tune=DRAWS,
+        chains=CHAINS,
+        random_seed=1,
     )
 
 

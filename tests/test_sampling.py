@@ -118,7 +118,9 @@ class TestTree:
 
 
 def sample_briefly(**options) -> xr.DataTree:
-    return sample_quietly(model("full"), frame(), draws=30, tune=50, chains=2, **options)
+    return sample_quietly(
+        model("full"), frame(), sampler="nuts", draws=30, tune=50, chains=2, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,16 @@ def test_same_seed_same_draws(brief, seed, cores):
     for group in ("posterior", "allocation"):
         assert again[group].to_dataset().identical(brief[group].to_dataset())
     xr.testing.assert_identical(again["sample_stats"]["lp"], brief["sample_stats"]["lp"])
+
+
+def test_thin_keeps_every_so_many(brief):
+    thinned = sample_quietly(
+        model("full"), frame(), sampler="nuts", draws=10, tune=50, chains=2, random_seed=7, thin=3
+    )
+    bm.validate(thinned)
+    expected = brief["posterior"]["means"].values[:, 2::3]
+    np.testing.assert_array_equal(thinned["posterior"]["means"], expected)
+    assert thinned["allocation"]["label"].shape == (2, 10, 60)
 
 
 def test_another_seed_other_draws(brief):
@@ -207,6 +219,7 @@ def test_one_component_has_the_conjugate_posterior(structure):
     tree = sample_quietly(
         bm.Mixture(bm.Dirichlet(1), prior, structure),
         x,
+        sampler="nuts",
         draws=1000,
         tune=500,
         chains=2,
@@ -235,7 +248,14 @@ def test_one_component_has_the_conjugate_posterior(structure):
 class TestStore:
     def test_without_labels(self):
         tree = sample_quietly(
-            model("full"), frame(), draws=5, tune=5, chains=1, random_seed=1, store=("parameters",)
+            model("full"),
+            frame(),
+            sampler="nuts",
+            draws=5,
+            tune=5,
+            chains=1,
+            random_seed=1,
+            store=("parameters",),
         )
         bm.validate(tree)
         assert set(tree.children) == {"posterior", "sample_stats", "observed_data"}
@@ -244,12 +264,19 @@ class TestStore:
     def test_labels_beyond_the_budget(self, monkeypatch):
         monkeypatch.setattr(sampling, "_BUDGET_BYTES", 2 * 100 * 60 - 1)
         with pytest.raises(ValueError, match=r"^store: labels .* would take .* GiB, more than"):
-            bm.sample(model("full"), frame(), draws=100, chains=2)
+            bm.sample(model("full"), frame(), sampler="nuts", draws=100, chains=2)
 
-    def test_what_needs_no_labels_has_no_budget(self, monkeypatch):
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 1)
+    def test_without_labels_only_parameters_count(self, monkeypatch):
+        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 5 * 2 * (4 + 2 + 1))
         tree = sample_quietly(
-            model("full"), frame(), draws=5, tune=5, chains=1, random_seed=1, store=("parameters",)
+            model("full"),
+            frame(),
+            sampler="nuts",
+            draws=5,
+            tune=5,
+            chains=1,
+            random_seed=1,
+            store=("parameters",),
         )
         assert tree["posterior"].sizes["draw"] == 5
 
@@ -257,11 +284,12 @@ class TestStore:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "gibbs"}, "sampler: expected one of .*'nuts'.*, got 'gibbs'"),
+        ({"sampler": "hmc"}, "sampler: expected one of .*'gibbs'.*, got 'hmc'"),
         ({"draws": 0}, "draws: expected a whole number of at least 1, got 0"),
         ({"draws": 1.5}, "draws: expected a whole number of at least 1, got 1.5"),
         ({"draws": None}, "draws: expected a whole number of at least 1, got None"),
         ({"chains": 0}, "chains: expected a whole number of at least 1, got 0"),
+        ({"thin": 0}, "thin: expected a whole number of at least 1, got 0"),
         ({"cores": 0}, "cores: expected a whole number of at least 1, got 0"),
         ({"tune": -1}, "tune: expected a whole number of at least 0, got -1"),
         ({"tune": 0.5}, "tune: expected a whole number of at least 0, got 0.5"),
@@ -280,13 +308,15 @@ def test_bad_arguments_get_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
-def test_findings_are_warned_of():
+@pytest.mark.parametrize("sampler", ["gibbs", "nuts"])
+def test_findings_are_warned_of(sampler):
     from sklearn.exceptions import ConvergenceWarning
 
     with pytest.warns(ConvergenceWarning, match="effective draws at least .* run more draws"):
         bm.sample(
             model("full"),
             frame(),
+            sampler=sampler,
             draws=20,
             tune=20,
             chains=2,
@@ -325,9 +355,17 @@ class TestInterrupt:
 
         return arrange
 
-    def run(self, cores: int) -> xr.DataTree:
+    def run(self, cores: int, thin: int = 1) -> xr.DataTree:
         return sample_quietly(
-            model("full"), frame(), draws=DRAWS, tune=50, chains=2, cores=cores, random_seed=1
+            model("full"),
+            frame(),
+            sampler="nuts",
+            draws=DRAWS // thin,
+            tune=50,
+            chains=2,
+            cores=cores,
+            thin=thin,
+            random_seed=1,
         )
 
     @pytest.mark.parametrize("cores", [1, 2])
@@ -361,6 +399,11 @@ class TestInterrupt:
         tree = self.run(1)
         assert tree["posterior"].sizes["chain"] == 1
         assert tree["posterior"].sizes["draw"] == 120
+
+    def test_before_any_draw_that_is_kept(self, interrupt):
+        interrupt(chain=0, after=20)
+        with pytest.raises(KeyboardInterrupt):
+            self.run(1, thin=30)
 
     @pytest.mark.parametrize("cores", [1, 2])
     def test_before_any_draw(self, interrupt, cores):
