@@ -164,7 +164,6 @@ class TestMoments:
         assert accepted > 0
 
 
-@pytest.mark.xfail(reason="the moments of a conjugate whole are taken about zero", strict=True)
 def test_moves_far_from_zero(structure):
     """A split is proposed and accepted alike wherever zero is."""
     x = np.round(blobs(60, 2, 2, seed=1) * 1024) / 1024  # the shift is exact
