@@ -11,7 +11,7 @@ import pytest
 from numba.core import caching
 
 import bayesmix as bm
-from bayesmix import passes
+from bayesmix import compiling
 from bayesmix.kernels import caching as kernel_caching
 
 HOME = Path(bm.__file__).parents[1]
@@ -21,10 +21,10 @@ PASS = """
 import sys
 import time
 import numpy as np
-from bayesmix import kernels, passes
+from bayesmix import compiling, kernels, passes
 from bayesmix.covariance import structure_of
 
-passes._SILENT_SECONDS = float(sys.argv[1])
+compiling._SILENT_SECONDS = float(sys.argv[1])
 run_tasks = passes.run_tasks
 
 def run_tasks_of_many_rows(*args):
@@ -63,7 +63,7 @@ def run_script(script: str, cache: Path, *arguments: str) -> tuple[str, str]:
 
 def test_the_first_process_compiles_and_says_so_and_the_second_need_not(tmp_path):
     assert run_script(PASS, tmp_path, "0.01", "0") == ("0", SENTENCE)
-    threshold = passes._SILENT_SECONDS
+    threshold = compiling._SILENT_SECONDS
     # a pass that takes longer than that without compiling is no reason to say so
     assert run_script(PASS, tmp_path, str(threshold), str(threshold + 0.3)) == ("1", "")
 

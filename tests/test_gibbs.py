@@ -255,7 +255,7 @@ class TestOddData:
 
     def test_far_from_zero(self, structure):
         x = np.round(blobs(60, 2, 2, seed=1) * 1024) / 1024  # the shift is exact
-        shift = 2.0**20
+        shift = 2.0**27
         one = gibbs(proper(2, 2, structure), x, draws=10, tune=0)
         other = gibbs(proper(2, 2, structure, center=shift), x + shift, draws=10, tune=0)
         np.testing.assert_allclose(

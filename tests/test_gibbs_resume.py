@@ -149,8 +149,8 @@ def interrupt(monkeypatch):
         left, made = list(after), [0]
         original = engine.Chain._step
 
-        def step(self, *args):
-            count = original(self, *args)
+        def step(self, *args, **options):
+            count = original(self, *args, **options)
             made[0] += count
             if left and made[0] >= left[0]:
                 left.pop(0)
@@ -236,10 +236,10 @@ class TestSecondInterrupt:
 def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
     original = engine.Chain._step
 
-    def step(self, *args):
+    def step(self, *args, **options):
         if self.n_sweeps > 10:
             raise FloatingPointError("from a thread")
-        return original(self, *args)
+        return original(self, *args, **options)
 
     monkeypatch.setattr(engine.Chain, "_step", step)
     with pytest.raises(FloatingPointError, match="from a thread"):
