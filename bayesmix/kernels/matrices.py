@@ -17,15 +17,37 @@ from bayesmix.kernels.lanes import (
     total,
 )
 
-__all__ = ["add_scatter", "four", "move_scatter", "one", "quadratic"]
+__all__ = ["add_scatter", "four", "four_triangular", "move_scatter", "one", "quadratic"]
 
 
 @inlined
-def four(factor: Any, offset: Any, block: Any, size: int, g: int, i: int, first: int) -> Any:
-    """Entries i to i + 3 of factorᵀ x - offset; above row ``first`` the factor is zero."""
+def four(factor: Any, offset: Any, block: Any, size: int, g: int, i: int) -> Any:
+    """Entries i to i + 3 of factorᵀ x - offset."""
     z0, z1 = splat_wide(-offset[i]), splat_wide(-offset[i + 1])
     z2, z3 = splat_wide(-offset[i + 2]), splat_wide(-offset[i + 3])
-    for j in range(first, len(factor)):
+    for j in range(len(factor)):
+        x = load_wide(block, j * size + g)
+        z0 = fma(splat_wide(factor[j, i]), x, z0)
+        z1 = fma(splat_wide(factor[j, i + 1]), x, z1)
+        z2 = fma(splat_wide(factor[j, i + 2]), x, z2)
+        z3 = fma(splat_wide(factor[j, i + 3]), x, z3)
+    return z0, z1, z2, z3
+
+
+@inlined
+def four_triangular(factor: Any, offset: Any, block: Any, size: int, g: int, i: int) -> Any:
+    """The same for a lower triangular factor: nothing is multiplied by the zeros above row i."""
+    x = load_wide(block, i * size + g)
+    z0 = fma(splat_wide(factor[i, i]), x, splat_wide(-offset[i]))
+    x = load_wide(block, (i + 1) * size + g)
+    z0 = fma(splat_wide(factor[i + 1, i]), x, z0)
+    z1 = fma(splat_wide(factor[i + 1, i + 1]), x, splat_wide(-offset[i + 1]))
+    x = load_wide(block, (i + 2) * size + g)
+    z0 = fma(splat_wide(factor[i + 2, i]), x, z0)
+    z1 = fma(splat_wide(factor[i + 2, i + 1]), x, z1)
+    z2 = fma(splat_wide(factor[i + 2, i + 2]), x, splat_wide(-offset[i + 2]))
+    z3 = splat_wide(-offset[i + 3])
+    for j in range(i + 3, len(factor)):
         x = load_wide(block, j * size + g)
         z0 = fma(splat_wide(factor[j, i]), x, z0)
         z1 = fma(splat_wide(factor[j, i + 1]), x, z1)
@@ -50,7 +72,7 @@ def quadratic(factor: Any, offset: Any, block: Any, size: int, cost: float, out:
     for g in range(0, size, WIDE):
         square = splat_wide(0.0)
         for i in range(0, d - 3, 4):
-            z0, z1, z2, z3 = four(factor, offset, block, size, g, i, i)
+            z0, z1, z2, z3 = four_triangular(factor, offset, block, size, g, i)
             square = fma(z3, z3, fma(z2, z2, fma(z1, z1, fma(z0, z0, square))))
         for i in range(d - d % 4, d):
             z = one(factor, offset, block, size, g, i, i)

@@ -22,7 +22,14 @@ from bayesmix.kernels.frames import (
     whitened,
 )
 from bayesmix.kernels.lanes import WIDE, fma, splat_wide, store
-from bayesmix.kernels.matrices import add_scatter, four, move_scatter, one, quadratic
+from bayesmix.kernels.matrices import (
+    add_scatter,
+    four,
+    four_triangular,
+    move_scatter,
+    one,
+    quadratic,
+)
 
 __all__ = ["add_joint", "add_moments", "finish", "mark_near", "prepare"]
 
@@ -90,7 +97,7 @@ def _whiten(factor: Any, block: Any, size: int, out: Any, common: Any) -> None:
     for g in range(0, size, WIDE):
         square = splat_wide(0.0)
         for i in range(0, d - 3, 4):
-            z0, z1, z2, z3 = four(factor, nothing, block, size, g, i, i)
+            z0, z1, z2, z3 = four_triangular(factor, nothing, block, size, g, i)
             store(out, i * size + g, z0)
             store(out, (i + 1) * size + g, z1)
             store(out, (i + 2) * size + g, z2)
@@ -109,7 +116,7 @@ def _linear(slope: Any, cost: Any, block: Any, size: int, out: Any) -> None:
     n_components = len(cost)
     for g in range(0, size, WIDE):
         for k in range(0, n_components - 3, 4):
-            z0, z1, z2, z3 = four(slope, cost, block, size, g, k, 0)
+            z0, z1, z2, z3 = four(slope, cost, block, size, g, k)
             store(out, k * size + g, z0)
             store(out, (k + 1) * size + g, z1)
             store(out, (k + 2) * size + g, z2)
