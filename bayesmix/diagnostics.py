@@ -16,7 +16,7 @@ from bayesmix.draws import (
     occupied,
 )
 from bayesmix.relabel import IDENTIFIED, relabel
-from bayesmix.schema import group
+from bayesmix.schema import group, mixture_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
         Warnings name their remedy; a passed check is a finding of severity "ok".
     """
     moving = _moving(post)
-    findings = _convergence(post, moving)
+    findings = [*_convergence(post, moving), *_improper(post)]
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
     if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
@@ -165,6 +165,39 @@ def convergence(post: xr.DataTree) -> list[Finding]:
 
 def _convergence(post: xr.DataTree, moving: pd.DataFrame | None) -> list[Finding]:
     return [*_mixing(moving, post["posterior"].sizes["chain"]), *_nuts(post)]
+
+
+def _improper(post: xr.DataTree) -> list[Finding]:
+    r"""Find a random S without a floor that equal values make the posterior improper with.
+
+    K - 1 covariances can close in on groups of :math:`m_g` rows with equal values of a feature as
+    :math:`s_j \to 0`; the posterior is improper if :math:`\sum_g (m_g - 1)` reaches twice the
+    gamma's shape plus :math:`\nu` (diag: :math:`\nu - D + 1`).
+    """
+    mixture = mixture_of(post)
+    prior = None if mixture is None else mixture.components
+    if mixture is None or prior is None or prior.scale_hyperprior is None:
+        return []
+    if mixture.covariance_type not in ("full", "diag"):
+        return []
+    table, hyper = data_of(post), prior.scale_hyperprior
+    dof = prior.dof - (prior.n_features - 1 if mixture.covariance_type == "diag" else 0)
+    found = []
+    for j, feature in enumerate(table.features):
+        ties = np.sort(np.unique(table.values[:, j], return_counts=True)[1])[::-1] - 1
+        if hyper.floor[j] == 0 and ties[: mixture.n_components - 1].sum() >= 2 * hyper.shape + dof:
+            found.append(feature)
+    if not found:
+        return []
+    return [
+        Finding(
+            "warning",
+            "improper",
+            f"equal values of {', '.join(found)} make this posterior improper, because the "
+            "scale_hyperprior has no floor: long chains end where covariances shrink to nothing",
+            "give the scale_hyperprior a floor, as weakly_informative does",
+        )
+    ]
 
 
 def _default_points(x: Floats) -> Floats:

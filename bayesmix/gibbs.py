@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["Chain", "Draws", "dense_covariances"]
+
+
+_CHUNK = 100_000
+_ROWS_AT_A_TIME = 1_000_000
+"""Rows times sweeps of one compiled call, which nothing interrupts."""
 
 
 def _sweeps_between_moves(n_rows: int, *, tuning: bool) -> int:
@@ -182,10 +187,9 @@ class Chain:
         return self._split_merge() == compiled.ACCEPTED
 
     def rehearse(self) -> None:
-        """Compile, or load, what chains of this kind run: a sweep and a move of a copy."""
-        copy = deepcopy(self)
-        copy.sweep()
-        copy.split_merge()
+        """Compile, or load, what a move runs, on a copy of the state; sweeps are by now."""
+        state, generator = deepcopy(self.state), deepcopy(self.generator)
+        replace(self, state=state, generator=generator).split_merge()
 
     def _step(self, limit: int, keep: tuple[Draws, int, int] | None, *, tuning: bool) -> int:
         every = _sweeps_between_moves(len(self.x), tuning=tuning)
@@ -193,7 +197,7 @@ class Chain:
         move = compiled.REFUSED
         if since == 0 and len(self.state.concentration) > 1 and len(self.x) > 1:
             move = self._split_merge()
-        count = min(every - since, limit)
+        count = min(every - since, limit, max(1, _ROWS_AT_A_TIME // len(self.x)))
         if keep is None:
             self._sweep(count, count + 1, self.n_sweeps, self._last, 0)
             return count
@@ -224,7 +228,8 @@ class Chain:
             raise FloatingPointError(
                 f"the log-likelihood became {log_likelihood} in sweep {self.n_sweeps}: a "
                 "covariance is singular to working precision, or values overflow; rescale the "
-                "columns, or use a component prior with a larger covariance_scale"
+                "columns, use a component prior with a larger covariance_scale, or, where values "
+                "repeat and the prior has a scale_hyperprior, give that a floor"
             )
 
     def _split_merge(self) -> int:
@@ -316,9 +321,17 @@ def dense_covariances(structure: Structure, records: compiled.Records) -> Floats
 
 
 def _group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) -> Floats:
-    means = np.repeat(empty[None], k, axis=0)
-    for c in np.unique(labels):
-        means[c] = x[labels == c].mean(axis=0)
+    """Means of the labels' rows, (K, D); where there are none, ``empty``."""
+    center = np.asarray(x[0], float)
+    sizes, sums = np.zeros(k), np.zeros((k, len(center)))
+    for start in range(0, len(x), _CHUNK):
+        rows = np.asarray(x[start : start + _CHUNK], float) - center
+        own = labels[start : start + _CHUNK]
+        sizes += np.bincount(own, minlength=k)
+        for j, column in enumerate(rows.T):
+            sums[:, j] += np.bincount(own, column, minlength=k)
+    means = center + sums / np.maximum(sizes, 1)[:, None]
+    means[sizes == 0] = empty
     return means
 
 

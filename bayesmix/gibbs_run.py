@@ -111,15 +111,22 @@ def _take_turns(
 ) -> None:
     """Bring all runs to ``goal`` draws, as many at a time as there are cores."""
     waiting = deque(run for run in runs if run.kept < goal)
-    lock = threading.Lock()
+    lock, failed = threading.Lock(), threading.Event()
+
+    def over() -> bool:
+        return stopped() or failed.is_set()
 
     def work(_: int) -> None:
-        while not stopped():
+        while not over():
             with lock:
                 if not waiting:
                     return
                 run = waiting.popleft()
-            report(run.advance(goal, seconds=_TURN_SECONDS, stopped=stopped))
+            try:
+                report(run.advance(goal, seconds=_TURN_SECONDS, stopped=over))
+            except BaseException:
+                failed.set()
+                raise
             if run.kept < goal:
                 with lock:
                     waiting.append(run)

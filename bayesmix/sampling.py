@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from bayesmix.chain_states import restored_chains
 from bayesmix.diagnostics import convergence
 from bayesmix.inputs import Table, as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
-from bayesmix.schema import group, root_attrs
+from bayesmix.schema import root_attrs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,8 +82,9 @@ def sample(
         byte per row and draw.
     resume : DataTree, optional
         Of Gibbs sampling on the same mixture and rows: its chains go on, without tuning, as if
-        they had never stopped, and its draws come first in the tree returned. What is stored is
-        what the tree stores; ``chains``, ``tune``, ``store`` and ``random_seed`` are not used.
+        they had never stopped. The tree returned has the old draws and the new, in the groups that
+        `sample` makes and no others. What is stored is what the tree stores; ``chains``, ``tune``,
+        ``store`` and ``random_seed`` are not used.
 
     Returns
     -------
@@ -137,12 +139,13 @@ def sample(
                 'sampler: expected "gibbs" or "auto" beside resume, got "nuts", which cannot go '
                 "on; start anew"
             )
-        sizes, keep_labels = group(resume, "posterior").sizes, "allocation" in resume.children
-        n_draws = sizes["chain"] * (sizes["draw"] + draws)
+        ready = restored_chains(mixture, table, resume, thin)
+        keep_labels = "allocation" in resume.children
+        n_draws = len(ready) * (resume["posterior"].sizes["draw"] + draws)
         _require_budget(mixture, table, n_draws, keep_labels=keep_labels)
-        tree = resumed_tree(mixture, table, resume, **running)
-        random_seed = resume.attrs["random_seed"]
-        started -= resume.attrs["seconds"]
+        tree = resumed_tree(mixture, table, resume, ready, **running)
+        random_seed = resume.attrs.get("random_seed", "unknown")
+        started -= resume.attrs.get("seconds", 0.0)
     else:
         keep_labels = "allocation" in store
         _require_budget(mixture, table, chains * draws, keep_labels=keep_labels)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.chain_starts import dispersed_labels
+from bayesmix.chain_states import RESUMED, save_state
 from bayesmix.compiling import announced
 from bayesmix.draws import draws_of, log_priors
 from bayesmix.gibbs import Chain, dense_covariances
 from bayesmix.gibbs_run import run_chains
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.progress import progress
-from bayesmix.schema import group, mixture_of, observed_data, posterior
+from bayesmix.schema import group, observed_data, posterior
 from bayesmix.threads import available_threads
 
 if TYPE_CHECKING:
@@ -46,12 +47,13 @@ def gibbs_tree(
     """Sample with chains that start far apart; arguments as in `sampling.sample`."""
     for_starts, for_chains = generator.spawn(2)
     words = for_chains.integers(2**64 - 1, size=(chains, 4), dtype=np.uint64, endpoint=True)
-    with announced(f"Gibbs sampling for {mixture.covariance_type} covariances"):
-        ready = [
-            Chain.at(mixture, table.values, labels, np.random.default_rng(words[chain]))
-            for chain, labels in enumerate(dispersed_labels(mixture, table, chains, for_starts))
-        ]
-        ready[0].rehearse()
+    starts = dispersed_labels(mixture, table, chains, for_starts)
+    ready: list[Chain] = []
+    for labels, own in zip(starts, words, strict=True):
+        with announced(_words_for_compiling(mixture)):
+            ready.append(Chain.at(mixture, table.values, labels, np.random.default_rng(own)))
+            if len(ready) == 1:
+                ready[0].rehearse()
     return _run(
         mixture,
         table,
@@ -69,23 +71,18 @@ def resumed_tree(
     mixture: Mixture,
     table: Table,
     before: xr.DataTree,
+    chains: list[Chain],
     *,
     draws: int,
     cores: int | None,
     thin: int,
     progressbar: bool,
 ) -> xr.DataTree:
-    """Go on where a tree's chains stopped, its draws in front of the new ones."""
+    """Go on with the chains of a tree, its draws in front of the new ones."""
     import xarray as xr
 
-    state = _resumable(mixture, table, before, thin)
-    chains = [
-        Chain.restored(
-            mixture, table.values, {str(name): v.values[c] for name, v in state.data_vars.items()}
-        )
-        for c in range(state.sizes["chain"])
-    ]
-    chains[0].rehearse()
+    with announced(_words_for_compiling(mixture)):
+        chains[0].rehearse()
     tree = _run(
         mixture,
         table,
@@ -96,45 +93,25 @@ def resumed_tree(
         thin=thin,
         keep_labels="allocation" in before.children,
         progressbar=progressbar,
+        made=before["posterior"].sizes["draw"],
     )
-    for name in ("posterior", "sample_stats", "allocation"):
-        if name in tree.children:
-            old, new = group(before, name), group(tree, name)
-            new = new.assign_coords(draw=new["draw"] + old.sizes["draw"])
-            both = xr.concat(
-                [old, new],
-                dim="draw",
-                data_vars="minimal",
-                coords="minimal",
-                compat="override",
-                join="override",
-                combine_attrs="override",
-            )
-            tree[name] = xr.DataTree(both)
+    for name in RESUMED & tree.children.keys():
+        both = xr.concat(
+            [group(before, name), group(tree, name)],
+            dim="draw",
+            data_vars="minimal",
+            coords="minimal",
+            compat="override",
+            join="override",
+            combine_attrs="override",
+        )
+        tree[name] = xr.DataTree(both.assign_coords(draw=np.arange(both.sizes["draw"])))
     return tree
 
 
-def _resumable(mixture: Mixture, table: Table, before: xr.DataTree, thin: int) -> xr.Dataset:
-    """Return the state of a tree's chains, if they were on this mixture and these rows."""
-    if "sampler_state" not in before.children:
-        raise ValueError(
-            "resume: expected a tree of Gibbs sampling with the group sampler_state, got groups "
-            f"{', '.join(before.children) or 'none'}; NUTS cannot go on, and neither can a tree "
-            "whose interrupt came a second time"
-        )
-    if mixture_of(before) != mixture:
-        raise ValueError(
-            "resume: expected the mixture that the tree was sampled with, got another; start anew"
-        )
-    observed = group(before, "observed_data")["x"].values
-    if observed.shape != table.values.shape or not np.array_equal(observed, table.values):
-        raise ValueError("resume: expected the rows that the tree was sampled with, got others")
-    state = group(before, "sampler_state")
-    if state.attrs["thin"] != thin:
-        raise ValueError(
-            f"thin: expected {state.attrs['thin']}, as in the tree to resume, got {thin}"
-        )
-    return state
+def _words_for_compiling(mixture: Mixture) -> str:
+    words = f"Gibbs sampling for {mixture.covariance_type} covariances"
+    return words + (" of more than 128 components" if mixture.n_components > 128 else "")
 
 
 def _run(
@@ -148,7 +125,9 @@ def _run(
     thin: int,
     keep_labels: bool,
     progressbar: bool,
+    made: int = 0,
 ) -> xr.DataTree:
+    """Run chains whose tree has ``made`` draws already; a tree of the new ones."""
     cores = min(cores or available_threads(), available_threads())
     total = len(chains) * (tune + draws * thin)
     words = f"Gibbs, {len(chains)} chain{'s' if len(chains) > 1 else ''}"
@@ -165,7 +144,7 @@ def _run(
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
         tree = _tree(mixture, table, chains[0], found, n_draws)
         if together:
-            _save_state(tree, chains, thin)
+            save_state(tree, chains, thin=thin, n_draws=made + n_draws)
     if n_draws < draws:
         tree.attrs["interrupted"] = 1
     return tree
@@ -212,32 +191,3 @@ def _tree(
             xr.Dataset({"label": ((*_BY_DRAW, "obs"), label)}, coords=coords)
         )
     return tree
-
-
-_STATE = {
-    "label": ("obs",),
-    "means": ("component", "feature"),
-    "sizes": ("component",),
-    "first": ("component", "feature"),
-    "second": ("moment",),
-    "scale": ("feature", "feature_bis"),
-    "concentrations": ("component",),
-    "key": ("word",),
-    "sweeps": (),
-    "generator": (),
-}
-
-
-def _save_state(tree: xr.DataTree, chains: list[Chain], thin: int) -> None:
-    """Keep what the next sweep depends on."""
-    import xarray as xr
-
-    states = [chain.saved() for chain in chains]
-    dataset = xr.Dataset(
-        {
-            name: (("chain", *dims), np.stack([state[name] for state in states]))
-            for name, dims in _STATE.items()
-        },
-        attrs={"thin": thin},
-    )
-    tree["sampler_state"] = xr.DataTree(dataset)

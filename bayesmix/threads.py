@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 __all__ = ["available_threads", "run_tasks"]
 
@@ -91,6 +91,8 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int | None = Non
     finally:
         for helper in helpers:
             helper.cancel()
+        # After an error, too: nothing goes on behind the caller's back.
+        wait([helper for helper in helpers if not helper.cancelled()])
     for helper in helpers:
         if not helper.cancelled():
             helper.result()

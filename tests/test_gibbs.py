@@ -361,3 +361,27 @@ class TestStarts:
         tree = gibbs(mixture, x, draws=500, tune=500, chains=6)
         lp = tree["sample_stats"]["log_likelihood_total"].values
         assert arviz_stats.rhat(lp) < 1.05
+
+
+class TestImproper:
+    """Equal values and a random S without a floor: what is sampled for long ends, and is told."""
+
+    VALUES = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0, 9.0], 40)[:, None]
+
+    def test_ends_in_words_instead_of_going_on_for_ever(self):
+        mixture = bm.Mixture(bm.Dirichlet(6), bm.richardson_green(self.VALUES))
+        with pytest.raises(FloatingPointError, match="scale_hyperprior, give that a floor"):
+            gibbs(mixture, self.VALUES, draws=20_000, store=("parameters",))
+
+    @pytest.mark.parametrize(("k", "told"), [(1, False), (2, True)])
+    def test_is_a_finding(self, k, told):
+        mixture = bm.Mixture(bm.Dirichlet(k), bm.richardson_green(self.VALUES))
+        tree = gibbs(mixture, self.VALUES, draws=10, tune=0)
+        findings = [f for f in bm.diagnose(tree) if f.check == "improper"]
+        assert [f.severity for f in findings] == ["warning"] * told
+
+    def test_a_floor_is_enough(self):
+        prior = bm.weakly_informative(self.VALUES)
+        assert min(prior.scale_hyperprior.floor) > 0
+        tree = gibbs(bm.Mixture(bm.Dirichlet(3), prior), self.VALUES, draws=10, tune=0)
+        assert not [f for f in bm.diagnose(tree) if f.check == "improper"]

@@ -252,3 +252,73 @@ def test_more_chains_than_cores_and_a_long_turn(monkeypatch):
     one = run(MIXTURES["full"], x, chains=5, cores=2)
     monkeypatch.setattr(gibbs_run, "_TURN_SECONDS", 1e-3)
     assert_same(run(MIXTURES["full"], x, chains=5, cores=2), one)
+
+
+class TestNotWhole:
+    """A tree that was cut is refused before anything is sampled."""
+
+    @pytest.mark.parametrize(
+        ("cut", "message"),
+        [
+            (
+                {"draw": slice(0, 20)},
+                r"expected a whole tree, 3 .* of 25 draws, got 3 of 20",
+            ),
+            ({"draw": slice(0, None, 2)}, "expected a whole tree"),
+            ({"obs": slice(0, 30)}, "expected the rows"),
+        ],
+        ids=["draws", "every other draw", "rows"],
+    )
+    def test_is_refused(self, cut, message):
+        tree = run().isel(cut, missing_dims="ignore")
+        rows = frame().iloc[cut.get("obs", slice(None))]
+        with pytest.raises(ValueError, match=f"^resume: {message}"):
+            go_on(tree, x=rows)
+
+    def test_a_chain_is_missing(self):
+        tree = run()
+        tree["posterior"] = xr.DataTree(tree["posterior"].to_dataset().isel(chain=[0]))
+        with pytest.raises(ValueError, match=r"^resume: expected a whole tree, .* got 1 of 25"):
+            go_on(tree)
+
+    def test_a_path_is_no_tree(self):
+        with pytest.raises(TypeError, match=r"^resume: expected a DataTree, .* got str"):
+            go_on("post.nc")
+
+    def test_other_columns_are_refused(self):
+        with pytest.raises(ValueError, match=r"^resume: expected the columns .*, got a, b"):
+            go_on(run(), x=frame().set_axis(["a", "b"], axis=1))
+
+
+def test_other_chains_end_when_one_fails(monkeypatch):
+    """Those in other threads, too: nothing goes on behind the caller's back."""
+    original = engine.Chain._step
+
+    def step(self, *args, **options):
+        if self is failing[0]:
+            raise FloatingPointError("one chain")
+        return original(self, *args, **options)
+
+    failing = []
+    monkeypatch.setattr(engine.Chain, "_step", step)
+    monkeypatch.setattr(gibbs_run, "_TURN_SECONDS", 60.0)
+    chains = [
+        engine.Chain.at(model("full"), frame().to_numpy(), np.arange(len(frame())) % 2, rng)
+        for rng in np.random.default_rng(1).spawn(2)
+    ]
+    failing.append(chains[0])
+    began = time.perf_counter()
+    with pytest.raises(FloatingPointError, match="one chain"):
+        gibbs_run.run_chains(
+            chains,
+            tune=0,
+            draws=10_000_000,
+            thin=1,
+            cores=2,
+            keep_labels=False,
+            report=lambda sweeps: None,
+        )
+    made = [chain.n_sweeps for chain in chains]
+    assert time.perf_counter() - began < 30
+    time.sleep(0.05)
+    assert [chain.n_sweeps for chain in chains] == made

@@ -24,7 +24,14 @@ LAYERS = (
         *("pymc_model", "pymc_nuts"),
     },
     {
-        *("sampling", "sampling_gibbs", "sampling_nuts", "chain_starts", "n_components"),
+        *(
+            "sampling",
+            "sampling_gibbs",
+            "sampling_nuts",
+            "chain_starts",
+            "chain_states",
+            "n_components",
+        ),
         *("draws", "frozen", "relabel", "membership", "diagnostics", "comparison"),
     },
     {"plots", "report"},

@@ -60,7 +60,7 @@ def precision(point: Any, k: int, out: Any) -> Any:
     """Write the precision of component k, (D, D)."""
 
 
-def precision_diagonal(point: Any, sums: Any, width: int) -> Any:
+def precision_diagonal(point: Any, width: int) -> Any:
     """Diagonals of the precisions, summed over the covariances."""
 
 
@@ -164,7 +164,7 @@ def draw_scale(point: Any, sums: Any, prior: Any, scale: Any, generator: Any) ->
     matrices = sums.second.ndim == 3
     dof = prior.dof if matrices else prior.dof - d + 1
     shape = prior.scale_shape + len(sums.second) * dof / 2
-    precisions = precision_diagonal(point, sums, width)
+    precisions = precision_diagonal(point, width)
     for j in range(width):
         rate = prior.scale_rate[j] + precisions[j] / 2
         scale[j, j] = gamma_above(generator, shape, rate, prior.scale_floor[j])
@@ -197,6 +197,9 @@ def draw_concentration(sizes: Any, prior: Any, concentration: Any, generator: An
         return
     start = math.log(concentration[0])
     level = _log_concentration(start, sizes, shape, rate) + math.log(1 - generator.random())
+    if not level < np.inf:  # not a number
+        concentration[:] = np.nan
+        return
     low = start - _WIDTH * generator.random()
     high = low + _WIDTH
     while _log_concentration(low, sizes, shape, rate) > level:

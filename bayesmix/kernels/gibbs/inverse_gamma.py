@@ -100,7 +100,7 @@ def precision(point: Any, k: int, out: Any) -> None:
 
 
 @compiled
-def precision_diagonal(point: Any, sums: Any, width: int) -> Any:
+def precision_diagonal(point: Any, width: int) -> Any:
     """Precisions, summed over the covariances, (width,)."""
     out = np.zeros(width)
     for k in range(len(point.factor)):

@@ -241,8 +241,8 @@ def _make_split_merge(fingerprint: str) -> Callable:
         proposal -= _propose_means(whole, prior, present.point.means[1:], generator, not split)
 
         gain = _log_ratio(pair, whole, present, prior, choice.n_empty) - proposal
-        if math.log(1 - generator.random()) >= (gain if split else -gain):
-            return REJECTED
+        if not math.log(1 - generator.random()) < (gain if split else -gain):
+            return REJECTED  # a gain that is not a number, too
         new = pair if split else whole
         _accept(state, prior, choice, present, new, generator)
         for r in range(len(places)):

@@ -64,6 +64,8 @@ def gamma_above(generator: Any, shape: float, rate: float, floor: float) -> floa
     By rejection from the gamma itself where the floor is below its mode or its mean, from a
     shifted exponential of the best rate above (Dagpunar 1978).
     """
+    if not rate < math.inf:  # nor a number: what went wrong before is to be seen, not to hang
+        return math.nan
     if rate * floor <= max(shape - 1, 0.5 * shape):
         while True:
             x = generator.standard_gamma(shape) / rate

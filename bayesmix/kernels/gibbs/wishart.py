@@ -127,7 +127,7 @@ def precision(point: Any, k: int, out: Any) -> None:
 
 
 @compiled
-def precision_diagonal(point: Any, sums: Any, width: int) -> Any:
+def precision_diagonal(point: Any, width: int) -> Any:
     """Diagonals of the precisions, summed over the covariances, (width,)."""
     factors = _factors(point)
     out = np.zeros(width)
