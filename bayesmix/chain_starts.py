@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.em import run, search
+from bayesmix.inputs import random_words
 from bayesmix.optima import Status, log_mass
 from bayesmix.problem import Problem
 
@@ -81,7 +82,7 @@ def _labels(
         return np.zeros(len(x), np.int64)
     if kind == 0 and optima:
         point = optima[chain // 3 % len(optima)]
-        key = generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True)
+        key = random_words(generator, 2)
         return passes.sampled_labels(x, point.parameters, key)
     return _nearest(x, k, generator)
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 
-__all__ = ["announced"]
+__all__ = ["compile_once"]
 
 _SILENT_SECONDS = 1.5
-_done: set[str] = set()
+_compiled: set[Hashable] = set()
 
 
-@contextmanager
-def announced(what: str) -> Iterator[None]:
-    """Say on stderr that ``what`` is compiled if the block takes long, once in a process."""
-    if what in _done:
-        yield
+def compile_once(kernel: Hashable, words: str, run: Callable[[], object]) -> None:
+    """Compile a kernel, or load it, by a ``run`` on next to nothing; later calls do nothing.
+
+    If that takes long, say on stderr that ``words`` is compiled.
+    """
+    if kernel in _compiled:
         return
-    message = f"bayesmix: compiling {what}; some seconds, once on this machine"
+    message = f"bayesmix: compiling {words}; some seconds, once on this machine"
     timer = threading.Timer(_SILENT_SECONDS, print, [message], {"file": sys.stderr})
     timer.daemon = True
     timer.start()
     try:
-        yield
-        _done.add(what)
+        run()
+        _compiled.add(kernel)
     finally:
         timer.cancel()

@@ -34,7 +34,7 @@ ESS_PER_CHAIN = 100
 DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
 _N_POINTS = 5
 _PIECE_NUMBERS = 1_000_000
-_CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
+CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _moving(post: xr.DataTree) -> pd.DataFrame | None:
 
     The numbers of `summary`, all quantities at once.
     """
-    if post["posterior"].sizes["draw"] < _CHECKABLE:
+    if post["posterior"].sizes["draw"] < CHECKABLE:
         return None
     import pandas as pd
     from arviz_base import rcParams

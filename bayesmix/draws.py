@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.gaussian import log_prior
-from bayesmix.inputs import Table, as_generator, as_table
+from bayesmix.inputs import Table, as_generator, as_table, random_words
 from bayesmix.passes import PassParameters
 from bayesmix.schema import SCHEMA, group, mixture_of
 
@@ -211,7 +211,7 @@ def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) 
     """Draw every row's label at every draw of the parameters, (S, n), smallest integer type."""
     out = np.empty((len(draws), len(x)), dtype=np.min_scalar_type(-draws.weights.shape[1]))
     for s, point in enumerate(draws):
-        key = generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True)
+        key = random_words(generator, 2)
         out[s] = passes.sampled_labels(x, point, key)
     return out
 

@@ -22,17 +22,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix import kernels
+from bayesmix.compiling import compile_once
 from bayesmix.component_prior import held_scale
 from bayesmix.covariance import structure_of
+from bayesmix.inputs import random_words
 from bayesmix.kernels import gibbs as compiled
-from bayesmix.passes import parts_of, source_of
+from bayesmix.passes import PassParameters, parts_of, source_of
 from bayesmix.priors import NormalInverseWishart
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Chain", "Draws", "dense_covariances"]
-
+__all__ = ["Chain", "Draws", "compile_moves", "dense_covariances"]
 
 _CHUNK = 100_000
 _ROWS_AT_A_TIME = 1_000_000
@@ -128,14 +128,15 @@ class Chain:
             concentrations = np.full(k, concentration)
         if means is None:
             means = _group_means(x, labels, k, np.asarray(prior.mean))
-        second = {"full": (k, d, d), "tied": (1, d, d), "diag": (k, d), "spherical": (k, 1)}
+        unit = structure.average(np.eye(d), k)  # until the first sweep
+        point = PassParameters(structure, np.full(k, -np.log(k)), means, unit)
         state = compiled.State(
-            _point(structure, np.array(means, float)),
+            point.compiled_point(np.ones(k, np.bool_)),
             np.array(labels, np.min_scalar_type(-k)),
-            kernels.Sums(np.zeros(k), np.zeros((k, d)), np.zeros(second[structure.name])),
+            kernels.Sums(np.zeros(k), np.zeros((k, d)), np.zeros(point.second_shape)),
             np.array(covariance_scale, float),
             np.array(concentrations, float),
-            generator.integers(2**64 - 1, size=2, dtype=np.uint64, endpoint=True),
+            random_words(generator, 2),
             np.zeros(1, np.uint64),
         )
         chain = cls(structure, x, _prior(mixture), state, generator)
@@ -185,11 +186,6 @@ class Chain:
     def split_merge(self) -> bool:
         """Try one move of the labels between modes; whether it was accepted."""
         return self._split_merge() == compiled.ACCEPTED
-
-    def rehearse(self) -> None:
-        """Compile, or load, what a move runs, on a copy of the state; sweeps are by now."""
-        state, generator = deepcopy(self.state), deepcopy(self.generator)
-        replace(self, state=state, generator=generator).split_merge()
 
     def _step(self, limit: int, keep: tuple[Draws, int, int] | None, *, tuning: bool) -> int:
         every = _sweeps_between_moves(len(self.x), tuning=tuning)
@@ -312,12 +308,30 @@ class Chain:
         return chain
 
 
+def compile_moves(mixture: Mixture) -> None:
+    """Compile, or load, what chains of a mixture run: a sweep and a move on two rows of nothing."""
+    k, structure = mixture.n_components, mixture.covariance_type
+    label_type = np.min_scalar_type(-k)
+    words = f"Gibbs sampling for {structure} covariances"
+    if label_type != np.int8:
+        words += " of more than 128 components"
+
+    def run() -> None:
+        assert mixture.components is not None
+        rows = np.tile(np.asarray(mixture.components.mean), (2, 1))
+        chain = Chain.at(mixture, rows, np.zeros(2, int), np.random.default_rng(0))
+        chain.sweep()
+        if k > 1:
+            chain.split_merge()
+
+    compile_once(("gibbs", structure, label_type.char, k > 1), words, run)
+
+
 def dense_covariances(structure: Structure, records: compiled.Records) -> Floats:
     """Covariances of records, (S, K, D, D)."""
-    own = records.covariances
-    if structure.name in ("tied", "spherical"):
-        own = own.reshape(len(own), *own.shape[2:]) if structure.name == "tied" else own[..., 0]
-    return structure.dense(own, *records.means.shape[1:])
+    n, k, d = records.means.shape
+    shape = structure.average(np.eye(d), k).shape
+    return structure.dense(records.covariances.reshape(n, *shape), k, d)
 
 
 def _group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) -> Floats:
@@ -333,19 +347,6 @@ def _group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) 
     means = center + sums / np.maximum(sizes, 1)[:, None]
     means[sizes == 0] = empty
     return means
-
-
-def _point(structure: Structure, means: Floats) -> Any:
-    k, d = means.shape
-    common = np.full(k, -np.log(k)), means
-    near = np.ones(k, np.bool_)
-    match structure.name:
-        case "full":
-            return kernels.FullPoint(*common, np.zeros((k, d, d)), np.zeros(d), near)
-        case "tied":
-            return kernels.TiedPoint(*common, np.zeros((d, d)), np.zeros(d), near, False)
-        case _:
-            return kernels.VariancesPoint(*common, np.zeros((k, d)), np.zeros(d), near)
 
 
 def _prior(mixture: Mixture) -> compiled.Prior:

@@ -19,6 +19,7 @@ __all__ = [
     "as_table",
     "as_weights",
     "generator_of_random_state",
+    "random_words",
     "require_count",
     "require_finite",
     "require_full_rank",
@@ -119,6 +120,11 @@ def as_generator(random_seed: RandomSeed) -> np.random.Generator:
             "random seed: expected None, an int, a SeedSequence or a numpy Generator, got "
             f"{random_seed!r}"
         ) from error
+
+
+def random_words(generator: np.random.Generator, size: int | tuple[int, ...]) -> NDArray[np.uint64]:
+    """Draw words of 64 random bits: keys of counter-based streams, seeds of generators."""
+    return generator.integers(2**64 - 1, size=size, dtype=np.uint64, endpoint=True)
 
 
 def generator_of_random_state(random_state: Any) -> np.random.Generator:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.data_priors import weakly_informative
-from bayesmix.diagnostics import DIFFERENT_MODES, RHAT_LIMIT
+from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
 from bayesmix.draws import occupied
 from bayesmix.estimator import GaussianMixture
 from bayesmix.inputs import Table, as_generator, as_table, require_count, require_varying
@@ -39,7 +39,6 @@ TABLE_COLUMNS = (
 _CRITERIA = ("bic", "icl", "aic")
 _OPTIMA = ("converged", "unconfirmed")
 _TOUCHES = 0.05  # probability of as many clusters as components above which K was too small
-_CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat
 _STARTS: dict[InitParams, int] = {"k-means++": 10, "kmeans": 3}
 """Starts of each kind: either misses optima that the other finds."""
 _TOL = 1e-5  # nats per row: far below what criteria differ by
@@ -259,7 +258,7 @@ def _shares(values: NDArray[Any], index: NDArray[Any]) -> tuple[Floats, Floats]:
 
 def _mcse(hit: NDArray[np.bool_]) -> float:
     """Standard error of a share over chains; NaN where it is 0 or 1."""
-    if hit.all() or not hit.any() or hit.shape[1] < _CHECKABLE:
+    if hit.all() or not hit.any() or hit.shape[1] < CHECKABLE:
         return np.nan
     chains = hit.mean(axis=1)
     if np.all((chains == 0) | (chains == 1)):  # each chain stays where it began: one draw each
@@ -271,7 +270,7 @@ def _mcse(hit: NDArray[np.bool_]) -> float:
 
 def _r_hat(values: NDArray[Any]) -> float:
     """R-hat of an integer (chain, draw): infinite if chains stay apart, NaN if it never moves."""
-    if np.ptp(values) == 0 or len(values) < 2 or values.shape[1] < _CHECKABLE:
+    if np.ptp(values) == 0 or len(values) < 2 or values.shape[1] < CHECKABLE:
         return np.nan
     if np.all(np.ptp(values, axis=1) == 0):
         return np.inf
@@ -364,7 +363,7 @@ def _recommend(table: pd.DataFrame, r_hat: float, em_status: dict[int, str]) -> 
         )
     elif np.isnan(r_hat) and p[first] < 1:
         said.append(
-            f"It is not checked: R-hat takes two chains or more, of at least {_CHECKABLE} draws"
+            f"It is not checked: R-hat takes two chains or more, of at least {CHECKABLE} draws"
         )
     if len(p) > 1 and p[-1] >= _TOUCHES:
         said.append(

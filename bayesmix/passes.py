@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix import kernels
-from bayesmix.compiling import announced
+from bayesmix.compiling import compile_once
 from bayesmix.covariance import Structure
 from bayesmix.kernels import Output
 from bayesmix.rows import Rows, pieces
@@ -58,7 +58,6 @@ _NARROW = 1e-5
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
-_compiled: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -314,10 +313,8 @@ def _over_parts(
         found[i] = walk(bounds[i], bounds[i + 1])
 
     structure = parameters.structure.name
-    if (kernel, structure) not in _compiled:
-        with announced(f"the pass for {structure} covariances"):
-            walk(0, 0)
-        _compiled.add((kernel, structure))
+    words = f"the pass for {structure} covariances"
+    compile_once((kernel, structure), words, lambda: walk(0, 0))
     run_tasks(task, len(found), threads)
     return found
 

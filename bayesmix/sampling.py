@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from bayesmix.chain_states import restored_chains
 from bayesmix.diagnostics import convergence
-from bayesmix.inputs import Table, as_generator, as_table, require_count
+from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
+from bayesmix.sampling_request import Request
 from bayesmix.schema import root_attrs
 
 if TYPE_CHECKING:
@@ -127,12 +129,9 @@ def sample(
     engine = _engine(mixture, sampler)
     table = as_table(x)
     mixture.require_features(len(table.features))
-    running: dict[str, Any] = {
-        "draws": draws,
-        "cores": cores,
-        "thin": thin,
-        "progressbar": progressbar,
-    }
+    asked = Request(
+        mixture, table, draws, tune, chains, cores, thin, "allocation" in store, progressbar
+    )
     if resume is not None:
         if engine == "nuts":
             raise ValueError(
@@ -140,19 +139,15 @@ def sample(
                 "on; start anew"
             )
         ready = restored_chains(mixture, table, resume, thin)
-        keep_labels = "allocation" in resume.children
-        n_draws = len(ready) * (resume["posterior"].sizes["draw"] + draws)
-        _require_budget(mixture, table, n_draws, keep_labels=keep_labels)
-        tree = resumed_tree(mixture, table, resume, ready, **running)
+        asked = replace(asked, keep_labels="allocation" in resume.children)
+        _require_budget(asked, len(ready) * (resume["posterior"].sizes["draw"] + draws))
+        tree = resumed_tree(asked, resume, ready)
         random_seed = resume.attrs.get("random_seed", "unknown")
         started -= resume.attrs.get("seconds", 0.0)
     else:
-        keep_labels = "allocation" in store
-        _require_budget(mixture, table, chains * draws, keep_labels=keep_labels)
+        _require_budget(asked, chains * draws)
         make = gibbs_tree if engine == "gibbs" else nuts_tree
-        generator = as_generator(random_seed)
-        running |= {"tune": tune, "chains": chains, "keep_labels": keep_labels}
-        tree = make(mixture, table, generator, **running)
+        tree = make(asked, as_generator(random_seed))
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
         tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
         tree.attrs["sampler"] = engine
@@ -191,9 +186,9 @@ def _engine(mixture: Any, sampler: Sampler) -> Literal["gibbs", "nuts"]:
     return "gibbs"
 
 
-def _require_budget(mixture: Mixture, table: Table, n_draws: int, *, keep_labels: bool) -> None:
-    (n, d), k = table.values.shape, mixture.n_components
-    labels = n_draws * n * np.dtype(np.min_scalar_type(-k)).itemsize if keep_labels else 0
+def _require_budget(asked: Request, n_draws: int) -> None:
+    (n, d), k = asked.table.values.shape, asked.mixture.n_components
+    labels = n_draws * n * np.min_scalar_type(-k).itemsize if asked.keep_labels else 0
     parameters = 8 * n_draws * k * (d * d + d + 1)
     if labels > _BUDGET_BYTES:
         raise ValueError(

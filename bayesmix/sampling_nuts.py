@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,68 +16,51 @@ from bayesmix.draws import (
     sampled_allocation,
 )
 from bayesmix.interrupts import noted_interrupt
-from bayesmix.schema import observed_data, posterior
+from bayesmix.schema import BY_DRAW, allocation, observed_data, posterior
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.inputs import Table
-    from bayesmix.mixture import Mixture
     from bayesmix.pymc_nuts import Chains
+    from bayesmix.sampling_request import Request
 
 __all__ = ["nuts_tree"]
 
 
-def nuts_tree(
-    mixture: Mixture,
-    table: Table,
-    generator: np.random.Generator,
-    *,
-    draws: int,
-    tune: int | None,
-    chains: int,
-    cores: int | None,
-    thin: int,
-    keep_labels: bool,
-    progressbar: bool,
-) -> xr.DataTree:
-    """Sample with PyMC; arguments as in `sampling.sample`."""
+def nuts_tree(asked: Request, generator: np.random.Generator) -> xr.DataTree:
+    """Sample with PyMC."""
     from bayesmix.pymc_model import build_model, initial_values
     from bayesmix.pymc_nuts import sample_nuts
 
+    mixture, table = asked.mixture, asked.table
     for_starts, for_chains, for_labels = generator.spawn(3)
-    starts = points_near_optima(mixture, table, chains, for_starts)
+    starts = points_near_optima(mixture, table, asked.chains, for_starts)
     found = sample_nuts(
         build_model(mixture, table),
         [initial_values(mixture, p.weights, p.means, p.dense_covariances) for p in starts],
-        draws=draws * thin,
-        tune=tune,
-        cores=min(chains, cores or os.cpu_count() or 1),
+        draws=asked.draws * asked.thin,
+        tune=asked.tune,
+        cores=min(asked.chains, asked.cores or os.cpu_count() or 1),
         generator=for_chains,
-        progressbar=progressbar,
+        progressbar=asked.progressbar,
     )
-    if found.stats.sizes["draw"] < thin:
+    if found.stats.sizes["draw"] < asked.thin:
         raise KeyboardInterrupt
     with noted_interrupt(hold=True) as noted:  # what is sampled is not lost to a late Ctrl-C
-        tree = _tree(mixture, table, found, thin, for_labels if keep_labels else None)
+        tree = _tree(asked, found, for_labels)
     if found.interrupted or noted:
         tree.attrs["interrupted"] = 1
     return tree
 
 
-def _tree(
-    mixture: Mixture,
-    table: Table,
-    found: Chains,
-    thin: int,
-    for_labels: np.random.Generator | None,
-) -> xr.DataTree:
+def _tree(asked: Request, found: Chains, for_labels: np.random.Generator) -> xr.DataTree:
     """Parameters, labels drawn at them, and the densities we compute ourselves at each point."""
     import xarray as xr
 
     from bayesmix.pymc_model import covariances_of
 
-    kept = slice(thin - 1, None, thin)
+    mixture, table = asked.mixture, asked.table
+    kept = slice(asked.thin - 1, None, asked.thin)
     values = {name: value[:, kept] for name, value in found.values.items()}
     group = posterior(
         values["weights"], values["means"], covariances_of(mixture, values), table.features
@@ -87,20 +70,15 @@ def _tree(
     tree.attrs["bayesmix_model"] = mixture.to_json()  # names the structure of the draws
     draws = draws_of(tree)
     log_likelihood = log_likelihoods(draws, table.values)
-    by_draw = ("chain", "draw")
-    coords: dict[str, Any] = {c: group[c] for c in by_draw}
-    stats = found.stats.isel(draw=kept).assign_coords(coords)
+    stats = found.stats.isel(draw=kept).assign_coords({name: group[name] for name in BY_DRAW})
     stats = stats.assign(
-        lp=(by_draw, draws.by_chain(log_likelihood + log_priors(draws, mixture))),
-        log_likelihood_total=(by_draw, draws.by_chain(log_likelihood)),
+        lp=(BY_DRAW, draws.by_chain(log_likelihood + log_priors(draws, mixture))),
+        log_likelihood_total=(BY_DRAW, draws.by_chain(log_likelihood)),
     )
     tree["sample_stats"] = xr.DataTree(stats)
-    if for_labels is not None:
+    if asked.keep_labels:
         label = draws.by_chain(sampled_allocation(draws, table.values, for_labels))
-        coords |= {"obs": observed["obs"].values}
-        tree["allocation"] = xr.DataTree(
-            xr.Dataset({"label": ((*by_draw, "obs"), label)}, coords=coords)
-        )
+        tree["allocation"] = xr.DataTree(allocation(label, group, observed))
         clusters = count_clusters(label, mixture.n_components)
-        tree["posterior"] = xr.DataTree(group.assign(n_clusters=(by_draw, clusters)))
+        tree["posterior"] = xr.DataTree(group.assign(n_clusters=(BY_DRAW, clusters)))
     return tree

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
+    "BY_DRAW",
     "SCHEMA",
+    "allocation",
     "as_draws",
     "group",
     "load",
@@ -45,20 +47,21 @@ _PARAMETERS = {
     "covariances": ("component", "feature", "feature_bis"),
 }
 _SCALE = ("feature", "feature_bis")
-_DRAWS = ("chain", "draw")
+BY_DRAW = ("chain", "draw")
+"""Dims that all draws begin with."""
 
 SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
     "point_estimate": {**_PARAMETERS, "covariance_scale": _SCALE},
     "posterior": {
-        **{name: _DRAWS + dims for name, dims in _PARAMETERS.items()},
-        "covariance_scale": _DRAWS + _SCALE,
-        "concentration": _DRAWS,
-        "n_clusters": _DRAWS,
+        **{name: BY_DRAW + dims for name, dims in _PARAMETERS.items()},
+        "covariance_scale": BY_DRAW + _SCALE,
+        "concentration": BY_DRAW,
+        "n_clusters": BY_DRAW,
     },
-    "allocation": {"label": (*_DRAWS, "obs")},
-    "sample_stats": {"lp": _DRAWS, "log_likelihood_total": _DRAWS},
+    "allocation": {"label": (*BY_DRAW, "obs")},
+    "sample_stats": {"lp": BY_DRAW, "log_likelihood_total": BY_DRAW},
     "observed_data": {"x": ("obs", "feature")},
-    "log_likelihood": {"x": (*_DRAWS, "obs")},
+    "log_likelihood": {"x": (*BY_DRAW, "obs")},
     "optimization": {
         "status": ("restart",),
         "objective": ("restart",),
@@ -67,7 +70,7 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
         "min_component_size": ("restart",),
         "objective_trace": ("restart", "iteration"),
     },
-    "relabeling": {"permutation": (*_DRAWS, "component")},
+    "relabeling": {"permutation": (*BY_DRAW, "component")},
 }
 """Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations,
 ``covariance_scale`` with a random scale of the component prior, ``concentration`` with a random one
@@ -157,6 +160,12 @@ def posterior(
             **_coords(k, features),
         },
     )
+
+
+def allocation(label: NDArray[np.integer], like: xr.Dataset, observed: xr.Dataset) -> xr.Dataset:
+    """Turn labels (chain, draw, obs) into a group, by the draws of ``like`` and the rows."""
+    coords = {name: like[name] for name in BY_DRAW} | {"obs": observed["obs"]}
+    return xr.Dataset({"label": (SCHEMA["allocation"]["label"], label)}, coords=coords)
 
 
 def as_draws(point: xr.DataTree) -> xr.DataTree:
@@ -259,9 +268,9 @@ def _validate_group(where: str, dataset: xr.Dataset) -> None:
             raise ValueError(f"{where}.{name}: expected dims {dims}, got {dataset[name].dims}")
     if where == "sample_stats":
         for statistic, variable in dataset.data_vars.items():
-            if variable.dims[:2] != _DRAWS:
+            if variable.dims[:2] != BY_DRAW:
                 raise ValueError(
-                    f"{where}.{statistic}: expected dims starting {_DRAWS}, got {variable.dims}"
+                    f"{where}.{statistic}: expected dims starting {BY_DRAW}, got {variable.dims}"
                 )
 
 

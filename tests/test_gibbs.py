@@ -15,9 +15,9 @@ from bayesmix import gaussian
 from bayesmix.chain_starts import dispersed_labels
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import as_table
+from tests.conjugate import assert_conjugate_posterior
 from tests.fixtures_post import frame, model, parameters_of, sample_quietly
 from tests.support import STRUCTURES, blobs, cells, mixture_of_cell
-from tests.test_sampling import closed_form, closed_form_of_variances
 
 sampling = importlib.import_module("bayesmix.sampling")
 
@@ -183,23 +183,7 @@ def test_one_component_has_the_conjugate_posterior(structure):
     x = blobs(25, 2, 1, seed=4)
     prior = bm.NormalInverseWishart([1.0, -1.0], 2.0, 6.5, [[3.0, 0.5], [0.5, 1.5]])
     tree = gibbs(bm.Mixture(bm.Dirichlet(1), prior, structure), x, draws=3000)
-    if structure in ("full", "tied"):
-        expected = closed_form(x, prior)
-    else:
-        expected = closed_form_of_variances(x, prior, structure)
-    group = tree["posterior"].to_dataset().isel(component=0)
-    assert (group["weights"] == 1).all()
-    for name in ("means", "covariances"):
-        values = group[name].transpose("chain", "draw", ...)
-        for at in np.ndindex(values.shape[2:]):
-            draws, variance = values.values[(..., *at)], expected[f"{name} variance"][at]
-            if variance == 0:
-                assert not draws.any()
-                continue
-            off = draws.mean() - expected[name][at]
-            assert abs(off) < 5 * arviz_stats.mcse(draws, method="mean"), (name, at)
-            off = draws.std() - np.sqrt(variance)
-            assert abs(off) < 5 * arviz_stats.mcse(draws, method="sd"), (name, at)
+    assert_conjugate_posterior(tree, x, prior, structure)
 
 
 def proper(d: int, k: int, structure: str = "full", scale: float = 1.0, center: float = 0.0):

@@ -28,6 +28,7 @@ LAYERS = (
             "sampling",
             "sampling_gibbs",
             "sampling_nuts",
+            "sampling_request",
             "chain_starts",
             "chain_states",
             "n_components",

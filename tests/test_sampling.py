@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import arviz_stats
 import numpy as np
 import pytest
 import xarray as xr
@@ -18,6 +17,7 @@ import bayesmix as bm
 from bayesmix import gaussian
 from bayesmix.covariance import structure_of
 from bayesmix.interrupts import noted_interrupt
+from tests.conjugate import assert_conjugate_posterior
 from tests.fixtures_post import (
     CHAINS,
     DRAWS,
@@ -159,55 +159,6 @@ def test_chains_differ(brief):
     assert not np.array_equal(means[0], means[1])
 
 
-def closed_form(x: np.ndarray, prior: bm.NormalInverseWishart) -> dict[str, np.ndarray]:
-    """Posterior moments under one component: normal-inverse-Wishart, conjugate.
-
-    Moments of the inverse Wishart: e.g. Gelman et al., Bayesian Data Analysis, appendix A.
-    """
-    n, d = x.shape
-    center, kappa = np.asarray(prior.mean), prior.mean_precision
-    nu = prior.dof + n
-    delta = x - x.mean(axis=0)
-    shift = x.mean(axis=0) - center
-    scale = (
-        np.asarray(prior.covariance_scale)
-        + delta.T @ delta
-        + kappa * n / (kappa + n) * np.outer(shift, shift)
-    )
-    free, diagonal = nu - d - 1, np.diag(scale)
-    return {
-        "means": (kappa * center + n * x.mean(axis=0)) / (kappa + n),
-        "means variance": diagonal / free / (kappa + n),
-        "covariances": scale / free,
-        "covariances variance": ((nu - d + 1) * scale**2 + free * np.outer(diagonal, diagonal))
-        / ((nu - d) * free**2 * (nu - d - 3)),
-    }
-
-
-def closed_form_of_variances(
-    x: np.ndarray, prior: bm.NormalInverseWishart, structure: str
-) -> dict[str, np.ndarray]:
-    """The same for diagonal and spherical covariances: normal-inverse-gamma."""
-    n, d = x.shape
-    center, kappa = np.asarray(prior.mean), prior.mean_precision
-    shape = (prior.dof - d + 1) / 2
-    scatter = np.square(x - x.mean(axis=0)).sum(axis=0)
-    scatter = scatter + kappa * n / (kappa + n) * np.square(x.mean(axis=0) - center)
-    rate = (np.diag(prior.covariance_scale) + scatter) / 2
-    if structure == "diag":
-        shape = shape + n / 2
-    else:
-        shape = shape + n * d / 2
-        rate = np.full(d, np.trace(prior.covariance_scale) / (2 * d) + scatter.sum() / 2)
-    expected = rate / (shape - 1)
-    return {
-        "means": (kappa * center + n * x.mean(axis=0)) / (kappa + n),
-        "means variance": expected / (kappa + n),
-        "covariances": np.diag(expected),
-        "covariances variance": np.diag(expected**2 / (shape - 2)),
-    }
-
-
 @pytest.mark.parametrize(
     "structure",
     ["full", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tied", "diag", "spherical"))],
@@ -224,38 +175,19 @@ def test_one_component_has_the_conjugate_posterior(structure):
         chains=2,
         random_seed=3,
     )
-    if structure in ("full", "tied"):
-        expected = closed_form(x, prior)
-    else:
-        expected = closed_form_of_variances(x, prior, structure)
-    group = tree["posterior"].to_dataset().isel(component=0)
-    assert (group["weights"] == 1).all()
-    for name in ("means", "covariances"):
-        values = group[name].transpose("chain", "draw", ...)
-        for at in np.ndindex(values.shape[2:]):
-            draws = values.values[(..., *at)]
-            variance = expected[f"{name} variance"][at]
-            if variance == 0:  # off the diagonal
-                assert not draws.any()
-                continue
-            off = draws.mean() - expected[name][at]
-            assert abs(off) < 5 * arviz_stats.mcse(draws, method="mean"), (name, at)
-            off = draws.std() - np.sqrt(variance)
-            assert abs(off) < 5 * arviz_stats.mcse(draws, method="sd"), (name, at)
+    assert_conjugate_posterior(tree, x, prior, structure)
 
 
 class TestStore:
-    def test_without_labels(self):
-        tree = sample_quietly(
-            model("full"),
-            frame(),
-            sampler="nuts",
-            draws=5,
-            tune=5,
-            chains=1,
-            random_seed=1,
-            store=("parameters",),
+    @staticmethod
+    def without_labels() -> xr.DataTree:
+        options = {"draws": 5, "tune": 5, "chains": 1, "random_seed": 1}
+        return sample_quietly(
+            model("full"), frame(), sampler="nuts", store=("parameters",), **options
         )
+
+    def test_without_labels(self):
+        tree = self.without_labels()
         bm.validate(tree)
         assert set(tree.children) == {"posterior", "sample_stats", "observed_data"}
         assert "n_clusters" not in tree["posterior"]
@@ -267,16 +199,7 @@ class TestStore:
 
     def test_without_labels_only_parameters_count(self, monkeypatch):
         monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 5 * 2 * (4 + 2 + 1))
-        tree = sample_quietly(
-            model("full"),
-            frame(),
-            sampler="nuts",
-            draws=5,
-            tune=5,
-            chains=1,
-            random_seed=1,
-            store=("parameters",),
-        )
+        tree = self.without_labels()
         assert tree["posterior"].sizes["draw"] == 5
 
 

@@ -40,7 +40,6 @@ __all__ = [
     "choose_labels",
     "compiled",
     "copy_row",
-    "drawn",
     "inlined",
     "largest",
     "load_block",
@@ -239,17 +238,6 @@ def largest(joint: Any, n_components: int, size: int, out: Any) -> None:
             label = select_above(value, top, splat_wide(float(k)), label)
             top = maximum(top, value)
         store(out, g, label)
-
-
-@compiled
-def drawn(probability: Any, n_components: int, size: int, uniform: Any, out: Any) -> None:
-    """Draw each row's component by inversion of its probabilities, as a float."""
-    for g in range(0, size, WIDE):
-        norm = splat_wide(0.0)
-        for k in range(n_components):
-            norm = norm + load_wide(probability, k * size + g)
-        bound = load_wide(uniform, g) * norm
-        store(out, g, _chosen(probability, n_components, size, g, bound))
 
 
 @compiled

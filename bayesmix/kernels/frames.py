@@ -25,13 +25,14 @@ __all__ = [
     "VariancesPoint",
     "add_sums",
     "clear",
+    "copy",
     "frame_of",
     "log_diagonal",
     "mirror",
     "part",
     "rows_about",
     "scratch_of",
-    "squared_length",
+    "squared_distance",
     "whitened",
 ]
 
@@ -119,6 +120,13 @@ def _add(whole: Any, part: Any) -> None:
         whole[i] += part[i]
 
 
+@compiled
+def copy(source: Any, out: Any) -> None:
+    """Copy flat memory; assigning to a slice takes seconds to compile."""
+    for i in range(len(source)):
+        out[i] = source[i]
+
+
 class Place(NamedTuple):
     """Where a block's rows are."""
 
@@ -185,9 +193,11 @@ def whitened(factor: Any, delta: Any, out: Any) -> None:
 
 
 @compiled
-def squared_length(factor: Any, delta: Any) -> float:
-    """Squared length of factorᵀ delta."""
-    out = np.zeros(len(delta))
+def squared_distance(factor: Any, a: Any, b: Any) -> float:
+    """Squared length of factorᵀ (a - b)."""
+    delta, out = np.empty(len(a)), np.zeros(len(a))
+    for j in range(len(a)):
+        delta[j] = a[j] - b[j]
     whitened(factor, delta, out)
     found = 0.0
     for z in out:

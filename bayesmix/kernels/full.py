@@ -14,7 +14,7 @@ from bayesmix.kernels.frames import (
     mirror,
     part,
     rows_about,
-    squared_length,
+    squared_distance,
     whitened,
 )
 from bayesmix.kernels.matrices import add_scatter, move_scatter, quadratic
@@ -24,11 +24,9 @@ __all__ = ["add_joint", "add_moments", "finish", "mark_near", "prepare"]
 
 @compiled
 def mark_near(point: Any) -> None:
-    delta = np.empty(len(point.center))
     for k in range(len(point.means)):
-        for j in range(len(delta)):
-            delta[j] = point.means[k, j] - point.center[j]
-        point.near[k] = squared_length(point.factor[k], delta) <= NEAR * NEAR
+        length = squared_distance(point.factor[k], point.means[k], point.center)
+        point.near[k] = length <= NEAR * NEAR
 
 
 @compiled

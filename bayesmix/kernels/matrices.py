@@ -21,17 +21,34 @@ __all__ = ["add_scatter", "four", "four_triangular", "move_scatter", "one", "qua
 
 
 @inlined
-def four(factor: Any, offset: Any, block: Any, size: int, g: int, i: int) -> Any:
-    """Entries i to i + 3 of factorᵀ x - offset."""
-    z0, z1 = splat_wide(-offset[i]), splat_wide(-offset[i + 1])
-    z2, z3 = splat_wide(-offset[i + 2]), splat_wide(-offset[i + 3])
-    for j in range(len(factor)):
+def _add_rows(
+    factor: Any,
+    block: Any,
+    size: int,
+    g: int,
+    i: int,
+    first: int,
+    z0: Any,
+    z1: Any,
+    z2: Any,
+    z3: Any,
+) -> Any:
+    """Add what rows ``first`` on of the factor give to entries i to i + 3 of factorᵀ x."""
+    for j in range(first, len(factor)):
         x = load_wide(block, j * size + g)
         z0 = fma(splat_wide(factor[j, i]), x, z0)
         z1 = fma(splat_wide(factor[j, i + 1]), x, z1)
         z2 = fma(splat_wide(factor[j, i + 2]), x, z2)
         z3 = fma(splat_wide(factor[j, i + 3]), x, z3)
     return z0, z1, z2, z3
+
+
+@inlined
+def four(factor: Any, offset: Any, block: Any, size: int, g: int, i: int) -> Any:
+    """Entries i to i + 3 of factorᵀ x - offset."""
+    z0, z1 = splat_wide(-offset[i]), splat_wide(-offset[i + 1])
+    z2, z3 = splat_wide(-offset[i + 2]), splat_wide(-offset[i + 3])
+    return _add_rows(factor, block, size, g, i, 0, z0, z1, z2, z3)
 
 
 @inlined
@@ -47,13 +64,7 @@ def four_triangular(factor: Any, offset: Any, block: Any, size: int, g: int, i: 
     z1 = fma(splat_wide(factor[i + 2, i + 1]), x, z1)
     z2 = fma(splat_wide(factor[i + 2, i + 2]), x, splat_wide(-offset[i + 2]))
     z3 = splat_wide(-offset[i + 3])
-    for j in range(i + 3, len(factor)):
-        x = load_wide(block, j * size + g)
-        z0 = fma(splat_wide(factor[j, i]), x, z0)
-        z1 = fma(splat_wide(factor[j, i + 1]), x, z1)
-        z2 = fma(splat_wide(factor[j, i + 2]), x, z2)
-        z3 = fma(splat_wide(factor[j, i + 3]), x, z3)
-    return z0, z1, z2, z3
+    return _add_rows(factor, block, size, g, i, i + 3, z0, z1, z2, z3)
 
 
 @inlined

@@ -18,7 +18,7 @@ from bayesmix.kernels.frames import (
     mirror,
     part,
     rows_about,
-    squared_length,
+    squared_distance,
     whitened,
 )
 from bayesmix.kernels.lanes import WIDE, fma, splat_wide, store
@@ -36,11 +36,10 @@ __all__ = ["add_joint", "add_moments", "finish", "mark_near", "prepare"]
 
 @compiled
 def mark_near(point: Any) -> None:
-    near, delta = True, np.empty(len(point.center))
+    near = True
     for k in range(len(point.means)):
-        for j in range(len(delta)):
-            delta[j] = point.means[k, j] - point.center[j]
-        near = near and squared_length(point.factor, delta) <= NEAR * NEAR
+        length = squared_distance(point.factor, point.means[k], point.center)
+        near = near and length <= NEAR * NEAR
     point.near[:] = near
 
 

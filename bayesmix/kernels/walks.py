@@ -8,8 +8,8 @@ from typing import Any
 
 from bayesmix.kernels.blocks import (
     aligned,
+    choose_labels,
     compiled,
-    drawn,
     largest,
     load_weights,
     log_density,
@@ -91,14 +91,13 @@ def _make_rows(fingerprint: str) -> Callable:
             elif output == Output.LABEL:
                 largest(scratch.joint, k, size, found)
                 _labels(found, first, count, labels)
-            else:
+            elif output == Output.RESPONSIBILITIES:
                 responsibilities(scratch.joint, k, size)
-                if output == Output.RESPONSIBILITIES:
-                    _probabilities(scratch, first, count, values)
-                else:
-                    uniforms(stream, first, count, uniform)
-                    drawn(scratch.joint, k, size, uniform, found)
-                    _labels(found, first, count, labels)
+                _probabilities(scratch, first, count, values)
+            else:
+                uniforms(stream, first, count, uniform)
+                own = labels[first : first + count]
+                choose_labels(scratch.joint, scratch.common, k, size, uniform, own)
 
     return rows
 

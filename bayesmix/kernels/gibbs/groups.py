@@ -9,7 +9,7 @@ import numpy as np
 from numba.extending import overload
 
 from bayesmix.kernels.blocks import Source, compiled
-from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint
+from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint, copy
 from bayesmix.kernels.gibbs.conditionals import log_marginal, log_mean_density
 from bayesmix.kernels.gibbs.packs import tally
 
@@ -116,10 +116,9 @@ def group_of(
     """Components on the rows of the pair, (m, D), their means at the center of all."""
     n_components, d = len(concentration), rows.shape[1]
     point = _point_of(state.point, n_components)
-    for j in range(d):
-        point.center[j] = center[j]
-        for k in range(n_components):
-            point.means[k, j] = center[j]
+    copy(center, point.center)
+    for k in range(n_components):
+        copy(center, point.means[k])
     address: Any = np.int64(rows.ctypes.data)  # of the type that it has outside kernels
     source = Source(address, 8 * d, 8, False, d, 0)
     sums = _sums_of(state.sums.second, n_components, d)

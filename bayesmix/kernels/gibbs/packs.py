@@ -12,7 +12,7 @@ import numpy as np
 from numba.extending import overload
 
 from bayesmix.kernels.blocks import add_product, aligned, compiled, load_block, row_totals
-from bayesmix.kernels.frames import mirror
+from bayesmix.kernels.frames import clear, mirror
 from bayesmix.kernels.lanes import WIDE, load_wide, splat_wide, store
 
 __all__ = ["Packs", "add_rows", "flush", "packs_of", "tally"]
@@ -145,9 +145,7 @@ def tally(point: Any, source: Any, labels: Any, size: int, sums: Any) -> None:
     """Replace the moments by those of rows with given labels about the means."""
     d = len(point.center)
     packs, block = packs_of(len(point.means), d), aligned(d * size)
-    sums.sizes[:] = 0.0
-    sums.first[:] = 0.0
-    sums.second[:] = 0.0
+    clear(sums)
     for start in range(0, len(labels), size):
         count = min(size, len(labels) - start)
         load_block(source, start, count, point.center, block, size)

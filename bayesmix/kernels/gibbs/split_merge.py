@@ -21,7 +21,7 @@ from numba.extending import overload
 
 from bayesmix.kernels.blocks import compiled, copy_row
 from bayesmix.kernels.caching import cached
-from bayesmix.kernels.frames import Sums, TiedPoint
+from bayesmix.kernels.frames import Sums, TiedPoint, copy
 from bayesmix.kernels.gibbs.conditionals import draw_means, draw_prior_mean, log_mean_density
 from bayesmix.kernels.gibbs.groups import center_of, group_of, log_target, settle
 from bayesmix.kernels.gibbs.launch import judge, launch_one, launch_pair
@@ -110,43 +110,31 @@ def _propose_means(group: Any, prior: Any, current: Any, generator: Any, draw: b
     if draw:
         draw_means(point, sums, prior, generator)
         current = point.means.copy()
-        _put(before, point.means)
+        copy(before.ravel(), point.means.ravel())
     found = 0.0
     for k in range(len(before)):
         found += log_mean_density(point, sums, prior, k, current[k])
-    _put(current, point.means)
+    copy(current.ravel(), point.means.ravel())
     settle(group)
     return found
 
 
 @compiled
-def _put(values: Any, out: Any) -> None:
-    for k in range(len(out)):
-        for j in range(out.shape[1]):
-            out[k, j] = values[k, j]
-
-
-@compiled
 def _adopt(state: Any, group: Any, g: int, k: int) -> None:
     """Make component g of a group, moments of its rows included, component k of the state."""
-    d = state.point.means.shape[1]
     state.sums.sizes[k] = group.sums.sizes[g]
-    for j in range(d):
-        state.sums.first[k, j] = group.sums.first[g, j]
-        state.point.means[k, j] = group.point.means[g, j]
+    copy(group.sums.first[g], state.sums.first[k])
+    copy(group.point.means[g], state.point.means[k])
     if len(state.sums.second) > 1:
-        own, new = state.sums.second[k].ravel(), group.sums.second[g].ravel()
-        for i in range(len(own)):
-            own[i] = new[i]
+        copy(group.sums.second[g].ravel(), state.sums.second[k].ravel())
 
 
 @compiled
 def _clear_component(state: Any, prior: Any, k: int, generator: Any) -> None:
     """Take its rows from a component; its independent mean is drawn from the prior."""
     state.sums.sizes[k] = 0.0
-    for j in range(state.point.means.shape[1]):
-        state.sums.first[k, j] = 0.0
-        state.point.means[k, j] = prior.mean[j]
+    state.sums.first[k] = 0.0
+    copy(prior.mean, state.point.means[k])
     if len(state.sums.second) > 1:
         state.sums.second[k] = 0.0
     if not prior.conjugate:
@@ -184,9 +172,8 @@ def _present(
     concentration = np.array([state.concentration[choice.a], state.concentration[choice.b]])
     scale = state.scale
     pair = group_of(state, rows, center, labels, prior.dof, scale, concentration, size)
-    for j in range(rows.shape[1]):
-        pair.point.means[0, j] = state.point.means[choice.a, j]
-        pair.point.means[1, j] = state.point.means[choice.b, j]
+    copy(state.point.means[choice.a], pair.point.means[0])
+    copy(state.point.means[choice.b], pair.point.means[1])
     settle(pair)
     return pair
 
@@ -232,8 +219,7 @@ def _make_split_merge(fingerprint: str) -> Callable:
 
         launch_pair(pair, prior, i, j, generator)
         if not split:
-            for r in range(len(labels)):
-                pair.labels[r] = labels[r]
+            copy(labels, pair.labels)
         proposal = judge(pair, i, j, generator, split)
         proposal += _propose_means(pair, prior, present.point.means, generator, split)
         if not prior.conjugate:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.kernels.blocks import choose_labels, compiled
 from bayesmix.kernels.caching import cached
-from bayesmix.kernels.frames import Place, Sums, add_sums, clear, scratch_of
+from bayesmix.kernels.frames import Place, Sums, add_sums, clear, copy, scratch_of
 from bayesmix.kernels.gibbs.conditionals import (
     draw_concentration,
     draw_covariances,
@@ -93,20 +93,14 @@ def _record(state: Any, log_likelihood: float, records: Any, place: int) -> None
         records.weights[place, k] = math.exp(point.log_weights[k])
         occupied += state.sums.sizes[k] > 0
     write_covariances(point, records.covariances[place])
-    _copy(point.means.ravel(), records.means[place].ravel())
+    copy(point.means.ravel(), records.means[place].ravel())
     for j in range(records.scale.shape[1]):
         records.scale[place, j] = state.scale[j, j]
     records.concentration[place] = state.concentration[0]
     records.log_likelihood[place] = log_likelihood
     records.n_clusters[place] = occupied
     if records.labels.shape[1] > 0:
-        _copy(state.labels, records.labels[place])
-
-
-@compiled
-def _copy(source: Any, out: Any) -> None:
-    for i in range(len(source)):
-        out[i] = source[i]
+        copy(state.labels, records.labels[place])
 
 
 def _make_sweeps(fingerprint: str) -> Callable:
