@@ -16,7 +16,7 @@ LAYERS = (
     {
         *("inputs", "rows", "interrupts", "threads", "compiling", "progress", "datasets"),
         *("priors", "stick_priors", "data_priors", "mixture"),
-        *("quadrature", "truncation", "prior_clusters"),
+        *("quadrature", "truncation", "prior_clusters", "prior_clusters_sticks"),
     },
     {
         "covariance",
