@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Chain", "Draws", "compile_moves", "dense_covariances"]
+__all__ = ["Chain", "compile_moves", "dense_covariances"]
 
 _CHUNK = 100_000
-_ROWS_AT_A_TIME = 1_000_000
-"""Rows times sweeps of one compiled call, which nothing interrupts."""
+_WORK_AT_A_TIME = 1_000_000
+"""Rows times sweeps of one compiled call, which nothing interrupts; a parameter is a few rows."""
+_ROWS_PER_PARAMETER = 4
 
 
 def _sweeps_between_moves(n_rows: int, *, tuning: bool) -> int:
@@ -58,19 +59,6 @@ def _sweeps_between_moves(n_rows: int, *, tuning: bool) -> int:
     """
     every = min(max(10, n_rows // 100), 100)
     return max(every // 10, 2) if tuning else every
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Room for the draws of one chain, filled from the front."""
-
-    records: compiled.Records
-    split_merge_tried: NDArray[np.int64]
-    """Moves since the draw before, (S,)."""
-    split_merge_accepted: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.split_merge_tried)
 
 
 @dataclass
@@ -85,7 +73,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         self._bounds = np.array(parts_of(len(self.x), self.state.point.means.shape))
-        self._last = self.room(1, labels=False).records
+        self._last = self.room(1, labels=False)
         for values in (self._last.weights, self._last.means, self._last.covariances):
             values.fill(np.nan)  # until the first sweep
 
@@ -140,85 +128,90 @@ class Chain:
             np.zeros(1, np.uint64),
         )
         chain = cls(structure, x, _prior(mixture), state, generator)
-        chain._sweep(0, 1, 0, chain._last, 0)  # the moments of the labels
+        chain._advance(0)  # the moments of the labels
         return chain
 
-    def room(self, draws: int, *, labels: bool) -> Draws:
+    def room(self, draws: int, *, labels: bool) -> compiled.Records:
         """Room for draws, with or without their labels."""
         k, d = self.state.point.means.shape
         random_scale = len(self.prior.scale_rate) > 0
         n_labels = len(self.state.labels) if labels else 0
-        records = compiled.Records(
-            np.empty((draws, k)),
-            np.empty((draws, k, d)),
-            np.empty((draws, *self.state.sums.second.shape)),
-            np.empty((draws, d if random_scale else 0)),
-            np.empty(draws),
-            np.empty(draws),
-            np.empty(draws, np.int64),
-            np.empty((draws, n_labels), self.state.labels.dtype),
+        return compiled.Records(
+            weights=np.empty((draws, k)),
+            means=np.empty((draws, k, d)),
+            covariances=np.empty((draws, *self.state.sums.second.shape)),
+            scale=np.empty((draws, d if random_scale else 0)),
+            concentration=np.empty(draws),
+            log_likelihood=np.empty(draws),
+            n_clusters=np.empty(draws, np.int64),
+            split_merge_tried=np.zeros(draws, np.int64),
+            split_merge_accepted=np.zeros(draws, np.int64),
+            labels=np.empty((draws, n_labels), self.state.labels.dtype),
         )
-        return Draws(records, np.zeros(draws, np.int64), np.zeros(draws, np.int64))
 
     @property
     def n_sweeps(self) -> int:
         """Sweeps made so far."""
         return int(self.state.sweeps[0])
 
-    def step(self, limit: int, *, tuning: bool) -> int:
-        """Try to split or merge if that is due, then make sweeps that are not kept.
+    def tune(self, limit: int) -> int:
+        """Make sweeps that are not kept, trying to split or merge often; return how many."""
+        count = self._affordable(limit)
+        self._advance(count, every=_sweeps_between_moves(len(self.x), tuning=True))
+        return count
 
-        Returns
-        -------
-        int
-            How many: up to the next such move, at most ``limit``.
-        """
-        return self._step(limit, None, tuning=tuning)
-
-    def draw(self, into: Draws, origin: int, thin: int, limit: int) -> int:
-        """Make a `step`, keep every ``thin``-th sweep after number ``origin``."""
-        return self._step(limit, (into, origin, thin), tuning=False)
+    def draw(self, into: compiled.Records, origin: int, thin: int, limit: int) -> int:
+        """Make sweeps, keep every ``thin``-th after number ``origin``; return how many."""
+        count = self._affordable(limit)
+        every = _sweeps_between_moves(len(self.x), tuning=False)
+        self._advance(count, every=every, keep=(into, origin, thin))
+        return count
 
     def sweep(self, count: int = 1) -> None:
         """Make sweeps; the last one's point and labels are the chain's."""
-        self._sweep(count, count, self.n_sweeps, self._last, 0)
+        self._advance(count)
 
     def split_merge(self) -> bool:
         """Try one move of the labels between modes; whether it was accepted."""
-        return self._split_merge() == compiled.ACCEPTED
+        before = int(self._last.split_merge_accepted[0])
+        self._advance(1, every=1, sweep=False)
+        return int(self._last.split_merge_accepted[0]) > before
 
-    def _step(self, limit: int, keep: tuple[Draws, int, int] | None, *, tuning: bool) -> int:
-        every = _sweeps_between_moves(len(self.x), tuning=tuning)
-        since = self.n_sweeps % every
-        move = compiled.REFUSED
-        if since == 0 and len(self.state.concentration) > 1 and len(self.x) > 1:
-            move = self._split_merge()
-        count = min(every - since, limit, max(1, _ROWS_AT_A_TIME // len(self.x)))
-        if keep is None:
-            self._sweep(count, count + 1, self.n_sweeps, self._last, 0)
-            return count
-        into, origin, thin = keep
-        place = (self.n_sweeps - origin) // thin
-        if place < len(into):
-            into.split_merge_tried[place] += move != compiled.REFUSED
-            into.split_merge_accepted[place] += move == compiled.ACCEPTED
-        self._sweep(count, thin, origin, into.records, place)
-        return count
+    def _affordable(self, limit: int) -> int:
+        """Sweeps of one compiled call, at most ``limit``."""
+        parameters = self.state.point.means.size + self.state.sums.second.size
+        work = len(self.x) + _ROWS_PER_PARAMETER * parameters
+        return min(limit, max(1, _WORK_AT_A_TIME // work))
 
-    def _sweep(
-        self, count: int, thin: int, origin: int, records: compiled.Records, place: int
+    def _advance(
+        self,
+        count: int,
+        *,
+        every: int = 0,
+        sweep: bool = True,
+        keep: tuple[compiled.Records, int, int] | None = None,
     ) -> None:
-        log_likelihood = compiled.sweeps(
+        k, d = self.state.point.means.shape
+        # without `keep` the last sweep alone, for the chain's own properties
+        into, origin, thin = keep or (self._last, self.n_sweeps, max(count, 1))
+        plan = compiled.Plan(
+            steps=count,
+            every=every if k > 1 and len(self.x) > 1 else 0,
+            sweep=sweep,
+            thin=thin,
+            origin=origin,
+            block=kernels.block_size(k, d),
+            pair_block=kernels.block_size(2, d),
+        )
+        log_likelihood = compiled.advance(
             self.state,
             self.prior,
             source_of(self.x),
             self._bounds,
-            kernels.block_size(*self.state.point.means.shape),
             self.generator,
-            count,
-            (np.uint64(thin), np.uint64(origin)),
-            records,
-            place,
+            plan,
+            into,
+            (self.n_sweeps - origin) // thin,
         )
         if not np.isfinite(log_likelihood):
             raise FloatingPointError(
@@ -227,12 +220,6 @@ class Chain:
                 "columns, use a component prior with a larger covariance_scale, or, where values "
                 "repeat and the prior has a scale_hyperprior, give that a floor"
             )
-
-    def _split_merge(self) -> int:
-        size = kernels.block_size(2, self.x.shape[1])
-        return int(
-            compiled.split_merge(self.state, self.prior, source_of(self.x), size, self.generator)
-        )
 
     @property
     def weights(self) -> Floats:
@@ -321,10 +308,8 @@ def compile_moves(mixture: Mixture) -> None:
         rows = np.tile(np.asarray(mixture.components.mean), (2, 1))
         chain = Chain.at(mixture, rows, np.zeros(2, int), np.random.default_rng(0))
         chain.sweep()
-        if k > 1:
-            chain.split_merge()
 
-    compile_once(("gibbs", structure, label_type.char, k > 1), words, run)
+    compile_once(("gibbs", structure, label_type.char), words, run)
 
 
 def dense_covariances(structure: Structure, records: compiled.Records) -> Floats:

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bayesmix.gibbs import Chain, Draws
+from bayesmix.gibbs import Chain
 from bayesmix.interrupts import noted_interrupt
+from bayesmix.kernels.gibbs import Records
 from bayesmix.threads import run_tasks
 
 __all__ = ["run_chains"]
@@ -23,7 +24,7 @@ class _Run:
 
     chain: Chain
     tune: int
-    into: Draws
+    into: Records
     thin: int
     origin: int = 0
     """Number of the last sweep of the tuning."""
@@ -34,7 +35,7 @@ class _Run:
         before, end = self.chain.n_sweeps, time.perf_counter() + seconds
         while self.kept < goal and time.perf_counter() < end and not stopped():
             if self.tune > 0:
-                self.tune -= self.chain.step(self.tune, tuning=True)
+                self.tune -= self.chain.tune(self.tune)
                 self.origin = self.chain.n_sweeps
             else:
                 made = self.chain.n_sweeps - self.origin
@@ -57,7 +58,7 @@ def run_chains(
     cores: int,
     keep_labels: bool,
     report: Callable[[int], None],
-) -> tuple[list[Draws], int, bool]:
+) -> tuple[list[Records], int, bool]:
     """Run chains to their draws, or until an interrupt.
 
     After an interrupt the chains that lag behind by part of a turn catch up, so that all stop at
@@ -70,7 +71,7 @@ def run_chains(
 
     Returns
     -------
-    draws : list of Draws
+    draws : list of Records
         One per chain.
     n_draws : int
         How many of each are filled; fewer than ``draws`` after an interrupt.

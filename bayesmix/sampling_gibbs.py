@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from bayesmix.gibbs import Draws
+    from bayesmix.kernels.gibbs import Records
     from bayesmix.sampling_request import Request
 
 __all__ = ["gibbs_tree", "resumed_tree"]
@@ -86,20 +86,20 @@ def _run(asked: Request, chains: list[Chain], *, tune: int, made: int = 0) -> xr
     return tree
 
 
-def _tree(asked: Request, chain: Chain, found: list[Draws], n_draws: int) -> xr.DataTree:
+def _tree(asked: Request, chain: Chain, found: list[Records], n_draws: int) -> xr.DataTree:
     import xarray as xr
 
     def stacked(values: list[NDArray[Any]]) -> NDArray[Any]:
         return np.stack([value[:n_draws] for value in values])
 
     def recorded(name: str) -> NDArray[Any]:
-        return stacked([getattr(own.records, name) for own in found])
+        return stacked([getattr(own, name) for own in found])
 
     scale, prior = recorded("scale"), chain.prior
     group = posterior(
         recorded("weights"),
         recorded("means"),
-        stacked([dense_covariances(chain.structure, own.records) for own in found]),
+        stacked([dense_covariances(chain.structure, own) for own in found]),
         asked.table.features,
         scale[..., None] * np.eye(scale.shape[-1]) if scale.size else None,
         recorded("concentration") if prior.concentration_shape else None,
@@ -113,8 +113,8 @@ def _tree(asked: Request, chain: Chain, found: list[Draws], n_draws: int) -> xr.
     values = {
         "lp": log_likelihood + draws.by_chain(log_priors(draws, asked.mixture)),
         "log_likelihood_total": log_likelihood,
-        "split_merge_tried": stacked([own.split_merge_tried for own in found]),
-        "split_merge_accepted": stacked([own.split_merge_accepted for own in found]),
+        "split_merge_tried": recorded("split_merge_tried"),
+        "split_merge_accepted": recorded("split_merge_accepted"),
     }
     stats = xr.Dataset({name: (BY_DRAW, value) for name, value in values.items()}, coords=coords)
     tree["sample_stats"] = xr.DataTree(stats)

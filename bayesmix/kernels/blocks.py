@@ -248,16 +248,18 @@ def choose_labels(
 
     Uniform numbers below 0 mark rows that do not count; they give way to the labels.
     """
-    found = splat_wide(0.0)
+    found, product = splat_wide(0.0), splat_wide(1.0)
     for g in range(0, size, WIDE):
         top, norm = _shares(joint, n_components, size, g)
         u = load_wide(uniform, g)
-        density = load_wide(common, g) + (top + log(norm))
+        density = load_wide(common, g) + top
         found = found + select_above(u, splat_wide(-0.5), density, splat_wide(0.0))
+        # between 1 and K each: one logarithm serves the block
+        product = product * select_above(u, splat_wide(-0.5), norm, splat_wide(1.0))
         store(uniform, g, _chosen(joint, n_components, size, g, u * norm))
     for r in range(len(labels)):
         labels[r] = int(uniform[r])
-    return total(found)
+    return total(found + log(product))
 
 
 @inlined

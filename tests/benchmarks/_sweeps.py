@@ -99,7 +99,7 @@ def two_cores(
         taken, (kept, _, _) = seconds(
             partial(run_chains, chains, **options, report=lambda sweeps: None)
         )
-        found[cores] = np.array([each.records.means for each in kept])
+        found[cores] = np.array([each.means for each in kept])
         return taken / draws
 
     draw_seconds(1)  # compiles

@@ -1,21 +1,11 @@
 """The compiled steps of the Gibbs sampler: serial, without the interpreter's lock, cached on disk.
 
-`sweeps` makes blocked sweeps, `split_merge` moves between modes. Both change a `State` in place,
-given a `Prior`; `conditionals` holds the laws of the parameters (`wishart`, `inverse_gamma`).
-`bayesmix.gibbs` runs chains of them.
+`advance` carries out a `Plan` on a `State` in place, given a `Prior`: `sweeps` are blocked,
+`split_merge` moves between modes, `conditionals` holds the laws of the parameters (`wishart`,
+`inverse_gamma`). `bayesmix.gibbs` runs chains of them.
 """
 
+from bayesmix.kernels.gibbs.advance import Plan, advance
 from bayesmix.kernels.gibbs.chain import Prior, Records, State
-from bayesmix.kernels.gibbs.split_merge import ACCEPTED, REFUSED, REJECTED, split_merge
-from bayesmix.kernels.gibbs.sweeps import sweeps
 
-__all__ = [
-    "ACCEPTED",
-    "REFUSED",
-    "REJECTED",
-    "Prior",
-    "Records",
-    "State",
-    "split_merge",
-    "sweeps",
-]
+__all__ = ["Plan", "Prior", "Records", "State", "advance"]

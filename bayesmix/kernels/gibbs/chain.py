@@ -64,5 +64,8 @@ class Records(NamedTuple):
     """(S,)."""
     log_likelihood: Any
     n_clusters: Any
+    split_merge_tried: Any
+    """Moves since the draw before."""
+    split_merge_accepted: Any
     labels: Any
     """(S, n), or (S, 0)."""

@@ -18,6 +18,8 @@ from bayesmix.kernels.lanes import WIDE, load_wide, splat_wide, store
 __all__ = ["Packs", "add_rows", "flush", "packs_of", "tally"]
 
 _ROWS = 128
+_STRIP = WIDE
+"""Rows that are gathered before packs are looked at, so a pack has room for as many more."""
 _BYTES = 1 << 18
 assert _ROWS % WIDE == 0
 
@@ -29,7 +31,12 @@ class Packs(NamedTuple):
     """Of K packs of D features, flat."""
     count: Any
     """Rows in each, (K,)."""
+    place: Any
+    """Where the rows of a strip go, (_STRIP,)."""
+    full: Any
+    """A pack about its component's mean, feature by feature."""
     length: int
+    """Rows of a full pack; there is room for a strip more."""
 
 
 @compiled
@@ -38,38 +45,39 @@ def packs_of(n_components: int, n_features: int) -> Any:
     length = _ROWS
     while length > WIDE and 8 * n_components * n_features * length > _BYTES:
         length //= 2
-    values = aligned(n_components * n_features * length)
-    return Packs(values, np.zeros(n_components, np.uint64), length)
+    values = aligned(n_components * n_features * (length + _STRIP))
+    count, place = np.zeros(n_components, np.uint64), np.zeros(_STRIP, np.uint64)
+    return Packs(values, count, place, aligned(n_features * length), length)
 
 
 @compiled
 def add_rows(packs: Any, point: Any, block: Any, labels: Any, size: int, sums: Any) -> None:
     """Add a block of rows about ``point.center`` by their labels, (m,)."""
-    values, count, length = packs
+    full = np.uint64(packs.length)
+    for start in range(0, len(labels), _STRIP):
+        _scatter(packs, block, labels, start, min(_STRIP, len(labels) - start), size)
+        for k in range(len(packs.count)):
+            if packs.count[k] >= full:
+                _add_pack(packs, point, k, sums)
+
+
+@compiled
+def _scatter(packs: Any, block: Any, labels: Any, start: int, n_rows: int, size: int) -> None:
+    """Copy the rows of a strip to the packs of their components."""
     # Unsigned, for a signed index may count from the end, which takes time to rule out.
-    d, stride, step = np.uint64(len(point.center)), np.uint64(length), np.uint64(size)
-    row, one, two = np.uint64(0), np.uint64(1), np.uint64(2)
-    three, four = np.uint64(3), np.uint64(4)
-    fours, rest = d // four, d % four
-    for label in labels:
-        k = np.uint64(label)
-        place = count[k]
-        to, at = k * d * stride + place, row
-        for _ in range(fours):
-            values[to] = block[at]
-            values[to + stride] = block[at + step]
-            values[to + two * stride] = block[at + two * step]
-            values[to + three * stride] = block[at + three * step]
-            to += four * stride
-            at += four * step
-        for _ in range(rest):
-            values[to] = block[at]
-            to += stride
-            at += step
-        row += one
-        count[k] = place + one
-        if place + one == stride:
-            _add_pack(packs, point, np.int64(k), sums)
+    values, count, place = packs.values, packs.count, packs.place
+    stride, first = np.uint64(packs.length + _STRIP), np.uint64(start)
+    d = np.uint64(len(values) // len(count)) // stride
+    for r in range(np.uint64(n_rows)):
+        k = np.uint64(labels[first + r])
+        place[r] = k * d * stride + count[k]
+        count[k] += np.uint64(1)
+    shift, at = np.uint64(0), first
+    for _ in range(d):
+        for r in range(np.uint64(n_rows)):
+            values[place[r] + shift] = block[at + r]
+        shift += stride
+        at += np.uint64(size)
 
 
 @compiled
@@ -84,17 +92,19 @@ def flush(packs: Any, point: Any, sums: Any) -> None:
 @compiled
 def _add_pack(packs: Any, point: Any, k: int, sums: Any) -> None:
     """Add the moments of one pack about the component's mean and empty it."""
-    d, length, count = len(point.center), packs.length, np.int64(packs.count[k])
-    pack = packs.values[k * d * length : (k + 1) * d * length]
+    d, length = len(point.center), packs.length
+    count = min(length, np.int64(packs.count[k]))
     for j in range(d):
+        at = (k * d + j) * (length + _STRIP)
         move = splat_wide(point.center[j] - point.means[k, j])
-        for g in range(j * length, (j + 1) * length, WIDE):
-            store(pack, g, load_wide(pack, g) + move)
-        pack[j * length + count : (j + 1) * length] = 0.0
+        for g in range(0, length, WIDE):
+            store(packs.full, j * length + g, load_wide(packs.values, at + g) + move)
+        packs.full[j * length + count : (j + 1) * length] = 0.0
+        store(packs.values, at, load_wide(packs.values, at + length))  # what is too many
     sums.sizes[k] += count
-    packs.count[k] = 0
-    row_totals(pack, d, length, sums.first[k])
-    _add_second(sums.second, pack, k, d, length)
+    packs.count[k] -= np.uint64(count)
+    row_totals(packs.full, d, length, sums.first[k])
+    _add_second(sums.second, packs.full, k, d, length)
 
 
 def _add_second(second: Any, pack: Any, k: int, d: int, length: int) -> Any:

@@ -13,14 +13,12 @@ components enter through the law that they leave for the covariance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
 
 from bayesmix.kernels.blocks import compiled, copy_row
-from bayesmix.kernels.caching import cached
 from bayesmix.kernels.frames import Sums, TiedPoint, copy
 from bayesmix.kernels.gibbs.conditionals import draw_means, draw_prior_mean, log_mean_density
 from bayesmix.kernels.gibbs.groups import center_of, group_of, log_target, settle
@@ -199,44 +197,38 @@ def _accept(state: Any, prior: Any, choice: Any, present: Any, new: Any, generat
             total[i] += after[i] - before[i]
 
 
-def _make_split_merge(fingerprint: str) -> Callable:
-    def split_merge(state: Any, prior: Any, source: Any, size: int, generator: Any) -> int:
-        fingerprint  # noqa: B018 - what a function captures is part of its key in the cache
-        choice = _choose(state, generator)
-        a, b, split = choice.a, choice.b, choice.split
-        if a < 0:
-            return REFUSED
-        places, rows = _members(state, source, a, b)
-        labels = _labels(state, places, b)
-        i, j = np.searchsorted(places, choice.first), np.searchsorted(places, choice.second)
-        center = center_of(rows)
-        present = _present(state, prior, rows, center, labels, choice, size)
-        dof, scale = _law_of_rest(state, prior, present.sums, a, b)
-        both = present.concentration
-        pair = group_of(state, rows, center, labels.copy(), dof, scale, both, size)
-        one = np.zeros_like(labels)
-        whole = group_of(state, rows, center, one, dof, scale, both[1:], size)
+@compiled
+def split_merge(state: Any, prior: Any, source: Any, size: int, generator: Any) -> int:
+    """Try one move, in place; return what became of it."""
+    choice = _choose(state, generator)
+    a, b, split = choice.a, choice.b, choice.split
+    if a < 0:
+        return REFUSED
+    places, rows = _members(state, source, a, b)
+    labels = _labels(state, places, b)
+    i, j = np.searchsorted(places, choice.first), np.searchsorted(places, choice.second)
+    center = center_of(rows)
+    present = _present(state, prior, rows, center, labels, choice, size)
+    dof, scale = _law_of_rest(state, prior, present.sums, a, b)
+    both = present.concentration
+    pair = group_of(state, rows, center, labels.copy(), dof, scale, both, size)
+    one = np.zeros_like(labels)
+    whole = group_of(state, rows, center, one, dof, scale, both[1:], size)
 
-        launch_pair(pair, prior, i, j, generator)
-        if not split:
-            copy(labels, pair.labels)
-        proposal = judge(pair, i, j, generator, split)
-        proposal += _propose_means(pair, prior, present.point.means, generator, split)
-        if not prior.conjugate:
-            launch_one(whole, prior, generator)
-        proposal -= _propose_means(whole, prior, present.point.means[1:], generator, not split)
+    launch_pair(pair, prior, i, j, generator)
+    if not split:
+        copy(labels, pair.labels)
+    proposal = judge(pair, i, j, generator, split)
+    proposal += _propose_means(pair, prior, present.point.means, generator, split)
+    if not prior.conjugate:
+        launch_one(whole, prior, generator)
+    proposal -= _propose_means(whole, prior, present.point.means[1:], generator, not split)
 
-        gain = _log_ratio(pair, whole, present, prior, choice.n_empty) - proposal
-        if not math.log(1 - generator.random()) < (gain if split else -gain):
-            return REJECTED  # a gain that is not a number, too
-        new = pair if split else whole
-        _accept(state, prior, choice, present, new, generator)
-        for r in range(len(places)):
-            state.labels[places[r]] = a if split and new.labels[r] == 0 else b
-        return ACCEPTED
-
-    return split_merge
-
-
-split_merge = cached(_make_split_merge)
-"""``split_merge(state, prior, source, size, generator)`` tries one move, in place."""
+    gain = _log_ratio(pair, whole, present, prior, choice.n_empty) - proposal
+    if not math.log(1 - generator.random()) < (gain if split else -gain):
+        return REJECTED  # a gain that is not a number, too
+    new = pair if split else whole
+    _accept(state, prior, choice, present, new, generator)
+    for r in range(len(places)):
+        state.labels[places[r]] = a if split and new.labels[r] == 0 else b
+    return ACCEPTED

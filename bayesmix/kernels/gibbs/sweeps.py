@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from bayesmix.kernels.blocks import choose_labels, compiled
-from bayesmix.kernels.caching import cached
-from bayesmix.kernels.frames import Place, Sums, add_sums, clear, copy, scratch_of
+from bayesmix.kernels.frames import Place, add_sums, clear, scratch_of
 from bayesmix.kernels.gibbs.conditionals import (
     draw_concentration,
     draw_covariances,
     draw_means,
     draw_scale,
     draw_weights,
-    write_covariances,
 )
 from bayesmix.kernels.gibbs.packs import add_rows, flush, packs_of, tally
 from bayesmix.kernels.gibbs.variates import shuffled
 from bayesmix.kernels.philox import Stream, uniforms
 from bayesmix.kernels.structures import fill, prepare, recenter
 
-__all__ = ["sweeps"]
+__all__ = ["settle_moments", "sweep"]
 
 
 @compiled
@@ -87,64 +83,26 @@ def _allocate(
 
 
 @compiled
-def _record(state: Any, log_likelihood: float, records: Any, place: int) -> None:
-    point, occupied = state.point, 0
-    for k in range(len(point.log_weights)):
-        records.weights[place, k] = math.exp(point.log_weights[k])
-        occupied += state.sums.sizes[k] > 0
-    write_covariances(point, records.covariances[place])
-    copy(point.means.ravel(), records.means[place].ravel())
-    for j in range(records.scale.shape[1]):
-        records.scale[place, j] = state.scale[j, j]
-    records.concentration[place] = state.concentration[0]
-    records.log_likelihood[place] = log_likelihood
-    records.n_clusters[place] = occupied
-    if records.labels.shape[1] > 0:
-        copy(state.labels, records.labels[place])
+def sweep(
+    state: Any, prior: Any, source: Any, bounds: Any, size: int, generator: Any, part: Any
+) -> float:
+    """Move a state by one sweep; return the log-likelihood at its parameters.
 
-
-def _make_sweeps(fingerprint: str) -> Callable:
-    def sweeps(
-        state: Any,
-        prior: Any,
-        source: Any,
-        bounds: Any,
-        size: int,
-        generator: Any,
-        count: int,
-        keep: Any,
-        records: Any,
-        place: int,
-    ) -> float:
-        fingerprint  # noqa: B018 - what a function captures is part of its key in the cache
-        sums = state.sums
-        part = Sums(
-            np.empty_like(sums.sizes), np.empty_like(sums.first), np.empty_like(sums.second)
+    Rows come in the parts between ``bounds``; ``part`` is memory for the moments of one.
+    """
+    stream = _parameters(state, prior, generator)
+    log_likelihood = 0.0
+    for p in range(len(bounds) - 1):
+        clear(part)
+        log_likelihood += _allocate(
+            state.point, source, bounds[p], bounds[p + 1], size, stream, state.labels, part
         )
-        thin, origin = keep
-        log_likelihood = 0.0
-        if count == 0:
-            recenter(state.point)
-            tally(state.point, source, state.labels, size, sums)
-        for _ in range(count):
-            stream = _parameters(state, prior, generator)
-            log_likelihood = 0.0
-            for p in range(len(bounds) - 1):
-                clear(part)
-                log_likelihood += _allocate(
-                    state.point, source, bounds[p], bounds[p + 1], size, stream, state.labels, part
-                )
-                add_sums(sums, part)
-            if (state.sweeps[0] - origin) % thin == 0:
-                _record(state, log_likelihood, records, place)
-                place += 1
-        return log_likelihood
-
-    return sweeps
+        add_sums(state.sums, part)
+    return log_likelihood
 
 
-sweeps = cached(_make_sweeps)
-"""``sweeps(state, prior, source, bounds, size, generator, count, keep, records, place)`` makes
-``count`` sweeps and keeps every ``thin``-th after number ``origin``, ``keep = (thin, origin)``,
-from ``place`` in the records on; rows come in the parts between ``bounds``. With ``count = 0`` it
-finds the moments of the labels about the means. Returned is the last log-likelihood."""
+@compiled
+def settle_moments(state: Any, source: Any, size: int) -> None:
+    """Make the moments those of the labels about the means."""
+    recenter(state.point)
+    tally(state.point, source, state.labels, size, state.sums)
