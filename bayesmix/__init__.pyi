@@ -24,6 +24,7 @@ from .priors import IndependentNormalInverseWishart as IndependentNormalInverseW
 from .priors import NormalInverseWishart as NormalInverseWishart
 from .pymc_model import build_model as build_model
 from .relabel import relabel as relabel
+from .replicates import sample_prior_predictive as sample_prior_predictive
 from .report import report as report
 from .sampling import sample as sample
 from .schema import as_draws as as_draws

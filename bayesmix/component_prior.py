@@ -1,4 +1,4 @@
-r"""Component priors at work: their density, and the point that EM moves to under them.
+r"""Component priors at work: their density, draws, and the point that EM moves to under them.
 
 Both classes of `priors` give the covariances the same prior; they differ in that of the means,
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["conditional_mode", "held_scale", "log_prior", "random_scale"]
+__all__ = ["conditional_mode", "draw", "held_scale", "log_prior", "random_scale"]
 
 
 def held_scale(prior: ComponentPrior, structure: Structure) -> Floats:
@@ -87,6 +87,38 @@ def log_prior(
         + _log_means(prior, structure, means, factor).sum(axis=-1)
         + structure.log_prior_covariances(factor, prior.dof, covariance_scale)
     )
+
+
+def draw(
+    prior: ComponentPrior,
+    structure: Structure,
+    n_components: int,
+    size: int,
+    generator: np.random.Generator,
+) -> tuple[Floats, Floats, Floats | None]:
+    """Draw components from their prior.
+
+    Returns
+    -------
+    means : (S, K, D) ndarray
+    covariances : (S, K, D, D) ndarray
+        Dense.
+    covariance_scale : (S, D, D) ndarray or None
+        S where it is random.
+    """
+    d = prior.n_features
+    random = _draw_scale(prior, structure, size, generator)
+    stated = np.asarray(prior.covariance_scale) if random is None else random
+    scale = np.broadcast_to(stated, (size, d, d))
+    own = structure.draw_covariances(generator, n_components, prior.dof, scale)
+    covariances = structure.dense(own, n_components, d)
+    match prior:
+        case NormalInverseWishart():
+            root = np.linalg.cholesky(covariances) / np.sqrt(prior.mean_precision)
+        case IndependentNormalInverseWishart():
+            root = np.linalg.cholesky(np.asarray(prior.mean_covariance))
+    noise = root @ generator.standard_normal((size, n_components, d, 1))
+    return np.asarray(prior.mean) + noise[..., 0], covariances, random
 
 
 def conditional_mode(
@@ -210,6 +242,21 @@ def _log_scale(prior: ComponentPrior, structure: Structure, scale: Floats) -> Fl
     constant = shape * np.log(rate) - gammaln(shape) - np.log(gammaincc(shape, rate * floor))
     logs = constant + (shape - 1) * np.log(s) - rate * s
     return np.where(s >= floor, logs, -np.inf).sum(axis=-1)
+
+
+def _draw_scale(
+    prior: ComponentPrior, structure: Structure, size: int, generator: np.random.Generator
+) -> Floats | None:
+    """Draw a random S (S, D, D) by the inverse of its upper tail; None for a stated one."""
+    if prior.scale_hyperprior is None:
+        return None
+    from scipy.special import gammaincc, gammainccinv
+
+    shape, *others = structure.scale_hyperprior(prior.scale_hyperprior)
+    rate, floor = np.asarray(others)
+    tail = gammaincc(shape, rate * floor) * generator.uniform(size=(size, len(rate)))
+    s = np.maximum(gammainccinv(shape, tail) / rate, floor)
+    return s[..., None] * np.eye(prior.n_features)
 
 
 def _outer(structure: Structure, delta: Floats, weight: Floats) -> Floats:

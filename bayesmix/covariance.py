@@ -103,6 +103,12 @@ class Structure(ABC):
         """
 
     @abstractmethod
+    def draw_covariances(
+        self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
+    ) -> Floats:
+        """Draw from the prior, given scale matrices (S, D, D): (S, ...) in the own shape."""
+
+    @abstractmethod
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
         """Add ``reg_covar`` to every variance."""
 
@@ -177,6 +183,11 @@ class Full(_Matrices):
     def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
         return _log_inverse_wishart(factor, dof, scale[..., None, :, :]).sum(axis=-1)
 
+    def draw_covariances(
+        self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
+    ) -> Floats:
+        return _draw_inverse_wishart(generator, dof, np.repeat(scale[:, None], n_components, 1))
+
 
 @final
 class Tied(_Matrices):
@@ -215,6 +226,11 @@ class Tied(_Matrices):
     def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
         return _log_inverse_wishart(factor, dof, scale)
 
+    def draw_covariances(
+        self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
+    ) -> Floats:
+        return _draw_inverse_wishart(generator, dof, scale)
+
 
 class _Variances(Structure):
     """What diag and spherical share: variances."""
@@ -232,6 +248,15 @@ class _Variances(Structure):
 
     def prior_count(self, dof: float, n_features: int) -> float:
         return dof - n_features + 3
+
+    def draw_covariances(
+        self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
+    ) -> Floats:
+        numerator = self.prior_scale(scale)[:, None] / 2
+        shape = (len(scale), n_components, *numerator.shape[2:])
+        gamma = generator.standard_gamma((dof - scale.shape[-1] + 1) / 2, shape)
+        variances: Floats = numerator / gamma
+        return variances
 
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
         return covariances + reg_covar
@@ -360,6 +385,16 @@ def _log_inverse_wishart(factor: Floats, dof: float, scale: Floats) -> Floats:
     trace = np.square(np.swapaxes(factor, -1, -2) @ root).sum(axis=(-2, -1))
     constant = dof * log_root - 0.5 * dof * d * np.log(2) - multigammaln(dof / 2, d)
     return constant + (dof + d + 1) * logs - 0.5 * trace
+
+
+def _draw_inverse_wishart(generator: np.random.Generator, dof: float, scale: Floats) -> Floats:
+    """Draw Σ ~ IW(dof, S) for scales (..., D, D), by Bartlett's factor of the precision."""
+    d = scale.shape[-1]
+    factor = np.tril(generator.standard_normal(scale.shape), -1)
+    i = np.arange(d)
+    factor[..., i, i] = np.sqrt(generator.chisquare(dof - i, scale.shape[:-1]))
+    root = np.linalg.solve(factor, np.swapaxes(np.linalg.cholesky(scale), -1, -2))
+    return np.swapaxes(root, -1, -2) @ root
 
 
 def _log_inverse_gamma(factor: Floats, shape: float, rate: Floats) -> Floats:

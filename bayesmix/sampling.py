@@ -15,6 +15,7 @@ from bayesmix.diagnostics import convergence
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import Mixture, require_mixture
+from bayesmix.replicates import ON_REQUEST, add_groups, n_numbers
 from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
 from bayesmix.sampling_request import Request
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["sample"]
 
 Sampler = Literal["auto", "gibbs", "nuts"]
-Stored = Literal["parameters", "allocation"]
+Stored = Literal[
+    "parameters",
+    "allocation",
+    "log_likelihood",
+    "posterior_predictive",
+    "prior",
+    "prior_predictive",
+]
 
 _BUDGET_BYTES = 2 << 30
 
@@ -81,14 +89,16 @@ def sample(
         Keep every ``thin``-th sweep or step only, so ``draws * thin`` are made.
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
-    store : sequence of {"parameters", "allocation"}
+    store : sequence of str, default ("parameters", "allocation")
         The parameters are always kept; leave "allocation" out to keep no labels, which take a
-        byte per row and draw.
+        byte per row and draw. On request, with as many draws: "log_likelihood" of every row,
+        labels summed out, as `arviz.loo` wants it; "posterior_predictive", as many new rows;
+        "prior" and "prior_predictive", the same from the prior.
     resume : DataTree, optional
         Of Gibbs sampling on the same mixture and rows: its chains go on, without tuning, as if
         they had never stopped. The tree returned has the old draws and the new, in the groups that
-        `sample` makes and no others. What is stored is what the tree stores; ``chains``, ``tune``,
-        ``store`` and ``random_seed`` are not used.
+        `sample` makes and no others. What is stored is what the tree stores, groups on request made
+        anew for all draws, with ``random_seed``; ``chains``, ``tune`` and ``store`` are not used.
 
     Returns
     -------
@@ -136,6 +146,7 @@ def sample(
     asked = Request(
         mixture, table, draws, tune, chains, cores, thin, "allocation" in store, progressbar
     )
+    generator, on_request = as_generator(random_seed), set(ON_REQUEST) & set(store)
     if resume is not None:
         if engine == "nuts":
             raise ValueError(
@@ -144,20 +155,25 @@ def sample(
             )
         ready = restored_chains(mixture, table, resume, thin)
         asked = replace(asked, keep_labels="allocation" in resume.children)
-        _require_budget(asked, len(ready) * (resume["posterior"].sizes["draw"] + draws))
+        on_request = set(ON_REQUEST) & resume.children.keys()
+        _require_budget(asked, len(ready) * (resume["posterior"].sizes["draw"] + draws), on_request)
         tree = resumed_tree(asked, resume, ready)
         random_seed = resume.attrs.get("random_seed", "unknown")
         started -= resume.attrs.get("seconds", 0.0)
     else:
-        _require_budget(asked, chains * draws)
+        _require_budget(asked, chains * draws, on_request)
         make = gibbs_tree if engine == "gibbs" else nuts_tree
-        tree = make(asked, as_generator(random_seed))
+        tree = make(asked, generator)
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
         tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
         tree.attrs["sampler"] = engine
         if isinstance(mixture.weights, StickPrior):
             tree.attrs["truncation_error"] = truncation_error(mixture.weights, len(table.values))
         _warn(tree)
+    try:
+        add_groups(tree, on_request, mixture, table, generator)
+    except KeyboardInterrupt:
+        tree.attrs["interrupted"] = 1
     return tree
 
 
@@ -192,7 +208,7 @@ def _engine(mixture: Any, sampler: Sampler) -> Literal["gibbs", "nuts"]:
     return "gibbs"
 
 
-def _require_budget(asked: Request, n_draws: int) -> None:
+def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
     (n, d), k = asked.table.values.shape, asked.mixture.n_components
     labels = n_draws * n * np.min_scalar_type(-k).itemsize if asked.keep_labels else 0
     parameters = 8 * n_draws * k * (d * d + d + 1)
@@ -202,6 +218,14 @@ def _require_budget(asked: Request, n_draws: int) -> None:
             f"than {_BUDGET_BYTES / 2**30:.0f} GiB; use fewer draws (thin= makes them count), or "
             'store=("parameters",)'
         )
+    for name in on_request:
+        wanted = 8 * n_numbers(name, n_draws, (n, d))
+        if wanted > _BUDGET_BYTES:
+            raise ValueError(
+                f"store: the group {name} would take {wanted / 2**30:.1f} GiB, more than "
+                f"{_BUDGET_BYTES / 2**30:.0f} GiB; use fewer draws (thin= makes them count), or "
+                "leave it out"
+            )
     if parameters > _BUDGET_BYTES:
         raise ValueError(
             f"draws: parameters of every draw would take {parameters / 2**30:.1f} GiB, more than "

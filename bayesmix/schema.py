@@ -51,19 +51,23 @@ _SCALE = ("feature", "feature_bis")
 BY_DRAW = ("chain", "draw")
 """Dims that all draws begin with."""
 
+_BY_DRAW_PARAMETERS = {
+    **{name: BY_DRAW + dims for name, dims in _PARAMETERS.items()},
+    "covariance_scale": BY_DRAW + _SCALE,
+    "concentration": BY_DRAW,
+    "discount": BY_DRAW,
+}
+
 SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
     "point_estimate": {**_PARAMETERS, "covariance_scale": _SCALE},
-    "posterior": {
-        **{name: BY_DRAW + dims for name, dims in _PARAMETERS.items()},
-        "covariance_scale": BY_DRAW + _SCALE,
-        "concentration": BY_DRAW,
-        "discount": BY_DRAW,
-        "n_clusters": BY_DRAW,
-    },
+    "posterior": {**_BY_DRAW_PARAMETERS, "n_clusters": BY_DRAW},
     "allocation": {"label": (*BY_DRAW, "obs")},
     "sample_stats": {"lp": BY_DRAW, "log_likelihood_total": BY_DRAW},
     "observed_data": {"x": ("obs", "feature")},
     "log_likelihood": {"x": (*BY_DRAW, "obs")},
+    "posterior_predictive": {"x": (*BY_DRAW, "obs", "feature")},
+    "prior": _BY_DRAW_PARAMETERS,
+    "prior_predictive": {"x": (*BY_DRAW, "obs", "feature")},
     "optimization": {
         "status": ("restart",),
         "objective": ("restart",),
@@ -79,13 +83,7 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
 with random ones of the weights. ``sampler_state`` holds what the sampler that made it likes, by
 chain."""
 
-_OPTIONAL = {
-    ("posterior", "n_clusters"),
-    ("posterior", "covariance_scale"),
-    ("posterior", "concentration"),
-    ("posterior", "discount"),
-    ("point_estimate", "covariance_scale"),
-}
+_OPTIONAL = {"n_clusters", "covariance_scale", "concentration", "discount", "lp"}
 _ROOT_ATTRS = ("bayesmix_model", "versions", "random_seed", "seconds")
 
 
@@ -268,7 +266,7 @@ def validate(tree: xr.DataTree) -> None:
 def _validate_group(where: str, dataset: xr.Dataset) -> None:
     for name, dims in SCHEMA[where].items():
         if name not in dataset:
-            if (where, name) in _OPTIONAL or (where == "sample_stats" and name == "lp"):
+            if name in _OPTIONAL:
                 continue
             raise ValueError(f"{where}: expected a variable {name!r} with dims {dims}, got none")
         if dataset[name].dims != dims:

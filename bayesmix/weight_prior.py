@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
 
-__all__ = ["log_dirichlet", "log_prior"]
+__all__ = ["draw", "log_dirichlet", "log_prior"]
 
 _TINY = np.finfo(float).tiny
 
@@ -71,6 +71,31 @@ def log_prior(
     return logs + _log_sticks(prior, np.asarray(weights, float), *map(np.asarray, given))
 
 
+def draw(
+    prior: WeightPrior, size: int, generator: np.random.Generator
+) -> tuple[Floats, Floats | None, Floats | None]:
+    """Draw weights (S, K) from their prior, with concentration and discount (S,) where random."""
+    gamma, beta = prior.random_concentration, prior.random_discount
+    concentration = None if gamma is None else generator.gamma(gamma.shape, 1 / gamma.rate, size)
+    discount = None if beta is None else generator.beta(beta.a, beta.b, size)
+    if isinstance(prior, Dirichlet):
+        each = np.broadcast_to(prior.concentrations, (size, prior.n_components))
+        if concentration is not None:
+            each = np.repeat(concentration[:, None], prior.n_components, axis=1)
+        return _normalized(_log_gamma_draws(each, generator)), concentration, None
+    given = (
+        np.full(size, stated) if value is None else value
+        for stated, value in ((prior.concentration, concentration), (prior.discount, discount))
+    )
+    a, b = prior.stick_parameters(*(value[:, None] for value in given))
+    piece, rest = (_log_gamma_draws(shape, generator) for shape in np.broadcast_arrays(a, b))
+    both = np.logaddexp(piece, rest)
+    left = np.cumsum(rest - both, axis=1)  # logarithm of what is left of the stick
+    nothing = np.zeros((size, 1))
+    logs = np.hstack([piece - both, nothing]) + np.hstack([nothing, left])
+    return _normalized(logs), concentration, discount
+
+
 def log_dirichlet(concentrations: Floats, weights: Floats) -> Floats:
     """Log density of weights (..., K) on their first K - 1 coordinates, (...).
 
@@ -94,6 +119,17 @@ def _log_sticks(
     pieces = np.log(np.maximum(weights[..., :-1], _TINY))
     logs = (a - 1) * pieces + (b - 1) * left[..., 1:] - (a + b - 1) * left[..., :-1] - betaln(a, b)
     return logs.sum(axis=-1)
+
+
+def _log_gamma_draws(shape: Floats, generator: np.random.Generator) -> Floats:
+    """Logarithms of Gamma(shape, 1) draws, which do not underflow where a shape is small."""
+    boost = generator.standard_exponential(shape.shape) / shape
+    return np.log(generator.standard_gamma(shape + 1)) - boost
+
+
+def _normalized(logs: Floats) -> Floats:
+    weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def _gamma(prior: Gamma, given: Any) -> tuple[Floats, Floats]:

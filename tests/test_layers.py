@@ -43,7 +43,7 @@ LAYERS = (
             "chain_states",
             "n_components",
         ),
-        *("draws", "frozen", "relabel", "membership", "diagnostics", "comparison"),
+        *("draws", "replicates", "frozen", "relabel", "membership", "diagnostics", "comparison"),
     },
     {"plots", "report"},
     {"__init__", "__main__"},

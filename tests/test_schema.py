@@ -524,9 +524,9 @@ def test_load_says_what_is_wrong(trees, tmp_path):
 
 
 def test_groups_of_others_pass(trees):
-    """ArviZ and PyMC users add predictive groups of their own."""
+    """ArviZ and PyMC users add groups of their own."""
     tree = trees["full"].copy(deep=True)
-    tree["posterior_predictive"] = xr.Dataset({"x": ("anything", [1.0])})
+    tree["predictions"] = xr.Dataset({"x": ("anything", [1.0])})
     bm.validate(tree)
 
 
