@@ -117,10 +117,15 @@ def _prior_groups(
     mixture: Mixture, table: Table, size: int, generator: np.random.Generator
 ) -> list[tuple[str, xr.Dataset]]:
     draws = _prior_draws(mixture, size, generator)
-    names = ("weights", "means", "covariances", "covariance_scale", "concentration", "discount")
-    values = {name: getattr(draws, name) for name in names}
-    by_chain = {n: None if v is None else draws.by_chain(v) for n, v in values.items()}
-    parameters = posterior(**by_chain, features=table.features)
+
+    def optional(values: Floats | None) -> Floats | None:
+        return None if values is None else draws.by_chain(values)
+
+    parameters = posterior(
+        *(draws.by_chain(v) for v in (draws.weights, draws.means, draws.covariances)),
+        table.features,
+        *(optional(v) for v in (draws.covariance_scale, draws.concentration, draws.discount)),
+    )
     rows = draws.by_chain(_replicates(draws, len(table.values), generator))
     return [("prior", parameters), ("prior_predictive", _rows(rows, parameters, table))]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bayesmix.priors import Gamma
     from bayesmix.stick_priors import Beta, StickPrior, WeightPrior
 
-    Floats = NDArray[np.floating]
+    Floats = NDArray[np.float64]
 
 __all__ = ["draw", "log_dirichlet", "log_prior"]
 
