@@ -122,9 +122,13 @@ def _prior_groups(
         return None if values is None else draws.by_chain(values)
 
     parameters = posterior(
-        *(draws.by_chain(v) for v in (draws.weights, draws.means, draws.covariances)),
+        draws.by_chain(draws.weights),
+        draws.by_chain(draws.means),
+        draws.by_chain(draws.covariances),
         table.features,
-        *(optional(v) for v in (draws.covariance_scale, draws.concentration, draws.discount)),
+        covariance_scale=optional(draws.covariance_scale),
+        concentration=optional(draws.concentration),
+        discount=optional(draws.discount),
     )
     rows = draws.by_chain(_replicates(draws, len(table.values), generator))
     return [("prior", parameters), ("prior_predictive", _rows(rows, parameters, table))]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bayesmix.priors import Gamma
     from bayesmix.stick_priors import Beta, StickPrior, WeightPrior
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[np.floating]
 
 __all__ = ["draw", "log_dirichlet", "log_prior"]
 
@@ -73,7 +73,7 @@ def log_prior(
 
 def draw(
     prior: WeightPrior, size: int, generator: np.random.Generator
-) -> tuple[Floats, Floats | None, Floats | None]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Draw weights (S, K) from their prior, with concentration and discount (S,) where random."""
     gamma, beta = prior.random_concentration, prior.random_discount
     concentration = None if gamma is None else generator.gamma(gamma.shape, 1 / gamma.rate, size)
@@ -127,8 +127,8 @@ def _log_gamma_draws(shape: Floats, generator: np.random.Generator) -> Floats:
     return np.log(generator.standard_gamma(shape + 1)) - boost
 
 
-def _normalized(logs: Floats) -> Floats:
-    weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
+def _normalized(logs: Floats) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = np.exp(logs - logs.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
