@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def sample(draws: int) -> xr.DataTree:
-    """Four chains of Gibbs sampling with a fixed seed."""
+def sample(draws: int, sampler: str = "gibbs") -> xr.DataTree:
+    """Four chains with a fixed seed."""
     x = bm.datasets.load("faithful")
     mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
-    return bm.sample(mixture, x, sampler="gibbs", draws=draws, random_seed=1, progressbar=False)
+    return bm.sample(mixture, x, sampler=sampler, draws=draws, random_seed=1, progressbar=False)
 
 
 def checksum(post: xr.DataTree) -> float:
@@ -26,4 +26,4 @@ def checksum(post: xr.DataTree) -> float:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # whoever asked for so many draws judges them
-    print(checksum(sample(int(sys.argv[1]))))
+    print(checksum(sample(int(sys.argv[1]), *sys.argv[2:])))

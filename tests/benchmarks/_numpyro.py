@@ -1,14 +1,16 @@
 """NumPyro's NUTS in an interpreter of its own: one mixture, sampled once for every line read.
 
-    python _numpyro.py problem.npz parallel|vectorized
+    python _numpyro.py problem.npz parallel|vectorized|gradient
 
 Reads lines "seed path", writes the draws to the path and answers with the seconds that they took.
-The first line also compiles; later lines use the same compiled kernel. Full covariances and the
+The first line also compiles; later lines use the same compiled kernel. With "gradient" a line is a
+number of evaluations of log density and gradient, and the answer what they took on one processor. Full covariances and the
 conjugate prior in Bartlett's coordinates, with the labels summed out over all components at once.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -18,6 +20,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from numpyro.infer import MCMC, NUTS, init_to_value
+from numpyro.infer.util import initialize_model
 
 CHAINS = 4
 
@@ -67,6 +70,11 @@ def main(problem_path: str, chain_method: str) -> None:
     start = coordinates(
         problem["weights"], problem["means"], problem["covariances"], scale_cholesky
     )
+    names = ("x", "concentration", "mean", "mean_precision", "dof")
+    given = [jnp.asarray(problem[name]) for name in names] + [jnp.asarray(scale_cholesky)]
+    if chain_method == "gradient":
+        evaluate(start, given)
+        return
     mcmc = MCMC(
         NUTS(model, init_strategy=init_to_value(values=start)),
         num_warmup=int(problem["tune"]),
@@ -75,8 +83,6 @@ def main(problem_path: str, chain_method: str) -> None:
         chain_method=chain_method,
         progress_bar=False,
     )
-    names = ("x", "concentration", "mean", "mean_precision", "dof")
-    given = [jnp.asarray(problem[name]) for name in names] + [jnp.asarray(scale_cholesky)]
     for line in sys.stdin:
         seed, path = line.split(maxsplit=1)
         started = time.perf_counter()
@@ -86,6 +92,21 @@ def main(problem_path: str, chain_method: str) -> None:
         elapsed = time.perf_counter() - started
         np.savez(path.strip(), **draws)
         print(elapsed, flush=True)
+
+
+def evaluate(start, given) -> None:
+    """Answer every line with the seconds of so many evaluations."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    found = initialize_model(
+        jax.random.PRNGKey(0), model, model_args=given, init_strategy=init_to_value(values=start)
+    )
+    function = jax.jit(jax.value_and_grad(found.potential_fn))
+    at = found.param_info.z
+    for line in sys.stdin:
+        started = time.perf_counter()
+        for _ in range(int(line)):
+            jax.block_until_ready(function(at))
+        print(time.perf_counter() - started, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Peers of Gibbs sampling, outside this environment: bayesm under Rscript, NumPyro in a Python.
+"""Peers of the samplers: bayesm under Rscript, NumPyro in a Python of its own, PyMC in this one.
 
 Both get rows and prior in a file and are asked for draws or for seconds. Their draws come back as
 trees of ours, so that the same code judges everyone.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -70,38 +70,59 @@ class Bayesm:
         return _versions(["Rscript", "-e", asked], ("R", "bayesm"))
 
 
-class NumPyro:
-    """NumPyro's NUTS, one process that compiles once and answers until it is left."""
+class _Process:
+    """A process that compiles once and answers lines until it is left."""
 
     def __init__(
-        self, problem: Problem, folder: Path, *, draws: int, tune: int, chain_method: str
+        self, problem: Problem, folder: Path, what: str, *, draws: int = 0, tune: int = 0
     ) -> None:
         self.problem, self.draws = problem, folder / "draws.npz"
         path = folder / "problem.npz"
         numbers = problem.prior | problem.start
         np.savez(path, x=problem.x, draws=draws, tune=tune, **numbers)
-        command = [_numpyro_python(), str(HERE / "_numpyro.py"), str(path), chain_method]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*self.command(), str(path), what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
-    def __enter__(self) -> NumPyro:
+    @staticmethod
+    def command() -> list[str]:
+        """What to run."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.communicate()
 
-    def sample(self, seed: int) -> tuple[float, xr.DataTree]:
-        """Seconds of a run, and its draws."""
+    def ask(self, *words: Any) -> float:
+        """Seconds that the process answers a line with."""
         assert self.process.stdin
         assert self.process.stdout
-        print(seed, self.draws, file=self.process.stdin, flush=True)
+        print(*words, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError("NumPyro's process ended; its error is above")
+            raise RuntimeError(f"{type(self).__name__}'s process ended; its error is above")
+        return float(answer)
+
+    def sample(self, seed: int) -> tuple[float, xr.DataTree]:
+        """Seconds of a run, and its draws."""
+        taken = self.ask(seed, self.draws)
         with np.load(self.draws) as found:
             tree = self.problem.tree(found["weights"], found["means"], found["factor"])
-        return float(answer), tree
+        return taken, tree
+
+
+class NumPyro(_Process):
+    """NumPyro's NUTS: "parallel" or "vectorized" chains, or its "gradient"."""
+
+    @staticmethod
+    def command() -> list[str]:
+        """Its interpreter and our script."""
+        return [_numpyro_python(), str(HERE / "_numpyro.py")]
 
     @staticmethod
     @cache
@@ -109,6 +130,15 @@ class NumPyro:
         """Versions of NumPyro and JAX; None without either."""
         asked = "import jax, numpyro; print(numpyro.__version__, jax.__version__)"
         return _versions([_numpyro_python(), "-c", asked], ("numpyro", "jax"))
+
+
+class PyMC(_Process):
+    """PyMC's own distributions: "list" or "batched" components, or the "gradient-" of either."""
+
+    @staticmethod
+    def command() -> list[str]:
+        """This interpreter and our script."""
+        return [sys.executable, str(HERE / "_pymc.py")]
 
 
 def _numpyro_python() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix import schema
 from bayesmix.inputs import as_table
-from tests.benchmarks._harness import seconds
+from tests.benchmarks._harness import Settings, seconds
 from tests.benchmarks._populations import SEPARATED, population
 
 MODERATE = 4.0
@@ -70,6 +71,11 @@ def dealt(n: int, d: int, k: int, spread: float) -> Problem:
     labels = np.arange(n) % k
     x = drawn.rows(n, np.random.default_rng(n), labels)
     return Problem(x, labels, bm.Mixture(bm.Dirichlet(k), bm.fraley_raftery(x, k)))
+
+
+def rows(n: int, d: int, k: int, spread: float) -> Callable[[Settings], Problem]:
+    """What `dealt` makes of so many rows, or of fewer where the command line wants it quick."""
+    return lambda settings: dealt(min(n, 1000) if settings.quick else n, d, k, spread)
 
 
 def firm(d: int, k: int) -> Problem:

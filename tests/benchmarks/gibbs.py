@@ -21,10 +21,10 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from tests.benchmarks._effective import against_numpyro, cold
+from tests.benchmarks._effective import Race, cold, race
 from tests.benchmarks._harness import Row, run
 from tests.benchmarks._populations import OVERLAPPING
-from tests.benchmarks._problems import MODERATE, dealt, faithful
+from tests.benchmarks._problems import MODERATE, dealt, faithful, rows
 from tests.benchmarks._sweeps import against_bayesm, against_em, two_cores
 
 PACKAGES = ("bayesmix", "numpy", "scipy", "numba", "xarray", "arviz-stats")
@@ -50,12 +50,12 @@ ROWS = (
     Row(
         "ess-5e3x4",
         "second call, 5,000 × 4, K = 4",
-        partial(against_numpyro, 5000, 4, 4, MODERATE, 30),
+        partial(race, Race(rows(5000, 4, 4, MODERATE), "gibbs", {"NumPyro": 30})),
     ),
     Row(
         "ess-5e3x4-overlapping",
         "second call, 5,000 × 4, K = 4, overlapping",
-        partial(against_numpyro, 5000, 4, 4, OVERLAPPING, None),
+        partial(race, Race(rows(5000, 4, 4, OVERLAPPING), "gibbs", {})),
     ),
     Row(
         "cores-faithful",
