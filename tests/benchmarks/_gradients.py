@@ -62,12 +62,6 @@ def gradients(
             peer.process.communicate()
     cells = dict.fromkeys(PEERS, ABSENT)
     cells |= {name: milliseconds(float(np.median(values))) for name, values in times.items()}
-    criteria = [
-        Criterion(
-            f"× {name}",
-            more,
-            median_ratio(times[name], times["bayesmix"]) if name in times else None,
-        )
-        for name, more in asked.items()
-    ]
+    ratios = {name: median_ratio(times[name], times["bayesmix"]) for name in times}
+    criteria = [Criterion(f"× {peer}", more, ratios.get(peer)) for peer, more in asked.items()]
     return Outcome(cells, criteria, {"timings": times_record(times)})

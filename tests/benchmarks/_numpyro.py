@@ -4,8 +4,10 @@
 
 Reads lines "seed path", writes the draws to the path and answers with the seconds that they took.
 The first line also compiles; later lines use the same compiled kernel. With "gradient" a line is a
-number of evaluations of log density and gradient, and the answer what they took on one processor. Full covariances and the
-conjugate prior in Bartlett's coordinates, with the labels summed out over all components at once.
+number of evaluations of log density and gradient, and the answer what they took on one processor.
+
+Full covariances and the conjugate prior in Bartlett's coordinates, with the labels summed out over
+all components at once.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class NumPyro(_Process):
 
     @staticmethod
     def command() -> list[str]:
-        """Its interpreter and our script."""
+        """An interpreter of its own and a script."""
         return [_numpyro_python(), str(HERE / "_numpyro.py")]
 
     @staticmethod
@@ -137,7 +137,7 @@ class PyMC(_Process):
 
     @staticmethod
     def command() -> list[str]:
-        """This interpreter and our script."""
+        """Our interpreter and a script."""
         return [sys.executable, str(HERE / "_pymc.py")]
 
 
