@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
 
-__all__ = ["cached"]
+__all__ = ["cached", "cached_callback"]
 
 
 def _fingerprint() -> str:
@@ -36,3 +36,12 @@ def cached(make: Callable[[str], Callable]) -> Any:
 
     kernel._cache.save_overload = save_if_possible
     return kernel
+
+
+def cached_callback(make: Callable[[str], Callable], signature: Any) -> Any:
+    """Compile what ``make`` returns for the fingerprint to a C function, or load it."""
+    function = make(_fingerprint())
+    try:
+        return cfunc(signature, error_model="numpy", cache=True)(function)
+    except (RuntimeError, OSError):  # nowhere to write a cache
+        return cfunc(signature, error_model="numpy")(function)

@@ -1,12 +1,20 @@
 """The compiled density of NUTS: value and gradient in unconstrained coordinates, in one pass.
 
-`log_density` takes a position to weights (`weights`) and components (`components`), walks over
-the rows once, and takes the statistics back to a gradient: by Fisher's identity they are the
-derivatives of the log-likelihood.
+A position becomes weights (`weights`) and components (`components`); one walk over the rows
+gives the log-likelihood and statistics, by Fisher's identity its derivatives, and these go back
+the same way to a gradient (`density`). Samplers call it by its address (`callback`).
 """
 
+from bayesmix.kernels.nuts.callback import density_callback, memory_of, position_callback
 from bayesmix.kernels.nuts.components import FullTarget, TiedTarget, VariancesTarget
-from bayesmix.kernels.nuts.density import log_density
 from bayesmix.kernels.nuts.weights import WeightsTarget
 
-__all__ = ["FullTarget", "TiedTarget", "VariancesTarget", "WeightsTarget", "log_density"]
+__all__ = [
+    "FullTarget",
+    "TiedTarget",
+    "VariancesTarget",
+    "WeightsTarget",
+    "density_callback",
+    "memory_of",
+    "position_callback",
+]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from bayesmix.kernels.blocks import compiled
-from bayesmix.kernels.caching import cached
 from bayesmix.kernels.frames import copy
 from bayesmix.kernels.nuts.components import (
     add_square,
@@ -50,6 +48,7 @@ def _fold_means(
     for k in range(n_components):
         for j in range(d):
             delta[j] = target.mean_scale[j] * position[k * d + j]
+        precise(target, point, k, sums.first[k], slope)
         if kappa > 0:
             precise(target, point, k, delta, pull)
             found += logs[k]
@@ -60,7 +59,6 @@ def _fold_means(
                 pull[i] = 0.0
                 for j in range(d):
                     pull[i] += target.spread_precision[i, j] * delta[j]
-        precise(target, point, k, sums.first[k], slope)
         weight = kappa if kappa > 0 else 1.0
         for j in range(d):
             found -= 0.5 * weight * delta[j] * pull[j]
@@ -76,47 +74,34 @@ def _finite(value: float, gradient: Any) -> bool:
     return found
 
 
-def _make_log_density(fingerprint: str) -> Callable:
-    def log_density(
-        position: Any,
-        gradient: Any,
-        weights: Any,
-        components: Any,
-        source: Any,
-        n: int,
-        size: int,
-        constant: float,
-    ) -> float:
-        fingerprint  # noqa: B018 - what a function captures is part of its key in the cache
-        n_components, at = len(weights.concentrations), weight_coordinates(weights)
-        point, sums = empty_point(components, n_components), empty_sums(components, n_components)
-        logs, root = np.empty(n_components), np.zeros(components.root.shape)
-        copy(components.root.ravel(), root.ravel())
-        found = constant + unfold_weights(weights, position[:at], point.log_weights)
-        scale = position[at : at + len(components.scale_rate)]
-        found += unfold_scale(components, scale, root)
-        covariances = at + len(scale)
-        own, count = unfold_factors(components, root, position[covariances:], point, logs)
-        means = covariances + count
-        _unfold_means(components, position[means:], point)
-        recenter(point)
-        found += own + statistics(point, source, 0, n, size, sums)
-        fold_weights(weights, position[:at], point.log_weights, sums.sizes, gradient[:at])
-        found += _fold_means(components, position[means:], point, sums, logs, gradient[means:])
-        slopes = fold_factors(
-            components, root, position[covariances:means], point, sums, gradient[covariances:means]
-        )
-        fold_scale(components, scale, slopes, gradient[at:])
-        if not _finite(found, gradient):
-            for i in range(len(gradient)):
-                gradient[i] = 0.0
-            return -math.inf
+@compiled
+def log_density(
+    position: Any, gradient: Any, weights: Any, components: Any, source: Any, n: int, size: int
+) -> float:
+    """Write the gradient; return the log density, but for constants.
+
+    Where either is not finite the density is minus infinity and the gradient zero.
+    """
+    n_components, at = len(weights.concentrations), weight_coordinates(weights)
+    point, sums = empty_point(components, n_components), empty_sums(components, n_components)
+    logs, root = np.empty(n_components), np.zeros(components.root.shape)
+    copy(components.root.ravel(), root.ravel())
+    found = unfold_weights(weights, position[:at], point.log_weights)
+    covariances = at + len(components.scale_rate)
+    scale = position[at:covariances]
+    found += unfold_scale(components, scale, root)
+    own, count = unfold_factors(components, root, position[covariances:], point, logs)
+    means = covariances + count
+    _unfold_means(components, position[means:], point)
+    recenter(point)
+    found += own + statistics(point, source, 0, n, size, sums)
+    fold_weights(weights, position[:at], point.log_weights, sums.sizes, gradient[:at])
+    found += _fold_means(components, position[means:], point, sums, logs, gradient[means:])
+    factors = position[covariances:means]
+    slopes = fold_factors(components, root, factors, point, sums, gradient[covariances:means])
+    fold_scale(components, scale, slopes, gradient[at:covariances])
+    if _finite(found, gradient):
         return found
-
-    return log_density
-
-
-log_density = cached(_make_log_density)
-"""``log_density(position, gradient, weights, components, source, n, size, constant)`` writes the
-gradient and returns the density, with ``constant`` added. Where either is not finite the density is
-minus infinity and the gradient zero."""
+    for i in range(len(gradient)):
+        gradient[i] = 0.0
+    return -math.inf
