@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["MAX_COMPONENTS", "expected_tail", "truncation_for"]
+__all__ = ["MAX_COMPONENTS", "expected_tail", "truncation_error", "truncation_for"]
 
 MAX_COMPONENTS = 1000
 """More than that many components cannot be afforded."""
@@ -99,6 +99,13 @@ def expected_tail(weights: StickPrior, truncation: int) -> float:
     _require_sticks(weights)
     require_count(truncation, "truncation")
     return _tail(_tails_of(weights), int(truncation))
+
+
+def truncation_error(weights: StickPrior, n: int) -> float:
+    """Expected number of n rows after the first T - 1 components of the untruncated process."""
+    if weights.truncation is None:
+        raise ValueError(f"truncation: expected a number of components, got None in {weights}")
+    return n * expected_tail(weights, weights.truncation)
 
 
 def _require_sticks(weights: StickPrior) -> None:

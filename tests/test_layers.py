@@ -17,7 +17,16 @@ LAYERS = (
         *("inputs", "rows", "interrupts", "threads", "compiling", "progress", "datasets"),
         *("priors", "stick_priors", "data_priors", "truncation", "prior_clusters", "mixture"),
     },
-    {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
+    {
+        "covariance",
+        "component_prior",
+        "weight_prior",
+        "gaussian",
+        "kernels",
+        "passes",
+        "moments",
+        "schema",
+    },
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
         *("gibbs", "gibbs_run"),
