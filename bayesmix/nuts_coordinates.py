@@ -178,7 +178,7 @@ class Coordinates:
         if self.structure.correlated:
             return np.linalg.cholesky(np.linalg.inv(scale))
         own = self.structure.prior_scale(scale)
-        if self.width == 1:
+        if self.structure.name == "spherical":
             own = own[..., None]
         return np.eye(self.shape[1]) / np.sqrt(own)[..., None, :]
 
@@ -189,7 +189,7 @@ class Coordinates:
         factor = self.structure.precision_cholesky(self.structure.compact(point.covariances))
         if not self.structure.correlated:
             diagonal = np.diagonal(root, axis1=-2, axis2=-1)
-            if self.width == 1:
+            if self.structure.name == "spherical":
                 return [2 * np.log(factor / diagonal[..., :1])]
             return [2 * np.log(factor / diagonal[..., None, :])]
         if self.structure.name == "full":
