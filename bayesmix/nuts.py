@@ -165,7 +165,10 @@ def _arrays(trace: Any, n: int) -> _Arrays:
     """Position (draws, n) and statistics (draws,) after tuning."""
     import pyarrow
 
-    (positions,), (statistics,) = trace.get_arrow_trace()
+    batches = list(zip(*trace.get_arrow_trace(), strict=True))
+    if not batches:  # stopped before it had a state
+        return {"position": np.empty((0, n))} | dict.fromkeys(_STATISTICS.values(), np.empty(0))
+    ((positions, statistics),) = batches
     kept = ~_flat(pyarrow.array(statistics.column("tuning")))
     found = {
         ours: _flat(pyarrow.array(statistics.column(theirs)))[kept]

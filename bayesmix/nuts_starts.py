@@ -28,6 +28,7 @@ __all__ = ["positions_near_optima"]
 _N_INIT = 20
 _NEAR_NATS = 5.0  # optima with less of the posterior's mass than this are not worth a chain
 _START_ITERATIONS = 20
+_JITTER = 1e-3  # no slope is exactly 0, as at a point of symmetry: the sampler refuses that
 _MOST_CLUSTERS = 8  # that chains start from where most components are to be empty
 
 
@@ -58,7 +59,8 @@ def positions_near_optima(
             fit = run(weighted, optimum.point, max_iter=_START_ITERATIONS, tol=0)
             point = optimum.point if fit.status is Status.NON_FINITE else fit.point
         starts.append(coordinates.position(_completed(coordinates, point, len(x), generator)))
-    return np.stack(starts)
+    jitter = _JITTER * generator.standard_normal((chains, coordinates.n))
+    return np.stack(starts) + jitter
 
 
 def _optima(coordinates: Coordinates, x: Floats, generator: np.random.Generator) -> list[_Optimum]:
