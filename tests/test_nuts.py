@@ -191,7 +191,7 @@ def test_hard_data(data, weights, components):
         ),
     }[components](x.shape[1])
     tree = sample_quietly(
-        bm.Mixture(WEIGHTS[weights], prior), x, sampler="nuts", draws=30, tune=100, chains=2,
+        bm.Mixture(WEIGHTS[weights], prior), x, sampler="nuts", draws=100, tune=200, chains=2,
         random_seed=1,
     )  # fmt: skip
     bm.validate(tree)
