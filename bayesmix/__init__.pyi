@@ -29,3 +29,6 @@ from .sampling import sample as sample
 from .schema import as_draws as as_draws
 from .schema import load as load
 from .schema import validate as validate
+from .stick_priors import Beta as Beta
+from .stick_priors import DirichletProcess as DirichletProcess
+from .stick_priors import PitmanYor as PitmanYor

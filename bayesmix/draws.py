@@ -55,6 +55,8 @@ class Draws:
     """Diagonal, shape (S, D, D), where the tree has it."""
     concentration: Floats | None = None
     """Shape (S,), where the tree has it."""
+    discount: Floats | None = None
+    """Shape (S,), where the tree has it."""
 
     @cached_property
     def precision_cholesky(self) -> Floats:
@@ -86,7 +88,7 @@ def draws_of(tree: xr.DataTree) -> Draws:
     # another model's variable of such a name has other dims
     names += [
         name
-        for name in ("covariance_scale", "concentration")
+        for name in ("covariance_scale", "concentration", "discount")
         if name in posterior and set(posterior[name].dims) == set(SCHEMA["posterior"][name])
     ]
     stacked = {name: posterior[name].transpose(*SCHEMA["posterior"][name]).values for name in names}
@@ -188,7 +190,8 @@ def log_priors(draws: Draws, mixture: Mixture) -> Floats:
     Raises
     ------
     ValueError
-        If the mixture has a random covariance scale or concentration that the draws do not have.
+        If the mixture has a random covariance scale, concentration or discount that the draws do
+        not have.
     """
     prior = mixture.components
     if prior is not None and prior.scale_hyperprior is not None and draws.covariance_scale is None:
@@ -203,6 +206,7 @@ def log_priors(draws: Draws, mixture: Mixture) -> Floats:
         draws.covariances,
         draws.covariance_scale,
         draws.concentration,
+        draws.discount,
     )
     return np.asarray(values, float)
 

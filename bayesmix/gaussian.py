@@ -19,21 +19,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix import component_prior
+from bayesmix import component_prior, weight_prior
 from bayesmix.covariance import structure_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.mixture import Mixture
-    from bayesmix.priors import Dirichlet
 
     Floats = NDArray[np.floating]
 
 __all__ = [
     "component_log_density",
     "log_density",
-    "log_dirichlet",
     "log_likelihood",
     "log_posterior",
     "log_prior",
@@ -88,12 +86,13 @@ def log_prior(
     covariances: Floats,
     covariance_scale: Floats | None = None,
     concentration: Floats | float | None = None,
+    discount: Floats | float | None = None,
 ) -> Floats:
     """Log prior density of a point, (...).
 
     The measure: first K - 1 weights, means, lower triangles of the covariances (one for tied);
     the variances for diag and spherical; a random covariance scale in its diagonal entries (one
-    for spherical); a random concentration itself.
+    for spherical); a random concentration and a random discount themselves.
 
     Parameters
     ----------
@@ -104,15 +103,17 @@ def log_prior(
     covariance_scale : (..., D, D) ndarray, optional
         Where the prior has a ``scale_hyperprior``: the diagonal matrix S; by default the value
         that EM holds it at.
-    concentration : (...) ndarray or float, optional
-        Where the weights have a random one, and only there: the concentration of each component.
+    concentration, discount : (...) ndarray or float, optional
+        Where the weights have a random one, and only there; a Dirichlet's concentration is that of
+        each component.
 
     Raises
     ------
     ValueError
         If the mixture has no component prior; ``covariance_scale`` is given beside one that
-        states it or is not of the form that its hyperprior makes; or ``concentration`` is missing
-        where it is random or given where it is stated.
+        states it or is not of the form that its hyperprior makes; ``concentration`` or
+        ``discount`` is missing where it is random or given where it is stated; or there are
+        infinitely many weights.
     """
     if mixture.components is None:
         raise ValueError(
@@ -122,20 +123,10 @@ def log_prior(
     structure = structure_of(mixture.covariance_type)
     factor = structure.precision_cholesky(structure.compact(np.asarray(covariances, float)))
     scale = None if covariance_scale is None else np.asarray(covariance_scale, float)
-    return _log_prior_weights(mixture.weights, weights, concentration) + component_prior.log_prior(
+    of_weights = weight_prior.log_prior(mixture.weights, weights, concentration, discount)
+    return of_weights + component_prior.log_prior(
         mixture.components, structure, np.asarray(means, float), factor, scale
     )
-
-
-def log_dirichlet(concentrations: Floats, weights: Floats) -> Floats:
-    """Log density of weights (..., K) on their first K - 1 coordinates, (...).
-
-    The concentrations (..., K) may have batch axes of their own.
-    """
-    from scipy.special import gammaln, xlogy
-
-    constant = gammaln(concentrations.sum(axis=-1)) - gammaln(concentrations).sum(axis=-1)
-    return constant + xlogy(concentrations - 1, weights).sum(axis=-1)
 
 
 def log_posterior(
@@ -146,37 +137,12 @@ def log_posterior(
     covariances: Floats,
     covariance_scale: Floats | None = None,
     concentration: Floats | float | None = None,
+    discount: Floats | float | None = None,
 ) -> Floats:
     """Log likelihood plus log prior, (...), without the evidence; arguments as in `log_prior`."""
     return log_likelihood(x, weights, means, covariances) + log_prior(
-        mixture, weights, means, covariances, covariance_scale, concentration
+        mixture, weights, means, covariances, covariance_scale, concentration, discount
     )
-
-
-def _log_prior_weights(
-    prior: Dirichlet, weights: Floats, concentration: Floats | float | None
-) -> Floats:
-    """Log density of the weights, and of the concentration where it is random, (...)."""
-    gamma = prior.random_concentration
-    if (gamma is None) is not (concentration is None):
-        raise ValueError(
-            "concentration: expected None, because the prior of the weights states it, got a "
-            "value; leave it out, or give Dirichlet a Gamma"
-            if gamma is None
-            else f"concentration: expected a value, because its prior is {gamma}, got None; give "
-            "the point's concentration"
-        )
-    if gamma is None:
-        return log_dirichlet(prior.concentrations, weights)
-    from scipy.special import gammaln
-
-    given = np.asarray(concentration, float)
-    inside = given > 0
-    c = np.where(inside, given, 1.0)
-    logs = gamma.shape * np.log(gamma.rate) - gammaln(gamma.shape)
-    logs = logs + (gamma.shape - 1) * np.log(c) - gamma.rate * c
-    logs = logs + log_dirichlet(np.repeat(c[..., None], prior.n_components, axis=-1), weights)
-    return np.where(inside, logs, -np.inf)
 
 
 def _joint(x: Floats, weights: Floats, means: Floats, covariances: Floats) -> Floats:

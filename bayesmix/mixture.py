@@ -12,9 +12,9 @@ from bayesmix.priors import (
     ComponentPrior,
     Dirichlet,
     Gamma,
-    IndependentNormalInverseWishart,
-    NormalInverseWishart,
 )
+from bayesmix.stick_priors import Beta, DirichletProcess, PitmanYor, WeightPrior
+from bayesmix.truncation import truncation_for
 
 __all__ = [
     "CAPABILITIES",
@@ -29,7 +29,11 @@ CovarianceType = Literal["full", "tied", "diag", "spherical"]
 Engine = Literal["em", "nuts", "gibbs"]
 _PRIORS = {
     cls.__name__: cls
-    for cls in (Dirichlet, Gamma, NormalInverseWishart, IndependentNormalInverseWishart)
+    for cls in (
+        *get_args(WeightPrior),
+        *(Gamma, Beta),
+        *get_args(ComponentPrior),
+    )
 }
 
 
@@ -39,8 +43,8 @@ class Mixture:
 
     Parameters
     ----------
-    weights : Dirichlet
-        Prior on the K mixture weights.
+    weights : Dirichlet, DirichletProcess or PitmanYor
+        Prior on the mixture weights.
     components : NormalInverseWishart or IndependentNormalInverseWishart, optional
         Prior on each component's mean and covariance. None is maximum likelihood: EM only.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
@@ -55,12 +59,12 @@ class Mixture:
     True
     """
 
-    weights: Dirichlet
+    weights: WeightPrior
     components: ComponentPrior | None = None
     covariance_type: CovarianceType = "full"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.weights, Dirichlet):
+        if not isinstance(self.weights, WeightPrior):
             raise TypeError(f"weights: expected a prior such as Dirichlet(2), got {self.weights!r}")
         if not isinstance(self.components, ComponentPrior | None):
             raise TypeError(
@@ -75,8 +79,46 @@ class Mixture:
 
     @property
     def n_components(self) -> int:
-        """Number of components K."""
+        """Number of components K.
+
+        Raises
+        ------
+        ValueError
+            If there are infinitely many.
+        """
+        if self.weights.n_components is None:
+            raise ValueError(
+                f"truncation: expected a number of components, got None in {self.weights}; give "
+                "truncation=T, or take Mixture.truncated(n)"
+            )
         return self.weights.n_components
+
+    def truncated(self, n: int) -> Mixture:
+        """Return a mixture of finitely many components that n rows hardly tell from this one.
+
+        Stick-breaking weights without a truncation get that of `truncation_for`; any other
+        mixture is returned as it is.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+
+        Raises
+        ------
+        ValueError
+            If that takes too many components.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> bm.Mixture(bm.DirichletProcess(1.0)).truncated(272).n_components
+        16
+        """
+        if self.weights.n_components is not None:
+            return self
+        weights = dataclasses.replace(self.weights, truncation=truncation_for(self.weights, n))
+        return dataclasses.replace(self, weights=weights)
 
     def capability(self, engine: Engine) -> Capability:
         """Return the row of `CAPABILITIES` for this mixture and an engine."""
@@ -138,7 +180,7 @@ class Capability:
     engine: Engine
     fits: bool
     exact: bool
-    """The posterior itself, not a truncation of it."""
+    """The posterior itself, not that of a truncation."""
     mode: bool
     """A usable mode exists: the objective is bounded, or its spurious peaks are avoidable."""
     exchangeable: bool
@@ -154,6 +196,8 @@ class _WeightsCase(NamedTuple):
     mode: bool
     flat: bool
     random: bool = False
+    sticks: bool = False
+    infinite: bool = False
 
 
 _WEIGHTS_CASES = {
@@ -163,10 +207,19 @@ _WEIGHTS_CASES = {
     "Dirichlet(K, vector)": _WeightsCase(exchangeable=False, mode=True, flat=False),
     "Dirichlet(K, vector, some below 1)": _WeightsCase(exchangeable=False, mode=False, flat=False),
     "Dirichlet(K, Gamma)": _WeightsCase(exchangeable=True, mode=False, flat=False, random=True),
+    **{
+        cls.__name__ + arguments: _WeightsCase(
+            exchangeable=False, mode=False, flat=False, sticks=True, infinite=not arguments
+        )
+        for cls in (DirichletProcess, PitmanYor)
+        for arguments in ("", "(T)")
+    },
 }
 
 
-def _weights_case(weights: Dirichlet) -> str:
+def _weights_case(weights: WeightPrior) -> str:
+    if not isinstance(weights, Dirichlet):
+        return type(weights).__name__ + ("" if weights.n_components is None else "(T)")
     values = weights.concentrations
     random = weights.random_concentration is not None
     case = _WeightsCase(
@@ -185,8 +238,14 @@ def _why_not_em(case: _WeightsCase, components: str) -> str:
     if components == "none" and not case.flat:
         return (
             "without a component prior EM is maximum likelihood, which takes no weight prior; "
-            "leave the concentration at 1, or give components=fraley_raftery(x, K)"
+            + ("use Dirichlet(K)" if case.sticks else "leave the concentration at 1")
+            + ", or give components=fraley_raftery(x, K)"
             + ("" if case.mode else " and call sample")
+        )
+    if case.sticks:
+        return (
+            "EM needs a mode, and stick-breaking weights have none (the density is unbounded where "
+            'a weight is 0); use Dirichlet(K), or sampler="nuts"'
         )
     if case.random:
         return (
@@ -210,15 +269,10 @@ def _why_not_sampled(case: _WeightsCase, components: str, engine: Engine) -> str
             "likelihood; give components=fraley_raftery(x, K)"
             + (", or fit with fit_em" if case.flat else "")
         )
-    if engine == "nuts" and components != "NormalInverseWishart":
+    if engine == "gibbs" and case.sticks:
         return (
-            f'NUTS does not take the component prior {components} yet; use sampler="gibbs", or '
-            "give components=NormalInverseWishart(...), for example fraley_raftery(x, K)"
-        )
-    if engine == "nuts" and case.random:
-        return (
-            'NUTS does not take a random Dirichlet concentration yet; use sampler="gibbs", or a '
-            "concentration that is a number"
+            "Gibbs sampling does not take stick-breaking weights yet; use "
+            'sampler="nuts", or a sparse Dirichlet(K, Gamma(...))'
         )
     return ""
 
@@ -233,7 +287,7 @@ def _cell(weights: str, components: str, engine: Engine) -> Capability:
     return Capability(
         engine=engine,
         fits=not reason,
-        exact=True,
+        exact=not case.infinite,
         mode=case.flat if components == "none" else case.mode,
         exchangeable=case.exchangeable,
         enumerable=components == "NormalInverseWishart",

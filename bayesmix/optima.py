@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.component_prior import log_prior
-from bayesmix.gaussian import log_dirichlet
 from bayesmix.priors import NormalInverseWishart
+from bayesmix.weight_prior import log_dirichlet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

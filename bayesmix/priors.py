@@ -25,6 +25,7 @@ __all__ = [
     "GammaScale",
     "IndependentNormalInverseWishart",
     "NormalInverseWishart",
+    "require_positive",
 ]
 
 
@@ -49,14 +50,7 @@ class Gamma:
 
     def __post_init__(self) -> None:
         for name in ("shape", "rate"):
-            value = getattr(self, name)
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                number = np.nan
-            if not 0 < number < np.inf:
-                raise ValueError(f"{name}: expected a finite number above 0, got {value!r}")
-            object.__setattr__(self, name, number)
+            object.__setattr__(self, name, require_positive(getattr(self, name), name))
 
     @property
     def mean(self) -> float:
@@ -93,6 +87,8 @@ class Dirichlet:
 
     n_components: int
     concentration: float | tuple[float, ...] | Gamma = 1.0
+    random_discount: ClassVar[None] = None
+    """`PitmanYor` has one."""
 
     def __post_init__(self) -> None:
         require_count(self.n_components, "n_components")
@@ -305,6 +301,18 @@ class IndependentNormalInverseWishart:
 
 
 ComponentPrior = NormalInverseWishart | IndependentNormalInverseWishart
+
+
+def require_positive(value: Any, name: str, *, or_prior: str = "") -> float:
+    """Return a finite number above 0, or say what else was expected."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0 < number < np.inf:
+        other = f", or {or_prior}" if or_prior else ""
+        raise ValueError(f"{name}: expected a finite number above 0{other}, got {value!r}")
+    return number
 
 
 def _center(mean: ArrayLike) -> tuple[float, ...]:

@@ -10,12 +10,13 @@ import numpy as np
 
 from bayesmix import component_prior
 from bayesmix.covariance import Structure, structure_of
-from bayesmix.gaussian import log_dirichlet
 from bayesmix.inputs import require_full_rank, require_varying
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.moments import Moments, moments
 from bayesmix.passes import PassParameters, Statistics, statistics
+from bayesmix.priors import Dirichlet
 from bayesmix.rows import Rows
+from bayesmix.weight_prior import log_dirichlet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,11 +154,13 @@ def problem_of(
                 f"= {mixture.n_components}, n_samples = {n}; use fewer components, or give a "
                 "component prior"
             )
+    weights = mixture.weights
+    assert isinstance(weights, Dirichlet)  # all that EM fits
     return Problem(
         table.values,
         structure,
-        mixture.n_components,
-        mixture.weights.concentrations,
+        weights.n_components,
+        weights.concentrations,
         mixture.components,
         reg_covar=reg_covar if mixture.components is None else 0.0,
         sample_weight=sample_weight,

@@ -19,6 +19,8 @@ from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
 from bayesmix.sampling_request import Request
 from bayesmix.schema import root_attrs
+from bayesmix.stick_priors import StickPrior
+from bayesmix.truncation import truncation_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -129,6 +131,8 @@ def sample(
     engine = _engine(mixture, sampler)
     table = as_table(x)
     mixture.require_features(len(table.features))
+    if engine == "nuts":
+        mixture = mixture.truncated(len(table.values))
     asked = Request(
         mixture, table, draws, tune, chains, cores, thin, "allocation" in store, progressbar
     )
@@ -151,6 +155,8 @@ def sample(
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
         tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
         tree.attrs["sampler"] = engine
+        if isinstance(mixture.weights, StickPrior):
+            tree.attrs["truncation_error"] = truncation_error(mixture.weights, len(table.values))
         _warn(tree)
     return tree
 

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmix.mixture import Mixture
+from bayesmix.priors import Dirichlet
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -56,6 +57,7 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
         **{name: BY_DRAW + dims for name, dims in _PARAMETERS.items()},
         "covariance_scale": BY_DRAW + _SCALE,
         "concentration": BY_DRAW,
+        "discount": BY_DRAW,
         "n_clusters": BY_DRAW,
     },
     "allocation": {"label": (*BY_DRAW, "obs")},
@@ -73,13 +75,15 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
     "relabeling": {"permutation": (*BY_DRAW, "component")},
 }
 """Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations,
-``covariance_scale`` with a random scale of the component prior, ``concentration`` with a random one
-of the weights. ``sampler_state`` holds what the sampler that made it likes, by chain."""
+``covariance_scale`` with a random scale of the component prior, ``concentration`` and ``discount``
+with random ones of the weights. ``sampler_state`` holds what the sampler that made it likes, by
+chain."""
 
 _OPTIONAL = {
     ("posterior", "n_clusters"),
     ("posterior", "covariance_scale"),
     ("posterior", "concentration"),
+    ("posterior", "discount"),
     ("point_estimate", "covariance_scale"),
 }
 _ROOT_ATTRS = ("bayesmix_model", "versions", "random_seed", "seconds")
@@ -141,14 +145,16 @@ def posterior(
     features: tuple[str, ...],
     covariance_scale: Floats | None = None,
     concentration: Floats | None = None,
+    discount: Floats | None = None,
 ) -> xr.Dataset:
-    """Turn draws (chain, draw, ...) into a group; scale and concentration where they are random."""
+    """Turn draws (chain, draw, ...) into a group; the last three where they are random."""
     values = {
         "weights": weights,
         "means": means,
         "covariances": covariances,
         "covariance_scale": covariance_scale,
         "concentration": concentration,
+        "discount": discount,
     }
     chains, draws, k = weights.shape
     dims = SCHEMA["posterior"]
@@ -253,7 +259,8 @@ def validate(tree: xr.DataTree) -> None:
         _validate_parameters(name, group(tree, name), mixture)
         _validate_scale(name, group(tree, name), mixture)
     if "posterior" in tree.children:
-        _validate_concentration(group(tree, "posterior"), mixture)
+        _validate_hyperparameters(group(tree, "posterior"), mixture)
+        _validate_truncation(tree.attrs.get("truncation_error"), mixture)
     if "sampler_state" in tree.children:
         _validate_state(group(tree, "sampler_state"))
 
@@ -312,15 +319,32 @@ def _validate_scale(where: str, dataset: xr.Dataset, mixture: Mixture | None) ->
         )
 
 
-def _validate_concentration(dataset: xr.Dataset, mixture: Mixture | None) -> None:
-    """A random concentration is there, and above 0; a stated one is not a parameter."""
-    if mixture is not None:
-        random = mixture.weights.random_concentration is not None
-        _require_where_random("posterior", dataset, "concentration", random, "random concentration")
-    if "concentration" in dataset:
-        values = dataset["concentration"].values
-        if not np.all((values > 0) & (values < np.inf)):
-            raise ValueError("posterior.concentration: expected finite values above 0")
+def _validate_hyperparameters(dataset: xr.Dataset, mixture: Mixture | None) -> None:
+    """A random concentration or discount is there, and in range; a stated one is no parameter."""
+    for name, below in (("concentration", np.inf), ("discount", 1)):
+        if mixture is not None:
+            random = getattr(mixture.weights, f"random_{name}") is not None
+            _require_where_random("posterior", dataset, name, random, f"random {name}")
+        if name in dataset:
+            values = dataset[name].values
+            if not np.all((values > 0) & (values < below)):
+                bounds = "finite values above 0" if below == np.inf else "values between 0 and 1"
+                raise ValueError(f"posterior.{name}: expected {bounds}")
+
+
+def _validate_truncation(error: Any, mixture: Mixture | None) -> None:
+    """A posterior under stick-breaking weights says what their truncation cuts off."""
+    if mixture is not None and not isinstance(mixture.weights, Dirichlet):
+        if error is None or not 0 <= error < np.inf:
+            raise ValueError(
+                "tree: expected the attribute truncation_error, a finite number of at least 0, "
+                f"because the model has a truncation, got {error}"
+            )
+    elif error is not None:
+        raise ValueError(
+            "tree: expected no attribute truncation_error, because the model has no truncation, "
+            f"got {error}"
+        )
 
 
 def _require_where_random(

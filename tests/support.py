@@ -22,7 +22,26 @@ CONCENTRATIONS = {
     "Dirichlet(K, vector, some below 1)": (0.5, 1.0, 2.0),
     "Dirichlet(K, Gamma)": bm.Gamma(2.0, 2.0),
 }
-"""One concentration for each row of the capability table, for K = 3."""
+"""One concentration for each Dirichlet in the capability table, for K = 3."""
+
+WEIGHTS = {
+    **{name: bm.Dirichlet(3, concentration) for name, concentration in CONCENTRATIONS.items()},
+    "DirichletProcess": bm.DirichletProcess(bm.Gamma(2.0, 4.0)),
+    "DirichletProcess(T)": bm.DirichletProcess(bm.Gamma(2.0, 2.0), truncation=3),
+    "PitmanYor": bm.PitmanYor(bm.Gamma(2.0, 4.0), bm.Beta(1.0, 29.0)),
+    "PitmanYor(T)": bm.PitmanYor(bm.Gamma(2.0, 2.0), bm.Beta(1.5, 3.0), truncation=3),
+}
+"""One prior for each row of the capability table: with three components or infinitely many."""
+
+STICKS = {
+    "DP": bm.DirichletProcess(0.8, truncation=3),
+    "DP Gamma": WEIGHTS["DirichletProcess(T)"],
+    "PY": bm.PitmanYor(0.8, 0.3, truncation=3),
+    "PY Gamma": bm.PitmanYor(bm.Gamma(2.0, 2.0), 0.3, truncation=3),
+    "PY Beta": bm.PitmanYor(0.8, bm.Beta(1.5, 3.0), truncation=3),
+    "PY Gamma Beta": WEIGHTS["PitmanYor(T)"],
+}
+"""Three components by stick breaking: what may be stated, and what random."""
 
 
 class Parameters(NamedTuple):
@@ -97,14 +116,14 @@ def blobs(n: int, d: int, k: int, seed: int = 0) -> np.ndarray:
 
 
 def mixture_of_cell(cell: tuple[str, str, str, str], d: int) -> bm.Mixture:
-    """Make a mixture (K = 3) that falls into a cell of `CAPABILITIES`."""
+    """Make a mixture (K = 3, or infinite) that falls into a cell of `CAPABILITIES`."""
     weights, components, structure, _ = cell
     priors = {
         "none": lambda d: None,
         "NormalInverseWishart": random_prior,
         "IndependentNormalInverseWishart": partial(random_independent_prior, random_scale=True),
     }
-    return bm.Mixture(bm.Dirichlet(3, CONCENTRATIONS[weights]), priors[components](d), structure)
+    return bm.Mixture(WEIGHTS[weights], priors[components](d), structure)
 
 
 def cells(engine: str, *, fits: bool = True) -> list[tuple[str, str, str, str]]:

@@ -10,10 +10,11 @@ import pytest
 from scipy import integrate, stats
 
 import bayesmix as bm
-from bayesmix import gaussian
+from bayesmix import gaussian, weight_prior
 from bayesmix.covariance import structure_of
 from tests.support import (
     EPS,
+    STICKS,
     STRUCTURES,
     Parameters,
     compact,
@@ -208,10 +209,132 @@ def test_random_concentration_has_batch_axes():
         assert gaussian.log_prior(mixture, *points[0], concentration=outside) == -np.inf
 
 
+def scipy_log_sticks(weights, concentration, discount):
+    """Density of the weights through that of the sticks, the Jacobian by finite differences."""
+
+    def first_weights(v):
+        return v * np.append(1.0, np.cumprod(1 - v[:-1]))
+
+    v = weights[:-1] / (1 - np.append(0.0, np.cumsum(weights[:-2])))
+    np.testing.assert_allclose(first_weights(v), weights[:-1], rtol=1e-12)
+    steps = 1e-6 * np.eye(len(v))
+    jacobian = [(first_weights(v + h) - first_weights(v - h)) / 2e-6 for h in steps]
+    k = np.arange(1, len(weights))
+    log_v = stats.beta(1 - discount, concentration + k * discount).logpdf(v).sum()
+    return log_v - np.linalg.slogdet(jacobian)[1]
+
+
+@pytest.mark.parametrize("name", STICKS)
+def test_density_of_sticks_is_that_of_their_betas(name, rng):
+    """A multilinear map: finite differences are exact but for rounding."""
+    prior = replace(STICKS[name], truncation=5)
+    for _ in range(5):
+        weights = rng.dirichlet(np.full(5, 2.0))
+        concentration, discount = rng.gamma(2.0), rng.uniform(0.05, 0.95)
+        given, expected = {}, 0.0
+        if prior.random_concentration:
+            given["concentration"] = concentration
+            expected += stats.gamma(2.0, scale=0.5).logpdf(concentration)
+        else:
+            concentration = prior.concentration
+        if prior.random_discount:
+            given["discount"] = discount
+            expected += stats.beta(1.5, 3.0).logpdf(discount)
+        else:
+            discount = prior.discount
+        expected += scipy_log_sticks(weights, concentration, discount)
+        found = weight_prior.log_prior(prior, weights, **given)
+        np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.4])
+def test_density_of_sticks_integrates_to_one(discount):
+    prior = bm.PitmanYor(1.7, discount, truncation=3)
+
+    def density(second, first):
+        weights = np.array([first, second, 1 - first - second])
+        return np.exp(weight_prior.log_prior(prior, weights))
+
+    total, error = integrate.dblquad(density, 0, 1, 0, lambda first: 1 - first, epsabs=1e-6)
+    assert error < 1e-5
+    assert abs(total - 1) < 1e-5
+
+
+def test_no_sticks_are_one_component():
+    """A truncation at one has the density 1; concentration and discount keep theirs."""
+    one = np.ones(1)
+    assert weight_prior.log_prior(bm.DirichletProcess(2.0, truncation=1), one) == 0
+    prior = bm.PitmanYor(bm.Gamma(2, 4), bm.Beta(2, 5), truncation=1)
+    expected = stats.gamma(2, scale=1 / 4).logpdf(0.3) + stats.beta(2, 5).logpdf(0.2)
+    np.testing.assert_allclose(weight_prior.log_prior(prior, one, 0.3, 0.2), expected, rtol=RTOL)
+
+
+def test_a_pitman_yor_process_without_discount_is_a_dirichlet_process(rng):
+    weights = rng.dirichlet(np.ones(6), size=20)
+    found = weight_prior.log_prior(bm.PitmanYor(0.7, 0.0, truncation=6), weights)
+    expected = weight_prior.log_prior(bm.DirichletProcess(0.7, truncation=6), weights)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_weights_that_underflow_have_a_finite_density():
+    """As a sampler may meet them; small weights before that are exact."""
+    prior = bm.DirichletProcess(0.5, truncation=4)
+    assert np.isfinite(weight_prior.log_prior(prior, np.array([1.0, 0.0, 0.0, 0.0])))
+    assert np.isfinite(weight_prior.log_prior(prior, np.array([0.0, 1.0, 0.0, 0.0])))
+    weights = np.array([1 - 1e-100, 1e-100, 1e-200, 1e-300])
+    left = np.array([1.0, 1e-100, 1e-200])  # before each piece
+    v = np.array([1.0, 1.0, 1.0])
+    expected = 3 * np.log(0.5) + (0.5 - 1) * np.log(1e-300) - np.log(left).sum() + np.log(v).sum()
+    np.testing.assert_allclose(weight_prior.log_prior(prior, weights), expected, rtol=1e-12)
+
+
+def test_concentration_and_discount_have_batch_axes():
+    """Each with its own weights or all; outside their range there is no density."""
+    prior = STICKS["PY Gamma Beta"]
+    mixture = bm.Mixture(prior, random_prior(2))
+    points = [random_parameters("full", 3, 2, seed=s) for s in range(4)]
+    batch = [np.stack(values) for values in zip(*points, strict=True)]
+    c, d = np.array([0.01, 0.4, 1.0, 6.0]), np.array([0.9, 0.1, 0.5, 1e-8])
+    expected = [
+        [gaussian.log_prior(mixture, *p, None, *own) for p in points]
+        for own in zip(c, d, strict=True)
+    ]
+    found = gaussian.log_prior(mixture, *batch, concentration=c, discount=d)
+    np.testing.assert_allclose(found, np.diag(expected), rtol=64 * EPS)
+    found = gaussian.log_prior(mixture, *batch, concentration=c[:, None], discount=d[:, None])
+    np.testing.assert_allclose(found, expected, rtol=64 * EPS)
+    x = rows_of(points[0], 20)
+    np.testing.assert_allclose(
+        gaussian.log_posterior(mixture, x, *points[0], None, c[0], d[0]),
+        expected[0][0] + gaussian.log_likelihood(x, *points[0]),
+        rtol=4 * EPS,
+    )
+    for outside in ((0.0, 0.5), (-1.0, 0.5), (1.0, 0.0), (1.0, 1.0), (1.0, -0.1)):
+        assert gaussian.log_prior(mixture, *points[0], None, *outside) == -np.inf
+
+
+@pytest.mark.parametrize("name", STICKS)
+def test_a_discount_is_given_exactly_where_it_is_random(name):
+    prior, weights = STICKS[name], np.array([0.5, 0.3, 0.2])
+    concentration = 1.0 if prior.random_concentration else None
+    if prior.random_discount:
+        with pytest.raises(ValueError, match=r"^discount: expected a value.*b=3.0\), got None"):
+            weight_prior.log_prior(prior, weights, concentration)
+    else:
+        with pytest.raises(ValueError, match=r"^discount: expected None.*; leave it out, or.*Beta"):
+            weight_prior.log_prior(prior, weights, concentration, 0.5)
+
+
+def test_infinitely_many_weights_have_no_density():
+    mixture = bm.Mixture(bm.DirichletProcess(1.0), random_prior(2))
+    with pytest.raises(ValueError, match=r"^truncation: expected a number.*give truncation=T"):
+        gaussian.log_prior(mixture, *random_parameters("full", 3, 2))
+
+
 def test_log_dirichlet_takes_concentrations_with_batch_axes(rng):
     concentrations, weights = rng.gamma(2, size=(5, 3)), rng.dirichlet(np.ones(3), size=5)
     expected = [stats.dirichlet(c).logpdf(w) for c, w in zip(concentrations, weights, strict=True)]
-    found = gaussian.log_dirichlet(concentrations, weights)
+    found = weight_prior.log_dirichlet(concentrations, weights)
     np.testing.assert_allclose(found, expected, rtol=RTOL)
 
 

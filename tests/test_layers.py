@@ -15,9 +15,18 @@ ROOT = Path(bayesmix.__file__).parent
 LAYERS = (
     {
         *("inputs", "rows", "interrupts", "threads", "compiling", "progress", "datasets"),
-        *("priors", "data_priors", "prior_clusters", "mixture"),
+        *("priors", "stick_priors", "data_priors", "truncation", "prior_clusters", "mixture"),
     },
-    {"covariance", "component_prior", "gaussian", "kernels", "passes", "moments", "schema"},
+    {
+        "covariance",
+        "component_prior",
+        "weight_prior",
+        "gaussian",
+        "kernels",
+        "passes",
+        "moments",
+        "schema",
+    },
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
         *("gibbs", "gibbs_run"),

@@ -1,0 +1,204 @@
+r"""Stick-breaking priors on the weights: the Dirichlet process and the Pitman-Yor process.
+
+A stick of length one is broken again and again, :math:`w_k = v_k \prod_{l<k} (1 - v_l)` with
+
+.. math:: v_k \sim \mathrm{Beta}(1 - d,\ \alpha + k d), \qquad k = 1, 2, \ldots
+
+A truncation at T takes the rest of the stick as the last piece, :math:`v_T = 1`: exactly T
+components. Their weights are not exchangeable, since pieces tend to get smaller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from bayesmix.inputs import require_count
+from bayesmix.priors import Dirichlet, Gamma, require_positive
+
+__all__ = ["Beta", "DirichletProcess", "PitmanYor", "StickPrior", "Sticks", "WeightPrior"]
+
+
+@dataclass(frozen=True)
+class Beta:
+    """Beta prior on a number in (0, 1); mean a/(a + b).
+
+    Parameters
+    ----------
+    a, b : float
+        Both above 0.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.Beta(1, 3).mean
+    0.25
+    """
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        for name in ("a", "b"):
+            object.__setattr__(self, name, require_positive(getattr(self, name), name))
+
+    @property
+    def mean(self) -> float:
+        """Prior mean."""
+        return self.a / (self.a + self.b)
+
+
+class Sticks(NamedTuple):
+    """Parameters of v_k ~ Beta(a_k, b_k), k = 1, ..., T - 1."""
+
+    a: Any
+    b: Any
+
+
+class _StickBreaking:
+    """What both processes have in common."""
+
+    concentration: float | Gamma
+    truncation: int | None
+    exchangeable: ClassVar[bool] = False
+    """Earlier components tend to be larger."""
+
+    @property
+    def n_components(self) -> int | None:
+        """Number of components T, or None for the infinite process."""
+        return self.truncation
+
+    @property
+    def random_concentration(self) -> Gamma | None:
+        """Prior of the concentration, or None where it is stated."""
+        return self.concentration if isinstance(self.concentration, Gamma) else None
+
+    def stick_parameters(self, concentration: Any, discount: Any) -> Sticks:
+        r"""Parameters of the sticks given concentration and discount.
+
+        Parameters
+        ----------
+        concentration, discount : number, or (..., 1) array or tensor
+            Whatever broadcasts against (T - 1,); for a Dirichlet process the discount is 0.
+
+        Returns
+        -------
+        Sticks
+            :math:`a_k = 1 - d` and :math:`b_k = \alpha + k d`, (..., T - 1).
+
+        Raises
+        ------
+        ValueError
+            If the process is infinite.
+        """
+        if self.truncation is None:
+            raise ValueError(
+                f"truncation: expected a number of components, got None in {self}, which has "
+                "infinitely many sticks; give truncation=T"
+            )
+        k = np.arange(1.0, self.truncation)
+        return Sticks(1 - discount + 0 * k, concentration + discount * k)
+
+    def _check(self) -> None:
+        if not isinstance(self.concentration, Gamma):
+            value = require_positive(self.concentration, "concentration", or_prior="a Gamma")
+            object.__setattr__(self, "concentration", value)
+        if self.truncation is not None:
+            require_count(self.truncation, "truncation")
+            object.__setattr__(self, "truncation", int(self.truncation))
+
+
+@dataclass(frozen=True)
+class DirichletProcess(_StickBreaking):
+    r"""Dirichlet process prior on the weights of infinitely many components, or of T.
+
+    :math:`v_k \sim \mathrm{Beta}(1, \alpha)`. Among n rows about :math:`\alpha \log(1 + n/\alpha)`
+    components are occupied.
+
+    Parameters
+    ----------
+    concentration : float or Gamma, default Gamma(2, 4)
+        :math:`\alpha > 0`, or its prior.
+    truncation : int, optional
+        Number of components T. None is the infinite process; engines that cannot sample it take
+        the smallest T that the rows hardly tell from it (`Mixture.truncated`).
+
+    References
+    ----------
+    H. Ishwaran and L. F. James, "Gibbs Sampling Methods for Stick-Breaking Priors", JASA 96, 2001.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.DirichletProcess(2.0, truncation=4).stick_parameters(2.0, 0.0).b
+    array([2., 2., 2.])
+    """
+
+    concentration: float | Gamma = field(default=Gamma(2.0, 4.0))
+    truncation: int | None = None
+    discount: ClassVar[float] = 0.0
+    """That of the Pitman-Yor process which this one is."""
+    random_discount: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        self._check()
+
+
+@dataclass(frozen=True)
+class PitmanYor(_StickBreaking):
+    r"""Pitman-Yor process prior on the weights of infinitely many components, or of T.
+
+    :math:`v_k \sim \mathrm{Beta}(1 - d, \alpha + k d)`. With a discount d > 0 the sizes of clusters
+    fall like a power, and their number grows like :math:`n^d`; the sticks that a truncation needs
+    grow like a power too.
+
+    Parameters
+    ----------
+    concentration : float or Gamma
+        :math:`\alpha > 0`, or its prior.
+    discount : float or Beta
+        d in [0, 1), or its prior; 0 is the Dirichlet process.
+    truncation : int, optional
+        Number of components T; None is the infinite process.
+
+    References
+    ----------
+    J. Pitman and M. Yor, "The Two-Parameter Poisson-Dirichlet Distribution Derived from a Stable
+    Subordinator", Annals of Probability 25, 1997.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.PitmanYor(1.0, 0.25, truncation=4).stick_parameters(1.0, 0.25)
+    Sticks(a=array([0.75, 0.75, 0.75]), b=array([1.25, 1.5 , 1.75]))
+    """
+
+    concentration: float | Gamma
+    discount: float | Beta
+    truncation: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check()
+        if isinstance(self.discount, Beta):
+            return
+        try:
+            value = float(self.discount)
+        except (TypeError, ValueError):
+            value = np.nan
+        if not 0 <= value < 1:
+            raise ValueError(
+                f"discount: expected a number of at least 0 and below 1, or a Beta, got "
+                f"{self.discount!r}"
+            )
+        object.__setattr__(self, "discount", value)
+
+    @property
+    def random_discount(self) -> Beta | None:
+        """Prior of the discount, or None where it is stated."""
+        return self.discount if isinstance(self.discount, Beta) else None
+
+
+StickPrior = DirichletProcess | PitmanYor
+WeightPrior = Dirichlet | DirichletProcess | PitmanYor

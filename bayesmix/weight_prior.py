@@ -1,0 +1,130 @@
+r"""Weight priors at work: their density, with that of a random concentration and discount.
+
+In the measure of ``docs/notation.md``: the first K - 1 weights, concentration and discount in
+their own coordinates. With what is left of the stick after k pieces,
+:math:`R_k = \sum_{l>k} w_l` and :math:`R_0 = 1`, the pieces are :math:`v_k = w_k/R_{k-1}` and
+
+.. math::
+
+    \log p(w) = \sum_{k<T} (a_k - 1) \log w_k + (b_k - 1) \log R_k
+    - (a_k + b_k - 1) \log R_{k-1} - \log B(a_k, b_k).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.priors import Dirichlet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.priors import Gamma
+    from bayesmix.stick_priors import Beta, StickPrior, WeightPrior
+
+    Floats = NDArray[np.floating]
+
+__all__ = ["log_dirichlet", "log_prior"]
+
+_TINY = np.finfo(float).tiny
+
+
+def log_prior(
+    prior: WeightPrior,
+    weights: Floats,
+    concentration: Floats | float | None = None,
+    discount: Floats | float | None = None,
+) -> Floats:
+    """Log density of the weights, and of concentration and discount where they are random, (...).
+
+    Parameters
+    ----------
+    prior : Dirichlet, DirichletProcess or PitmanYor
+    weights : (..., K) ndarray
+    concentration, discount : (...) ndarray or float, optional
+        Where they are random, and only there.
+
+    Raises
+    ------
+    ValueError
+        If concentration or discount are missing where they are random or given where they are
+        stated, or if there are infinitely many weights.
+    """
+    _require_where_random("concentration", prior.random_concentration, concentration, "a Gamma")
+    _require_where_random("discount", prior.random_discount, discount, "a Beta")
+    logs: Any = 0.0
+    if prior.random_concentration is not None:
+        concentration, density = _gamma(prior.random_concentration, concentration)
+        logs = logs + density
+    if prior.random_discount is not None:
+        discount, density = _beta(prior.random_discount, discount)
+        logs = logs + density
+    if isinstance(prior, Dirichlet):
+        each = prior.concentrations
+        if concentration is not None:
+            each = np.repeat(np.asarray(concentration)[..., None], prior.n_components, axis=-1)
+        return logs + log_dirichlet(each, weights)
+    stated = (prior.concentration, prior.discount)
+    given = [s if v is None else v for s, v in zip(stated, (concentration, discount), strict=True)]
+    return logs + _log_sticks(prior, np.asarray(weights, float), *map(np.asarray, given))
+
+
+def log_dirichlet(concentrations: Floats, weights: Floats) -> Floats:
+    """Log density of weights (..., K) on their first K - 1 coordinates, (...).
+
+    The concentrations (..., K) may have batch axes of their own.
+    """
+    from scipy.special import gammaln, xlogy
+
+    constant = gammaln(concentrations.sum(axis=-1)) - gammaln(concentrations).sum(axis=-1)
+    return constant + xlogy(concentrations - 1, weights).sum(axis=-1)
+
+
+def _log_sticks(
+    prior: StickPrior, weights: Floats, concentration: Floats, discount: Floats
+) -> Floats:
+    """Log density of weights (..., T) given concentration and discount (...)."""
+    from scipy.special import betaln
+
+    a, b = prior.stick_parameters(concentration[..., None], discount[..., None])
+    # Underflown weights count as the smallest number: a piece of nothing has no density.
+    left = np.log(np.maximum(np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1], _TINY))
+    pieces = np.log(np.maximum(weights[..., :-1], _TINY))
+    logs = (a - 1) * pieces + (b - 1) * left[..., 1:] - (a + b - 1) * left[..., :-1] - betaln(a, b)
+    return logs.sum(axis=-1)
+
+
+def _gamma(prior: Gamma, given: Any) -> tuple[Floats, Floats]:
+    """Values inside the support, and the log density of those given."""
+    from scipy.special import gammaln
+
+    given = np.asarray(given, float)
+    inside = given > 0
+    value = np.where(inside, given, 1.0)
+    logs = prior.shape * np.log(prior.rate) - gammaln(prior.shape)
+    logs = logs + (prior.shape - 1) * np.log(value) - prior.rate * value
+    return value, np.where(inside, logs, -np.inf)
+
+
+def _beta(prior: Beta, given: Any) -> tuple[Floats, Floats]:
+    """Values inside the support, and the log density of those given."""
+    from scipy.special import betaln
+
+    given = np.asarray(given, float)
+    inside = (given > 0) & (given < 1)
+    value = np.where(inside, given, 0.5)
+    logs = (prior.a - 1) * np.log(value) + (prior.b - 1) * np.log1p(-value)
+    return value, np.where(inside, logs - betaln(prior.a, prior.b), -np.inf)
+
+
+def _require_where_random(name: str, prior: Gamma | Beta | None, given: Any, kind: str) -> None:
+    if (prior is None) is not (given is None):
+        raise ValueError(
+            f"{name}: expected None, because the prior of the weights states it, got a "
+            f"value; leave it out, or give that prior {kind}"
+            if prior is None
+            else f"{name}: expected a value, because its prior is {prior}, got None; give "
+            f"the point's {name}"
+        )
