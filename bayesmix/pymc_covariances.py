@@ -80,8 +80,8 @@ class Bartlett(ABC):
         """Precision Cholesky factor in the structure's shape from tensors or arrays."""
 
     @abstractmethod
-    def values(self, factor: Floats) -> dict[str, Floats]:
-        """Coordinates of a factor, a random S where EM holds it; inverse of `factor`."""
+    def values(self, factor: Floats, scale: Floats) -> dict[str, Floats]:
+        """Coordinates of a factor given the scale matrix (D, D); inverse of `factor`."""
 
 
 class _Wishart(Bartlett):
@@ -103,11 +103,11 @@ class _Wishart(Bartlett):
             return self._by_row(values[SCALE] ** -0.5) * bartlett
         return (self.scale_factor[:, :, None] * bartlett[..., None, :, :]).sum(axis=-2)
 
-    def values(self, factor: Floats) -> dict[str, Floats]:
-        bartlett = np.linalg.solve(self.scale_factor, factor)
+    def values(self, factor: Floats, scale: Floats) -> dict[str, Floats]:
+        bartlett = np.linalg.solve(np.linalg.cholesky(np.linalg.inv(scale)), factor)
         values = {CHI_SQUARED: np.square(np.diagonal(bartlett, axis1=-2, axis2=-1))}
         if self.random:
-            values[SCALE] = np.diag(self.scale)
+            values[SCALE] = np.diag(scale)
         if self.d > 1:
             values[NORMAL] = bartlett[..., self.below[0], self.below[1]]
         return values
@@ -152,9 +152,9 @@ class _Variances(Bartlett):
         scale = self._by_component(values[SCALE]) if self.random else self.scale
         return (values[CHI_SQUARED] / scale) ** 0.5
 
-    def values(self, factor: Floats) -> dict[str, Floats]:
-        scale = {SCALE: self.scale} if self.random else {}
-        return {CHI_SQUARED: np.square(factor) * self.scale, **scale}
+    def values(self, factor: Floats, scale: Floats) -> dict[str, Floats]:
+        s = self.structure.prior_scale(scale)
+        return {CHI_SQUARED: np.square(factor) * s, **({SCALE: s} if self.random else {})}
 
     @abstractmethod
     def _by_component(self, values: Any) -> Any:

@@ -33,8 +33,12 @@ Floats = NDArray[np.float64]
 
 def add_means(prior: ComponentPrior, arithmetic: Arithmetic, factor: Any, *, ordered: bool) -> Any:
     """Add means (K, D) given the precisions' factor to the model in whose context we are."""
-    kind = _WithCovariance if isinstance(prior, NormalInverseWishart) else _Independent
-    density = kind(prior, arithmetic, ordered=ordered)
+    density: _Means
+    match prior:
+        case NormalInverseWishart():
+            density = _WithCovariance(prior, arithmetic, ordered=ordered)
+        case IndependentNormalInverseWishart():
+            density = _Independent(prior, arithmetic, ordered=ordered)
     scale = np.diag(held_scale(prior, structure_of(arithmetic.covariance_type)))
     unit = np.sqrt(scale / (prior.dof + prior.n_features + 1))
     return pm.CustomDist(

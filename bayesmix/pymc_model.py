@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pymc as pm
 
-from bayesmix.covariance import structure_of
+from bayesmix.component_prior import held_scale
 from bayesmix.inputs import as_table
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.priors import Dirichlet
@@ -156,12 +156,16 @@ def _bartlett(mixture: Mixture) -> Bartlett:
 
 
 def initial_values(
-    mixture: Mixture, weights: Floats, means: Floats, covariances: Floats
+    mixture: Mixture,
+    weights: Floats,
+    means: Floats,
+    covariances: Floats,
+    *,
+    covariance_scale: Floats | None = None,
+    concentration: float | None = None,
+    discount: float | None = None,
 ) -> dict[str, Floats]:
     """Values of the model's free variables at a point: where a search or a chain may start.
-
-    What the point does not say is taken at its prior mean: concentration, discount, a random
-    covariance scale.
 
     Parameters
     ----------
@@ -172,22 +176,39 @@ def initial_values(
     means : (K, D) ndarray
     covariances : (K, D, D) ndarray
         Dense, of the mixture's structure.
+    covariance_scale : (D, D) ndarray, optional
+    concentration, discount : float, optional
+        Where they are random; by default where EM holds the scale, and the others' prior means.
 
     Returns
     -------
     dict
         For ``initvals`` of PyMC's functions.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from bayesmix.pymc_model import initial_values
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> point = bm.fit_em(mixture, x, random_seed=1)["point_estimate"]
+    >>> start = initial_values(mixture, *(point[name].values for name in point.data_vars))
+    >>> start["means"].shape
+    (2, 2)
     """
-    structure = structure_of(mixture.covariance_type)
-    factor = structure.precision_cholesky(structure.compact(covariances))
-    prior = mixture.weights
-    random = {"concentration": prior.random_concentration, "discount": prior.random_discount}
-    values = {name: np.asarray(p.mean) for name, p in random.items() if p is not None}
+    bartlett, prior = _bartlett(mixture), mixture.weights
+    values = {}
+    for name, given in (("concentration", concentration), ("discount", discount)):
+        if random := getattr(prior, f"random_{name}"):
+            values[name] = np.asarray(random.mean if given is None else given)
     if isinstance(prior, Dirichlet):
         values["weights"] = weights
     elif len(weights) > 1:
         values["sticks"] = weights[:-1] / np.cumsum(weights[::-1])[:0:-1]
-    return {**values, "means": means, **_bartlett(mixture).values(factor)}
+    if covariance_scale is None:
+        covariance_scale = held_scale(bartlett.prior, bartlett.structure)
+    factor = bartlett.structure.precision_cholesky(bartlett.structure.compact(covariances))
+    return {**values, "means": means, **bartlett.values(factor, covariance_scale)}
 
 
 def covariances_of(mixture: Mixture, values: Mapping[str, Floats]) -> Floats:

@@ -48,11 +48,12 @@ class _Pass(Op):
         return [pt.TensorType("float64", shape) for shape in shapes]
 
     def _inputs(self, *given: Any) -> list[Any]:
-        """Check the number of axes; PyTensor adds and drops none."""
+        """Check the numbers of axes."""
         tensors = [pt.as_tensor_variable(value).astype("float64") for value in given]
-        for tensor, ndim in zip(tensors, (2, 1, 2, len(self.arithmetic.factor_shape), 1)):
-            if tensor.type.ndim != ndim:
-                raise TypeError(f"{self}: expected {ndim} axes, got {tensor.type}")
+        expected = (2, *(t.ndim for t in self._types), 1)[: len(tensors)]
+        found = tuple(tensor.type.ndim for tensor in tensors)
+        if found != expected:
+            raise TypeError(f"{self}: expected inputs of {expected} axes, got {found}")
         return tensors
 
     def entry(self) -> Entry:
@@ -97,7 +98,7 @@ class MixtureDensity(_Pass):
         rows = pt.TensorType("float64", (inputs[0].type.shape[0],))
         return Apply(self, inputs, [rows(), *(t() for t in self._types)])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Any) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Any) -> list[Any]:
         return [(shapes[0][0],), *shapes[1:]]
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
@@ -113,7 +114,7 @@ class MixtureDensity(_Pass):
                 "MixtureDensity: expected first derivatives only, got a request for second ones; "
                 'build the model with likelihood="graph"'
             )
-        x, log_weights, means, factor = inputs
+        x, _, means, factor = inputs
         scale = _shared(rows)
         if scale is None:
             sizes, first, second = WeightedMoments(*self._props())(*inputs, rows)
@@ -138,7 +139,7 @@ class WeightedMoments(_Pass):
         inputs = self._inputs(x, log_weights, means, factor, weight)
         return Apply(self, inputs, [t() for t in self._types])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Any) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Any) -> list[Any]:
         return list(shapes[1:4])
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:

@@ -155,9 +155,9 @@ def _run(point: Any, source: Any, rows: Any, sums: Any) -> None:
 
 
 def _make_full(fingerprint: str) -> Callable:
-    def density_full(
+    def density_full(  # type: ignore[no-untyped-def]
         n, k, d, width, x, across, along, row_weight, logs, means, factor, rows, s0, s1, s2
-    ):  # type: ignore[no-untyped-def]
+    ):
         fingerprint  # noqa: B018 - what a function captures is part of its key in the cache
         point = FullPoint(
             carray(_numbers(logs), (k,)),
@@ -178,9 +178,9 @@ def _make_full(fingerprint: str) -> Callable:
 
 
 def _make_tied(fingerprint: str) -> Callable:
-    def density_tied(
+    def density_tied(  # type: ignore[no-untyped-def]
         n, k, d, width, x, across, along, row_weight, logs, means, factor, rows, s0, s1, s2
-    ):  # type: ignore[no-untyped-def]
+    ):
         fingerprint  # noqa: B018
         point = TiedPoint(
             carray(_numbers(logs), (k,)),
@@ -202,9 +202,9 @@ def _make_tied(fingerprint: str) -> Callable:
 
 
 def _make_variances(fingerprint: str) -> Callable:
-    def density_variances(
+    def density_variances(  # type: ignore[no-untyped-def]
         n, k, d, width, x, across, along, row_weight, logs, means, factor, rows, s0, s1, s2
-    ):  # type: ignore[no-untyped-def]
+    ):
         fingerprint  # noqa: B018
         given, own = carray(_numbers(factor), (k, width)), np.empty((k, d))
         for i in range(k):
