@@ -10,6 +10,7 @@ from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.em import search
 from bayesmix.inputs import random_words
+from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
 
 if TYPE_CHECKING:
@@ -92,10 +93,12 @@ def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.in
 
 
 def _problem(mixture: Mixture, x: Floats) -> Problem:
+    weights = mixture.weights
+    assert isinstance(weights, Dirichlet)  # all that Gibbs sampling takes
     return Problem(
         x,
         structure_of(mixture.covariance_type),
-        mixture.n_components,
-        np.maximum(mixture.weights.concentrations, 1),
+        weights.n_components,
+        np.maximum(weights.concentrations, 1),
         mixture.components,
     )

@@ -10,11 +10,14 @@ import numpy as np
 from bayesmix import gaussian
 from bayesmix.draws import (
     Draws,
+    count_clusters,
     data_of,
     draws_of,
     log_likelihoods,
     occupied,
+    sampled_allocation,
 )
+from bayesmix.priors import Dirichlet
 from bayesmix.relabel import IDENTIFIED, relabel
 from bayesmix.schema import group, mixture_of
 
@@ -31,6 +34,7 @@ __all__ = ["Finding", "convergence", "diagnose", "label_invariant", "summary"]
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
+LAST_OCCUPIED = 0.01  # share of draws: a truncation expects fewer rows than that beyond it
 DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
 _N_POINTS = 5
 _PIECE_NUMBERS = 1_000_000
@@ -129,13 +133,16 @@ def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
 def diagnose(post: xr.DataTree) -> list[Finding]:
     """Judge a posterior: mixing of the label-invariant set, divergences, identification.
 
+    Of a model that breaks a stick into T pieces also whether T components are enough: rows in the
+    last one could have gone to others after it.
+
     Returns
     -------
     list of Finding
         Warnings name their remedy; a passed check is a finding of severity "ok".
     """
     moving = _moving(post)
-    findings = [*_convergence(post, moving), *_improper(post)]
+    findings = [*_convergence(post, moving), *_improper(post), *_truncated(post)]
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
     if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
@@ -196,6 +203,34 @@ def _improper(post: xr.DataTree) -> list[Finding]:
             f"equal values of {', '.join(found)} make this posterior improper, because the "
             "scale_hyperprior has no floor: long chains end where covariances shrink to nothing",
             "give the scale_hyperprior a floor, as weakly_informative does",
+        )
+    ]
+
+
+def _truncated(post: xr.DataTree) -> list[Finding]:
+    """Find rows in the last component of truncated weights, where there should hardly be any."""
+    mixture = mixture_of(post)
+    if mixture is None or isinstance(mixture.weights, Dirichlet):
+        return []
+    last = mixture.n_components - 1
+    if "allocation" in post.children:
+        label = group(post, "allocation")["label"].values
+    else:
+        draws, rng = draws_of(post), np.random.default_rng(0)
+        label = draws.by_chain(sampled_allocation(draws, data_of(post).values, rng))
+    share = float((label == last).any(axis=-1).mean())
+    if share <= LAST_OCCUPIED:
+        message = f"the last of {last + 1} components has rows in {share:.1%} of the draws"
+        return [Finding("ok", "truncation", message)]
+    full = float((count_clusters(label, last + 1) == last + 1).mean())
+    together = f", all of them at once in {full:.1%}" if full else ""
+    return [
+        Finding(
+            "warning",
+            "truncation",
+            f"the last of {last + 1} components has rows in {share:.1%} of the draws{together}: "
+            "the truncation takes part in this posterior",
+            f"give a larger one, such as truncation={2 * last + 2}",
         )
     ]
 

@@ -30,17 +30,16 @@ __all__ = ["Chains", "sample_nuts"]
 _TARGET_ACCEPT = 0.9  # 0.8 diverges where components overlap
 _POLL_SECONDS = 0.002
 _REPORT_MILLISECONDS = 100
+_SAME_NAMES = (
+    *("diverging", "energy", "energy_error", "index_in_trajectory"),
+    *("max_energy_error", "n_steps", "step_size", "step_size_bar"),
+)
 _STATISTICS = {
     "logp": "lp_unconstrained",
     "mean_tree_accept": "acceptance_rate",
     "depth": "tree_depth",
     "maxdepth_reached": "reached_max_treedepth",
-    **{
-        name: name
-        for name in ("diverging", "energy", "energy_error", "index_in_trajectory")
-        + ("max_energy_error", "n_steps", "step_size", "step_size_bar")
-    },
-}
+} | {name: name for name in _SAME_NAMES}
 """nutpie's name to PyMC's; its ``lp`` is ``lp_unconstrained`` here."""
 
 

@@ -100,7 +100,7 @@ class Coordinates:
         weights, hyperprior = self.mixture.weights, self.scale_hyperprior
         return {
             "concentration": int(weights.random_concentration is not None),
-            "discount": int(not isinstance(weights, Dirichlet) and bool(weights.random_discount)),
+            "discount": int(weights.random_discount is not None),
             "weights": k - 1,
             "scale": 0 if hyperprior is None else len(hyperprior.rate),
             "chi": self.n_groups * self.width,

@@ -146,7 +146,7 @@ def _drawn(
     coordinates: Coordinates, scale: Floats | None, generator: np.random.Generator
 ) -> Floats:
     """A position whose components are as the prior has them, but for the spread of their means."""
-    dof, (k, d) = coordinates.prior.dof, coordinates.shape
+    dof, d = coordinates.prior.dof, coordinates.shape[1]
     position = generator.standard_normal(coordinates.n)
     bounds = np.cumsum([0, *coordinates.parts.values()])
     part = dict(zip(coordinates.parts, bounds, strict=False))

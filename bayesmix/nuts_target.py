@@ -15,6 +15,7 @@ from bayesmix.kernels import nuts
 from bayesmix.nuts_coordinates import Coordinates
 from bayesmix.passes import source_of
 from bayesmix.priors import Dirichlet, NormalInverseWishart
+from bayesmix.stick_priors import Beta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,12 +77,12 @@ def _pointer(array: Floats) -> Any:
 def _weights(mixture: Mixture) -> nuts.WeightsTarget:
     prior, k = mixture.weights, mixture.n_components
     sticks = not isinstance(prior, Dirichlet)
-    gamma, beta = prior.random_concentration, getattr(prior, "random_discount", None)
+    gamma, beta = prior.random_concentration, prior.random_discount
     if isinstance(prior, Dirichlet):
         concentrations, discount = prior.concentrations, 0.0
     else:
         concentrations = np.full(k, 1.0 if gamma else prior.concentration)
-        discount = 0.0 if beta else float(prior.discount)
+        discount = 0.0 if isinstance(prior.discount, Beta) else prior.discount
     return nuts.WeightsTarget(
         sticks,
         concentrations,
@@ -95,16 +96,19 @@ def _weights(mixture: Mixture) -> nuts.WeightsTarget:
 
 def _components(coordinates: Coordinates) -> Any:
     prior, structure, (_, d) = coordinates.prior, coordinates.structure, coordinates.shape
-    conjugate = isinstance(prior, NormalInverseWishart)
+    mean_precision, spread_precision, root = 0.0, np.zeros((d, d)), np.eye(d)
+    if isinstance(prior, NormalInverseWishart):
+        mean_precision = prior.mean_precision
+    else:
+        spread_precision = np.linalg.inv(prior.mean_covariance)
     hyperprior = coordinates.scale_hyperprior
-    root = np.eye(d)
     if hyperprior is None:
         root = coordinates.root(np.asarray(prior.covariance_scale))
     return _TARGETS[structure.name](
         np.asarray(prior.mean),
         coordinates.mean_scale,
-        prior.mean_precision if conjugate else 0.0,
-        np.zeros((d, d)) if conjugate else np.linalg.inv(prior.mean_covariance),
+        mean_precision,
+        spread_precision,
         prior.dof,
         root,
         coordinates.width,
@@ -122,7 +126,7 @@ def _constant(coordinates: Coordinates) -> float:
         found += 0.5 * k * d * (math.log(prior.mean_precision) - LOG_2PI)
     else:
         found -= 0.5 * k * (d * LOG_2PI + float(np.linalg.slogdet(prior.mean_covariance)[1]))
-    gamma, beta = weights.random_concentration, getattr(weights, "random_discount", None)
+    gamma, beta = weights.random_concentration, weights.random_discount
     if gamma:
         found += gamma.shape * math.log(gamma.rate) - math.lgamma(gamma.shape)
     if beta:

@@ -241,6 +241,45 @@ class TestDiagnose:
         assert found["identification"].severity == "ok"
 
 
+class TestTruncation:
+    @pytest.fixture
+    def sticks(self, whole) -> xr.DataTree:
+        """Two chains of 40 draws of three sticks, the last of them empty."""
+        tree = whole.copy(deep=True)
+        mixture = bm.Mixture(bm.DirichletProcess(1.0, truncation=3), random_prior(2))
+        tree.attrs["bayesmix_model"] = mixture.to_json()
+        label = tree["allocation"]["label"].values
+        label[label == 2] = 1
+        return tree
+
+    def test_an_empty_last_stick_is_fine(self, sticks):
+        finding = findings(sticks)["truncation"]
+        assert str(finding) == "the last of 3 components has rows in 0.0% of the draws"
+        assert finding.severity == "ok"
+
+    def test_rows_on_the_last_stick(self, sticks):
+        label = sticks["allocation"]["label"].values
+        label[0, 0] = 2  # one draw of eighty, and the others empty: not all at once
+        finding = findings(sticks)["truncation"]
+        assert finding.severity == "warning"
+        assert str(finding) == (
+            "the last of 3 components has rows in 1.2% of the draws: the truncation takes part in "
+            "this posterior; give a larger one, such as truncation=6"
+        )
+
+    def test_all_occupied_at_once(self, sticks):
+        label = sticks["allocation"]["label"].values
+        label[:, :20, :3] = [0, 1, 2]
+        label[:, 20:22] = 2
+        message = findings(sticks)["truncation"].message
+        assert "has rows in 55.0% of the draws, all of them at once in 50.0%: the" in message
+
+    def test_labels_that_are_not_there_are_drawn(self, sticks):
+        tree = sticks.drop_nodes("allocation")
+        message = findings(tree)["truncation"].message
+        assert "has rows in 100.0% of the draws, all of them at once in 100.0%: the" in message
+
+
 @pytest.mark.parametrize("draws", [1, 2, 3, 4])
 def test_few_draws_are_a_finding_not_an_error(draws):
     found = findings(sampled("full").isel(draw=slice(draws)))

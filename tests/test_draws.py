@@ -10,6 +10,7 @@ import bayesmix as bm
 from bayesmix import gaussian, schema
 from bayesmix.draws import draws_of, log_priors
 from tests.support import (
+    WEIGHTS,
     cells,
     mixture_of_cell,
     random_covariances,
@@ -34,13 +35,19 @@ def made_up(mixture: bm.Mixture) -> xr.DataTree:
         ("a", "b"),
         scale if prior.scale_hyperprior else None,
         rng.gamma(2, size=SHAPE) if mixture.weights.random_concentration else None,
+        rng.uniform(size=SHAPE) if mixture.weights.random_discount else None,
     )
     tree = schema.root({"posterior": posterior}, mixture, 1, 0.0)
+    if not isinstance(mixture.weights, bm.Dirichlet):
+        tree.attrs["truncation_error"] = 0.0
     schema.validate(tree)
     return tree
 
 
-@pytest.mark.parametrize("cell", cells("gibbs"), ids=" ".join)
+FINITE = [cell for cell in cells("nuts") if WEIGHTS[cell[0]].n_components is not None]
+
+
+@pytest.mark.parametrize("cell", FINITE, ids=" ".join)
 def test_log_priors_are_those_of_the_points(cell):
     weights, components, *_ = cell
     mixture = mixture_of_cell(cell, D)
@@ -48,7 +55,9 @@ def test_log_priors_are_those_of_the_points(cell):
     draws = draws_of(tree)
     random_scale = components == "IndependentNormalInverseWishart"
     assert (draws.covariance_scale is not None) is random_scale
-    assert (draws.concentration is not None) is (weights == "Dirichlet(K, Gamma)")
+    random = ("Dirichlet(K, Gamma)", "DirichletProcess(T)", "PitmanYor(T)")
+    assert (draws.concentration is not None) is (weights in random)
+    assert (draws.discount is not None) is (weights == "PitmanYor(T)")
     names = [n for n in schema.SCHEMA["posterior"] if n in tree.posterior]
     expected = [
         [
@@ -85,8 +94,11 @@ def test_another_models_variables_of_these_names_are_left_alone():
     tree = made_up(mixture_of_cell(("Dirichlet(K)", "NormalInverseWishart", "full", "nuts"), D))
     posterior = tree["posterior"].to_dataset()
     tree["posterior"] = posterior.assign(
-        concentration=posterior["weights"], covariance_scale=posterior["covariances"]
+        concentration=posterior["weights"],
+        discount=posterior["means"],
+        covariance_scale=posterior["covariances"],
     )
     draws = draws_of(tree)
     assert draws.concentration is None
+    assert draws.discount is None
     assert draws.covariance_scale is None

@@ -201,7 +201,7 @@ def test_hard_data(data, weights, components):
 def test_a_start_that_is_not_finite_is_refused():
     target = Target.of(model("full"), frame().to_numpy())
     starts = np.full((1, target.coordinates.n), np.nan)
-    with pytest.raises(ValueError, match="^x: expected a finite log density where a chain starts"):
+    with pytest.raises(ValueError, match=r"^x: expected a finite log density"):
         nuts.sample_nuts(
             target, starts, draws=1, tune=1, cores=1, seeds=np.zeros(1, np.uint64),
             report=lambda made: None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 import bayesmix as bm
 from bayesmix import schema
 from tests.support import (
+    STICKS,
     STRUCTURES,
     blobs,
     random_covariances,
@@ -54,6 +56,21 @@ def sparse_tree() -> xr.DataTree:
     return tree
 
 
+def sticks_tree() -> xr.DataTree:
+    """Made-up draws under truncated weights whose concentration and discount are random."""
+    rng = np.random.default_rng(2)
+    draws = schema.posterior(
+        *made_up_draws(rng),
+        ("a", "b"),
+        concentration=rng.gamma(2, size=(2, 5)),
+        discount=rng.uniform(size=(2, 5)),
+    )
+    mixture = bm.Mixture(STICKS["PY Gamma Beta"], random_prior(D))
+    tree = schema.root({"posterior": draws}, mixture, 4, 1.5)
+    tree.attrs["truncation_error"] = 0.25
+    return tree
+
+
 def draws_tree() -> xr.DataTree:
     """Made-up draws with every group of the schema that is not a sampler's own."""
     rng = np.random.default_rng(0)
@@ -82,10 +99,11 @@ def trees() -> dict[str, xr.DataTree]:
         "stated scale": em_tree("full", random_independent_prior(D)),
         "draws": draws_tree(),
         "sparse": sparse_tree(),
+        "sticks": sticks_tree(),
     }
 
 
-@pytest.fixture(params=[*STRUCTURES, *RANDOM, "stated scale", "draws", "sparse"])
+@pytest.fixture(params=[*STRUCTURES, *RANDOM, "stated scale", "draws", "sparse", "sticks"])
 def tree(request, trees) -> xr.DataTree:
     return trees[request.param].copy(deep=True)
 
@@ -376,6 +394,78 @@ SPARSE_FAULTS = {
         r"sampler_state.step: expected 'chain' as the first dim, got dims \(\)",
     ),
 }
+
+
+def another_weight_prior(name):
+    def change(tree):
+        mixture = dataclasses.replace(schema.mixture_of(tree), weights=STICKS[name])
+        tree.attrs["bayesmix_model"] = mixture.to_json()
+
+    return change
+
+
+STICKS_FAULTS = {
+    "no discount": (
+        lambda tree: drop_from_posterior(tree, "discount"),
+        "posterior: expected a variable 'discount', because the model has a random discount, got n",
+    ),
+    "stated discount": (
+        another_weight_prior("PY Gamma"),
+        "posterior: expected no variable 'discount', because the model has no random discount",
+    ),
+    "stated concentration": (
+        another_weight_prior("PY Beta"),
+        "posterior: expected no variable 'concentration', because the model has no random conc",
+    ),
+    "Dirichlet process": (
+        another_weight_prior("DP Gamma"),
+        "posterior: expected no variable 'discount', because the model has no random discount",
+    ),
+    "discount of one": (
+        set_values("discount", assign((0, 3), 1.0), group="posterior"),
+        "posterior.discount: expected values between 0 and 1",
+    ),
+    "discount of zero": (
+        set_values("discount", assign((0, 3), 0.0), group="posterior"),
+        "posterior.discount: expected values between 0 and 1",
+    ),
+    "concentration not finite": (
+        set_values("concentration", assign((1, 2), np.inf), group="posterior"),
+        "posterior.concentration: expected finite values above 0",
+    ),
+    "no truncation error": (
+        lambda tree: tree.attrs.pop("truncation_error"),
+        "tree: expected the attribute truncation_error, a finite number .*, got None",
+    ),
+    "truncation error not a number": (
+        lambda tree: tree.attrs.update(truncation_error=np.nan),
+        "tree: expected the attribute truncation_error, a finite number .*, got nan",
+    ),
+    "another truncation": (
+        lambda tree: tree.attrs.update(
+            bayesmix_model=bm.Mixture(bm.DirichletProcess(truncation=4)).to_json()
+        ),
+        "posterior.weights: expected 4 components, as in the model, got 3",
+    ),
+    "infinite": (
+        lambda tree: tree.attrs.update(bayesmix_model=bm.Mixture(bm.DirichletProcess()).to_json()),
+        "truncation: expected a number of components, got None in DirichletProcess",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STICKS_FAULTS)
+def test_validate_rejects_in_draws_of_sticks(name, trees):
+    fault, match = STICKS_FAULTS[name]
+    check_rejected(trees["sticks"], fault, match)
+
+
+def test_only_sticks_are_truncated(trees):
+    def fault(tree):
+        tree.attrs["truncation_error"] = 0.1
+
+    match = "tree: expected no attribute truncation_error, because the model has no truncation"
+    check_rejected(trees["draws"], fault, match)
 
 
 @pytest.mark.parametrize("name", SPARSE_FAULTS)

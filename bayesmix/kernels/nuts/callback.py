@@ -19,16 +19,12 @@ from bayesmix.kernels.nuts.weights import WeightsTarget
 
 __all__ = ["HEADER", "density_callback", "memory_of", "position_callback"]
 
-HEADER = np.dtype(
-    [
-        *((name, np.int64) for name in Source._fields),
-        *((name, np.int64) for name in ("n", "size", "n_components", "n_scales", "width")),
-        *((name, np.int64) for name in ("sticks", "numbers")),
-        *((name, np.float64) for name in ("concentration_shape", "concentration_rate")),
-        *((name, np.float64) for name in ("discount", "discount_a", "discount_b")),
-        *((name, np.float64) for name in ("mean_precision", "dof", "scale_shape", "constant")),
-    ]
+_WHOLE = (*Source._fields, "n", "size", "n_components", "n_scales", "width", "sticks", "numbers")
+_REAL = (
+    *("concentration_shape", "concentration_rate", "discount", "discount_a", "discount_b"),
+    *("mean_precision", "dof", "scale_shape", "constant"),
 )
+HEADER = np.dtype([*((n, np.int64) for n in _WHOLE), *((n, np.float64) for n in _REAL)])
 """What the callback is given: scalars of the targets by their names, where the rows lie, and in
 ``numbers`` the address of the targets' arrays, one after another."""
 
@@ -65,19 +61,11 @@ def memory_of(
     )
     numbers = np.concatenate([np.ravel(a) for a in arrays]).astype(float)
     k, d = len(weights.concentrations), len(components.mean)
-    scalars = {
-        **source._asdict(),
-        **{name: getattr(weights, name) for name in weights._fields if name in HEADER.names},
-        **{name: getattr(components, name) for name in components._fields if name in HEADER.names},
-        "n": n,
-        "size": block_size(k, d),
-        "n_components": k,
-        "n_scales": len(components.scale_rate),
-        "numbers": numbers.ctypes.data,
-        "constant": constant,
-    }
+    scalars = source._asdict() | weights._asdict() | components._asdict()
+    scalars |= {"n": n, "size": block_size(k, d), "n_components": k, "constant": constant}
+    scalars |= {"n_scales": len(components.scale_rate), "numbers": numbers.ctypes.data}
     header = np.zeros(1, HEADER)
-    for name in HEADER.names:
+    for name in (*_WHOLE, *_REAL):
         header[name] = scalars[name]
     return header, numbers
 
@@ -120,9 +108,7 @@ def _make_density(fingerprint: str, target: Any) -> Callable:
             head.weight_address,
         )
         at, out = carray(position, (dim,)), carray(gradient, (dim,))
-        found = head.constant + log_density(
-            at, out, weights, components, source, head.n, head.size
-        )
+        found = head.constant + log_density(at, out, weights, components, source, head.n, head.size)
         carray(value, (1,))[0] = found
         return 0 if np.isfinite(found) else _NOT_FINITE
 

@@ -58,34 +58,12 @@ class FullTarget(NamedTuple):
     scale_floor: Any
 
 
-class TiedTarget(NamedTuple):
+class TiedTarget(FullTarget):
     """The same for one covariance."""
 
-    mean: Any
-    mean_scale: Any
-    mean_precision: float
-    spread_precision: Any
-    dof: float
-    root: Any
-    width: int
-    scale_shape: float
-    scale_rate: Any
-    scale_floor: Any
 
-
-class VariancesTarget(NamedTuple):
+class VariancesTarget(FullTarget):
     """The same for diag and spherical."""
-
-    mean: Any
-    mean_scale: Any
-    mean_precision: float
-    spread_precision: Any
-    dof: float
-    root: Any
-    width: int
-    scale_shape: float
-    scale_rate: Any
-    scale_floor: Any
 
 
 def empty_point(target: Any, n_components: int) -> Any:
@@ -112,10 +90,7 @@ def unfold_factors(target: Any, root: Any, position: Any, point: Any, logs: Any)
 
 
 def fold_factors(target: Any, root: Any, position: Any, point: Any, sums: Any, out: Any) -> Any:
-    """Write the gradient of all but the log-likelihood's constants, and return that in log S.
-
-    The moments count the prior of conjugate means in.
-    """
+    """Write the gradient and return that in log s; conjugate means count in the moments."""
 
 
 def _choose(stub: Any, of: dict[Any, Any]) -> None:
@@ -153,39 +128,31 @@ def fold_scale(target: Any, position: Any, slopes: Any, gradient: Any) -> None:
 @compiled
 def _full_point(target: Any, n_components: int) -> Any:
     d = len(target.mean)
-    near = np.zeros(n_components, np.bool_)
-    factor = np.zeros((n_components, d, d))
-    return FullPoint(
-        np.empty(n_components), np.empty((n_components, d)), factor, np.empty(d), near
-    )
+    weights, means = np.empty(n_components), np.empty((n_components, d))
+    factor, near = np.zeros((n_components, d, d)), np.zeros(n_components, np.bool_)
+    return FullPoint(weights, means, factor, np.empty(d), near)
 
 
 @compiled
 def _tied_point(target: Any, n_components: int) -> Any:
     d = len(target.mean)
-    near = np.zeros(n_components, np.bool_)
-    return TiedPoint(
-        np.empty(n_components), np.empty((n_components, d)), np.zeros((d, d)), np.empty(d), near,
-        False,
-    )  # fmt: skip
+    weights, means = np.empty(n_components), np.empty((n_components, d))
+    factor, near = np.zeros((d, d)), np.zeros(n_components, np.bool_)
+    return TiedPoint(weights, means, factor, np.empty(d), near, False)
 
 
 @compiled
 def _variances_point(target: Any, n_components: int) -> Any:
     d = len(target.mean)
-    near = np.zeros(n_components, np.bool_)
-    factor = np.empty((n_components, d))
-    return VariancesPoint(
-        np.empty(n_components), np.empty((n_components, d)), factor, np.empty(d), near
-    )
+    weights, means = np.empty(n_components), np.empty((n_components, d))
+    factor, near = np.empty((n_components, d)), np.zeros(n_components, np.bool_)
+    return VariancesPoint(weights, means, factor, np.empty(d), near)
 
 
 @compiled
 def _full_sums(target: Any, n_components: int) -> Any:
-    d = len(target.mean)
-    return Sums(
-        np.zeros(n_components), np.zeros((n_components, d)), np.zeros((n_components, d, d))
-    )
+    sizes, shape = np.zeros(n_components), (n_components, len(target.mean))
+    return Sums(sizes, np.zeros(shape), np.zeros((shape[0], shape[1], shape[1])))
 
 
 @compiled
