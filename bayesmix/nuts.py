@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Chains", "sample_nuts"]
 
-_TARGET_ACCEPT = 0.9  # 0.8 diverges where components overlap
+_USUAL = {"adaptation": "low_rank", "target_accept": 0.9}  # 0.8 diverges at overlapping components
+_WALLS = {"adaptation": "diag", "target_accept": 0.98}
+"""Where weights come and go: their logarithms spread over tens of nats up to a wall of one nat."""
 _POLL_SECONDS = 0.002
 _REPORT_MILLISECONDS = 100
 _SAME_NAMES = (
@@ -63,6 +65,7 @@ def sample_nuts(
     cores: int,
     seeds: NDArray[np.uint64],
     report: Callable[[int], None],
+    walls: bool = False,
 ) -> Chains:
     """Run one chain per start.
 
@@ -77,6 +80,9 @@ def sample_nuts(
     seeds : (chains,) ndarray
     report : callable
         Takes the number of steps just made; called by any thread.
+    walls : bool, default False
+        Whether the prior favors empty components: small steps, and no low-rank mass matrix, which
+        is misled there.
 
     Raises
     ------
@@ -85,8 +91,9 @@ def sample_nuts(
     KeyboardInterrupt
         If interrupted before any draw after tuning.
     """
+    settings = {"draws": draws, "tune": tune} | (_WALLS if walls else _USUAL)
     chains = deque(
-        _Chain(target, start, int(seed), draws, tune, report)
+        _Chain(target, start, int(seed), settings, report)
         for start, seed in zip(starts, seeds, strict=True)
     )
     with noted_interrupt(hold=True) as noted:
@@ -107,12 +114,11 @@ class _Chain:
         target: Target,
         start: Floats,
         seed: int,
-        draws: int,
-        tune: int,
+        settings: dict[str, Any],
         report: Callable[[int], None],
     ) -> None:
         self.target, self.start, self.seed = target, start, seed
-        self.draws, self.tune, self.report = draws, tune, report
+        self.settings, self.report = settings, report
         self.reported = 0
 
     def begin(self) -> None:
@@ -125,18 +131,15 @@ class _Chain:
             )
         self.sampler = nutpie.sample(
             _model(self.target, self.start),
-            draws=self.draws,
-            tune=self.tune,
             chains=1,
             cores=1,
             seed=self.seed,
-            target_accept=_TARGET_ACCEPT,
-            adaptation="low_rank",
             progress_bar=False,
             progress_callback=self._progress,
             progress_rate=_REPORT_MILLISECONDS,
             return_raw_trace=True,
             blocking=False,
+            **self.settings,
         )
 
     def _progress(self, chains: list[Any]) -> None:
@@ -152,7 +155,7 @@ class _Chain:
             trace = self.sampler.wait(timeout=_POLL_SECONDS)
         except TimeoutError:
             return None
-        self._report(self.draws + self.tune)
+        self._report(self.settings["draws"] + self.settings["tune"])
         return _arrays(trace, len(self.start))
 
     def stop(self) -> _Arrays:

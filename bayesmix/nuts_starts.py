@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["positions_near_optima"]
+__all__ = ["positions_near_optima", "wants_empty"]
 
 _N_INIT = 20
+_N_INIT_EACH = 4  # of 1, 2, ... components
 _NEAR_NATS = 5.0  # optima with less of the posterior's mass than this are not worth a chain
 _START_ITERATIONS = 20
 _JITTER = 1e-3  # no slope is exactly 0, as at a point of symmetry: the sampler refuses that
 _MOST_CLUSTERS = 8  # that chains start from where most components are to be empty
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Optimum:
     problem: Problem
     point: Point
@@ -64,36 +65,46 @@ def positions_near_optima(
 
 
 def _optima(coordinates: Coordinates, x: Floats, generator: np.random.Generator) -> list[_Optimum]:
-    """Distinct optima, components of exchangeable ones by their means; none where EM fails."""
-    mixture, (k, _) = coordinates.mixture, coordinates.shape
-    prior = mixture.weights
-    sizes = range(1, min(k, len(x), _MOST_CLUSTERS) + 1)
-    concentrations = [np.ones(size) for size in sizes]
-    if not _wants_empty(mixture) and k <= len(x):
+    """Distinct optima that EM finds; none where it fails."""
+    prior, k = coordinates.mixture.weights, coordinates.shape[0]
+    if not wants_empty(coordinates.mixture) and k <= len(x):
         assert isinstance(prior, Dirichlet)
-        concentrations = [np.maximum(prior.concentrations, 1)]
-    found = []
-    for given in concentrations:
-        problem = Problem(x, coordinates.structure, len(given), given, coordinates.prior)
-        try:
-            _, fits = search(
-                problem, generator, init_params="k-means++", n_init=_N_INIT, max_iter=500, tol=1e-6
-            )
-        except ValueError:  # every start is singular
-            continue
-        labelings = math.lgamma(len(given) + 1)
-        distinct = {
-            round(fit.objective, 2): fit.point for fit in fits if np.isfinite(fit.objective)
-        }
-        for point in distinct.values():
-            mass = log_mass(problem, point) + labelings
-            own = point.ordered() if mixture.capability("nuts").exchangeable else point
-            found.append(_Optimum(problem, own, mass))
+        concentrations = np.maximum(prior.concentrations, 1)
+        return _searched(coordinates, x, concentrations, _N_INIT, generator)
+    found: list[_Optimum] = []
+    for size in range(1, min(k, len(x), _MOST_CLUSTERS) + 1):
+        more = _searched(coordinates, x, np.ones(size), _N_INIT_EACH, generator)
+        found += more
+        if not any(optimum in more for optimum in _worth_a_chain(found)):
+            break  # the last component was one too many
     return found
 
 
-def _wants_empty(mixture: Mixture) -> bool:
-    """Whether the prior of the weights is unbounded where one of them is 0, whichever it is."""
+def _searched(
+    coordinates: Coordinates,
+    x: Floats,
+    concentrations: Floats,
+    n_init: int,
+    generator: np.random.Generator,
+) -> list[_Optimum]:
+    """Distinct optima of so many components; exchangeable ones are ordered by their means."""
+    k = len(concentrations)
+    problem = Problem(x, coordinates.structure, k, concentrations, coordinates.prior)
+    try:
+        _, fits = search(
+            problem, generator, init_params="k-means++", n_init=n_init, max_iter=500, tol=1e-6
+        )
+    except ValueError:  # every start is singular
+        return []
+    distinct = {round(fit.objective, 2): fit.point for fit in fits if np.isfinite(fit.objective)}
+    if coordinates.mixture.capability("nuts").exchangeable:
+        distinct = {key: point.ordered() for key, point in distinct.items()}
+    labelings = math.lgamma(k + 1)
+    return [_Optimum(problem, p, log_mass(problem, p) + labelings) for p in distinct.values()]
+
+
+def wants_empty(mixture: Mixture) -> bool:
+    """Whether the prior of the weights favors empty components, whichever they are."""
     prior = mixture.weights
     if not isinstance(prior, Dirichlet) or prior.random_concentration is not None:
         return True

@@ -16,7 +16,7 @@ from bayesmix.draws import (
 from bayesmix.inputs import random_words
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.nuts import sample_nuts
-from bayesmix.nuts_starts import positions_near_optima
+from bayesmix.nuts_starts import positions_near_optima, wants_empty
 from bayesmix.nuts_target import Target
 from bayesmix.progress import progress
 from bayesmix.schema import BY_DRAW, allocation, observed_data, posterior
@@ -52,6 +52,7 @@ def nuts_tree(asked: Request, generator: np.random.Generator) -> xr.DataTree:
             cores=min(asked.cores or available_threads(), available_threads()),
             seeds=random_words(for_chains, asked.chains),
             report=report,
+            walls=wants_empty(asked.mixture),
         )
     if found.positions.shape[1] < asked.thin:
         raise KeyboardInterrupt
