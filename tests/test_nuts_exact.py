@@ -53,5 +53,5 @@ def test_truncations(truncation):
 def test_a_wrong_prior_is_caught():
     mixture = bm.Mixture(STICKS["DP"], random_prior(2))
     wrong = dataclasses.replace(mixture, components=random_prior(2, dof=5.7))
-    with pytest.raises(AssertionError, match="total variation|z ="):
+    with pytest.raises(AssertionError, match=r"total variation|z ="):
         check(wrong, few_rows(6, 2), mixture)
