@@ -58,8 +58,9 @@ class TestInterrupt:
         assert sizes["chain"] <= cores  # what has not begun never does
         assert 100 <= sizes["chain"] * sizes["draw"] < 200_000
         assert tree["sample_stats"].sizes == {k: sizes[k] for k in ("chain", "draw")}
-        expected = gaussian.log_likelihood(frame().to_numpy(), *parameters_of(tree))
-        stored = tree["sample_stats"]["log_likelihood_total"]
+        some = tree.isel(draw=slice(-50, None))
+        expected = gaussian.log_likelihood(frame().to_numpy(), *parameters_of(some))
+        stored = some["sample_stats"]["log_likelihood_total"]
         np.testing.assert_allclose(stored, expected, rtol=1e-8)
 
     def test_before_any_draw(self, monkeypatch):
@@ -147,9 +148,13 @@ def test_steps_are_reported():
 
 
 class TestStarts:
-    @pytest.mark.parametrize("structure", STRUCTURES)
-    @pytest.mark.parametrize("components", COMPONENTS)
-    @pytest.mark.parametrize("weights", WEIGHTS)
+    @pytest.mark.parametrize(
+        ("weights", "components", "structure"),
+        [
+            *((w, c, "full") for w in WEIGHTS for c in COMPONENTS),
+            *(("PY Gamma Beta", c, s) for c in COMPONENTS for s in STRUCTURES if s != "full"),
+        ],
+    )
     def test_every_cell_starts_where_the_density_is_finite(self, weights, components, structure):
         mixture = bm.Mixture(WEIGHTS[weights], COMPONENTS[components](2), structure)
         x = blobs(40, 2, 3)
@@ -166,7 +171,7 @@ class TestStarts:
         coordinates = Coordinates(mixture)
         starts = positions_near_optima(coordinates, x, 2, np.random.default_rng(1))
         weights = coordinates.parameters(starts).weights
-        assert np.all(np.diff(weights, axis=-1) < 1e-12)
+        assert np.all(np.diff(weights, axis=-1) < 1e-3)  # the jitter
         assert np.all(weights[:, 5:].sum(axis=-1) < 0.1)
 
 
