@@ -1,17 +1,16 @@
-"""Where chains start: near the optima of EM, and for Gibbs far from them too."""
+"""Where chains of Gibbs sampling start: at optima of EM, and far from them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.em import run, search
+from bayesmix.em import search
 from bayesmix.inputs import random_words
-from bayesmix.optima import Status, log_mass
+from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
 
 if TYPE_CHECKING:
@@ -23,41 +22,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["dispersed_labels", "points_near_optima"]
+__all__ = ["dispersed_labels"]
 
-_N_INIT = 20
-_NEAR_NATS = 5.0  # optima with less of the posterior's mass than this are not worth a chain
-_START_ITERATIONS = 20
 _SEARCH_ROWS = 2_000  # enough to find where labels may start
 _SEARCH_STARTS = 4
 _CHUNK = 100_000
 _SEARCH_ITERATIONS = 30
-
-
-def points_near_optima(
-    mixture: Mixture, table: Table, chains: int, generator: np.random.Generator
-) -> list[Point]:
-    """One point per chain: the optima worth a chain in turn, each refitted to random weights."""
-    problem = _problem(mixture, table.values)
-    _, fits = search(
-        problem, generator, init_params="k-means++", n_init=_N_INIT, max_iter=500, tol=1e-6
-    )
-    usable = [fit for fit in fits if np.isfinite(fit.objective)]
-    distinct = {round(fit.objective, 2): fit.point for fit in usable}
-    masses = {key: log_mass(problem, point) for key, point in distinct.items()}
-    ranked = sorted(masses, key=lambda key: -masses[key])
-    optima = [distinct[key] for key in ranked if masses[ranked[0]] - masses[key] < _NEAR_NATS]
-    if mixture.capability("nuts").exchangeable:
-        optima = [point.ordered() for point in optima]
-    starts = []
-    for chain in range(chains):
-        weighted = replace(problem, sample_weight=generator.exponential(size=len(table.values)))
-        optimum = optima[chain % len(optima)]
-        fit = run(weighted, optimum, max_iter=_START_ITERATIONS, tol=0)
-        point = optimum if fit.status is Status.NON_FINITE else fit.point
-        weights = point.weights + 0.5 / len(table.values)
-        starts.append(replace(point, weights=weights / weights.sum()))
-    return starts
 
 
 def dispersed_labels(
@@ -123,10 +93,12 @@ def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.in
 
 
 def _problem(mixture: Mixture, x: Floats) -> Problem:
+    weights = mixture.weights
+    assert isinstance(weights, Dirichlet)  # all that Gibbs sampling takes
     return Problem(
         x,
         structure_of(mixture.covariance_type),
-        mixture.n_components,
-        np.maximum(mixture.weights.concentrations, 1),
+        weights.n_components,
+        np.maximum(weights.concentrations, 1),
         mixture.components,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.component_prior import log_prior
+from bayesmix.covariance import LOG_2PI
 from bayesmix.priors import NormalInverseWishart
 from bayesmix.weight_prior import log_dirichlet
 
@@ -170,31 +170,34 @@ def log_mass(problem: Problem, point: Point) -> float:
     r"""Approximate the log posterior mass around a MAP optimum, up to a constant.
 
     Laplace's method with the curvature of the complete data: the objective minus the log density,
-    at its own mode, of the conjugate posterior given the responsibilities. A peak of the density
-    on a few rows is high but narrow; this is what tells it from one that holds the posterior.
+    at its own mode, of the conditionally conjugate posterior given the responsibilities. A peak of
+    the density on a few rows is high but narrow; this is what tells it from one that holds the
+    posterior.
     """
     prior, structure = problem.prior, problem.structure
-    if not isinstance(prior, NormalInverseWishart):
-        raise ValueError(
-            "log_mass: expected a problem with a component prior of class NormalInverseWishart, "
-            f"which is conjugate, got {type(prior).__name__}"
-        )
+    if prior is None:
+        raise ValueError("log_mass: expected a problem with a component prior, got none")
+    conjugate = isinstance(prior, NormalInverseWishart)
     found, objective = problem.expect(point)
     k, d = point.means.shape
-    factor = point.parameters.precision_cholesky
-    dense = point.dense_covariances
-    counts = np.broadcast_to(structure.likelihood_count(found.sizes, d), k)
-    divisors = structure.likelihood_count(found.sizes + 1, d) + structure.prior_count(prior.dof, d)
-    modes = dense * np.broadcast_to(divisors, k)[:, None, None]
+    factor, sizes = point.parameters.precision_cholesky, found.sizes
+    counts = np.broadcast_to(structure.likelihood_count(sizes, d), k)
+    rows = sizes + 1 if conjugate else sizes  # a mean's density counts as a row
+    divisors = structure.likelihood_count(rows, d) + structure.prior_count(prior.dof, d)
+    modes = point.dense_covariances * np.broadcast_to(divisors, k)[:, None, None]
+    conditional = log_dirichlet(problem.concentrations + sizes, point.weights)
     shared = structure.name == "tied"
-    blocks = [np.arange(k)] if shared else [np.array([j]) for j in range(k)]
-    conditional = log_dirichlet(problem.concentrations + found.sizes, point.weights)
-    for block in blocks:
-        j = block[0]
-        precision = np.exp(np.log(prior.mean_precision + found.sizes[block]).mean())
-        updated = NormalInverseWishart(np.zeros(d), precision, prior.dof + counts[j], modes[j])
-        part = factor if shared else factor[block]
-        conditional += float(log_prior(updated, structure, np.zeros((len(block), d)), part))
+    for j in range(1 if shared else k):
+        part = factor if shared else factor[j : j + 1]
+        covariances = structure.log_prior_covariances(part, prior.dof + counts[j], modes[j])
+        conditional += float(covariances)
+    precisions = structure.dense(structure.precisions(point.covariances), k, d)
+    if isinstance(prior, NormalInverseWishart):
+        precisions = (prior.mean_precision + sizes)[:, None, None] * precisions
+    else:
+        own = np.linalg.inv(prior.mean_covariance)
+        precisions = own + sizes[:, None, None] * precisions
+    conditional += 0.5 * float((np.linalg.slogdet(precisions)[1] - d * LOG_2PI).sum())
     return float(objective - conditional)
 
 

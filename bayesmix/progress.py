@@ -9,8 +9,10 @@ __all__ = ["progress"]
 
 
 @contextmanager
-def progress(description: str, total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
-    """Yield a function that moves a bar by so many sweeps; thread-safe."""
+def progress(
+    description: str, total: int, *, show: bool, unit: str = "sweeps"
+) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves a bar by so many sweeps, or other units; thread-safe."""
     if not show:
         yield lambda made: None
         return
@@ -20,7 +22,7 @@ def progress(description: str, total: int, *, show: bool) -> Iterator[Callable[[
     class Rate(ProgressColumn):
         def render(self, task: object) -> Text:
             speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
-            return Text("" if speed is None else f"{speed:,.0f} sweeps/s")
+            return Text("" if speed is None else f"{speed:,.0f} {unit}/s")
 
     columns = (
         TextColumn("{task.description}"),

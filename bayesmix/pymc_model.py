@@ -1,370 +1,219 @@
-r"""The mixture as a PyMC model, in Bartlett's coordinates.
+"""The mixture as a PyMC model: weights, covariances, means and rows put together.
 
-The precision of a component is a Wishart variable in Bartlett's coordinates: with
-:math:`C = \mathrm{chol}(S^{-1})` its Cholesky factor is :math:`l = C A`, A lower triangular with
-squared diagonal :math:`A_{ii}^2 \sim \chi^2_{\nu - i + 1}` (i = 1, …, D) and standard normal
-entries below. Diagonal and spherical structures have :math:`l = \sqrt{q / S}` with
-:math:`q \sim \chi^2_{\nu - D + 1}`. No matrix is inverted or solved in the density. The graph
-holds elementwise products and sums only, because each further kind of operation costs seconds of
-compilation.
+The parts are `pymc_weights`, `pymc_covariances`, `pymc_means` or a user's own components
+(`pymc_hook`), and `pymc_likelihood`; ``docs/pymc.md`` lists the variables.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
-from pymc.logprob.transforms import Transform
 
-from bayesmix.covariance import LOG_2PI, structure_of
+from bayesmix.component_prior import held_scale
 from bayesmix.inputs import as_table
 from bayesmix.mixture import Mixture, require_mixture
-from bayesmix.priors import NormalInverseWishart
+from bayesmix.priors import Dirichlet
+from bayesmix.pymc_covariances import Bartlett, bartlett_of
+from bayesmix.pymc_hook import Components, add_own_components
+from bayesmix.pymc_likelihood import LikelihoodKind, add_rows
+from bayesmix.pymc_means import add_means
+from bayesmix.pymc_structures import arithmetic_of
+from bayesmix.pymc_weights import add_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from bayesmix.inputs import Table
 
     Floats = NDArray[np.float64]
 
 __all__ = ["build_model", "covariances_of", "initial_values"]
 
-CHI_SQUARED, NORMAL = "bartlett_chi_squared", "bartlett_normal"
 
-
-def build_model(mixture: Mixture, x: Any) -> pm.Model:
+def build_model(
+    mixture: Mixture,
+    x: Any,
+    *,
+    components: Components | None = None,
+    likelihood: LikelihoodKind = "op",
+    ordered: bool = False,
+) -> pm.Model:
     r"""State a mixture as a PyMC model, marginalized over the labels.
 
     Parameters
     ----------
     mixture : Mixture
-        With a component prior.
+        With a component prior, or without one where ``components`` takes its place. Stick-breaking
+        weights without a truncation get that of `Mixture.truncated`.
     x : (n, D) array_like or DataFrame
         The data, used as they are.
+    components : callable, optional
+        A prior of your own. Called inside the model with ``(n_components, n_features)``, it returns
+        tensors: means (K, D), and the lower triangular Cholesky factors of the covariances
+        (K, D, D), with positive diagonals. The mixture is then
+        ``Mixture(weights, covariance_type="full")``.
+    likelihood : {"op", "graph"}, default "op"
+        How the density of the rows is computed: by the compiled pass as one operation with a
+        gradient of its own, or by a plain PyTensor graph, some times slower, which has second
+        derivatives and runs on JAX.
+    ordered : bool, default False
+        Whether the means of a single feature increase from component to component.
 
     Returns
     -------
     pymc.Model
-        Free variables ``weights (component)``, ``means (component, feature)`` and Bartlett's
-        coordinates of the precisions; deterministic ``covariances (component, feature,
-        feature_bis)``, dense for every structure; observed ``x (obs, feature)``; the data in
-        ``x_data``.
+        Free variables, where they are random, in this order: ``concentration``, ``discount``,
+        ``weights (component)`` or ``sticks (stick)``, ``scale_diagonal (feature)``, Bartlett's
+        coordinates of the precisions, ``means (component, feature)``. Deterministic:
+        ``covariances (component, feature, feature_bis)``, dense for every structure;
+        ``covariance_scale`` where it is random; ``weights`` of sticks. Observed:
+        ``x (obs, feature)``, from the data ``x_data``.
 
     Raises
     ------
     ValueError
-        If the mixture has no component prior, or one for another number of features.
+        If the mixture has no component prior and ``components`` is not given, or both are; the
+        prior is for another number of features; or ordered means are asked for where there is more
+        than one feature, or of components of your own.
 
     Examples
     --------
     >>> import bayesmix as bm
     >>> x = bm.datasets.load("faithful")
     >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
-    >>> [v.name for v in bm.build_model(mixture, x).deterministics]
-    ['covariances']
+    >>> model = bm.build_model(mixture, x)
+    >>> [v.name for v in model.free_RVs]
+    ['weights', 'bartlett_chi_squared', 'bartlett_normal', 'means']
     """
-    geometry = _geometry(mixture)
-    prior = geometry.prior
     table = as_table(x)
-    n_components, d = mixture.n_components, len(table.features)
-    mixture.require_features(d)
-    names = list(table.features)
-    pairs = [f"{names[i]}:{names[j]}" for i, j in zip(*np.tril_indices(d, -1), strict=True)]
-    coords = {
-        "component": np.arange(n_components),
-        "feature": names,
-        "feature_bis": names,
-        "feature_pair": pairs,
-        "obs": table.index,
-    }
-    with pm.Model(coords=coords) as model:
+    _check(mixture, components, len(table.features), ordered)
+    mixture = mixture.truncated(len(table.values))
+    k, d = mixture.n_components, len(table.features)
+    arithmetic = arithmetic_of(mixture.covariance_type, k, d)
+    with pm.Model(coords=_coords(mixture, table)) as model:
         data = pm.Data("x_data", table.values, dims=("obs", "feature"))
-        weights = pm.Dirichlet("weights", mixture.weights.concentrations, dims="component")
-        factor = geometry.factor(geometry.coordinates())
-        means = pm.CustomDist(
-            "means",
-            np.tile(prior.mean, (n_components, 1)),
-            factor,
-            logp=geometry.means_logp,
-            random=geometry.means_random,
-            signature=f"(k,d),{geometry.signature}->(k,d)",
-            transform=_Standardized(prior),
-            dims=("component", "feature"),
-        )
-        pm.Deterministic(
-            "covariances",
-            geometry.covariances(factor),
-            dims=("component", "feature", "feature_bis"),
-        )
-        pm.CustomDist(
-            "x",
-            means,
-            factor,
-            weights,
-            logp=geometry.rows_logp,
-            random=geometry.rows_random,
-            signature=f"(k,d),{geometry.signature},(k)->(d)",
-            observed=data,
-            dims=("obs", "feature"),
-        )
+        log_weights = add_weights(mixture.weights)
+        if components is not None:
+            means, factor = add_own_components(components, k, d)
+        else:
+            bartlett = _bartlett(mixture)
+            factor = bartlett.add()
+            means = add_means(bartlett.prior, arithmetic, factor, ordered=ordered)
+            dense = arithmetic.covariances(factor)
+            pm.Deterministic("covariances", dense, dims=("component", "feature", "feature_bis"))
+        backwards = components is not None
+        add_rows(data, log_weights, means, factor, arithmetic, likelihood, backwards=backwards)
     return model
 
 
-class _Standardized(Transform):
-    """Means in units of the prior's typical standard deviation about its mean."""
-
-    name = "standardized"
-
-    def __init__(self, prior: NormalInverseWishart) -> None:
-        self.center = np.asarray(prior.mean)
-        scale = np.diag(np.asarray(prior.covariance_scale))
-        self.scale = np.sqrt(scale / (prior.dof + prior.n_features + 1))
-
-    def forward(self, value: Any, *inputs: Any) -> Any:
-        return (value - self.center) / self.scale
-
-    def backward(self, value: Any, *inputs: Any) -> Any:
-        return self.center + self.scale * value
-
-    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        return value.shape[-2] * np.log(self.scale).sum()
-
-
-class _Geometry(ABC):
-    """Bartlett's coordinates of one covariance structure, symbolic and numeric alike."""
-
-    signature: ClassVar[str]
-    covariance_type: ClassVar[str]
-
-    def __init__(self, prior: NormalInverseWishart, n_components: int) -> None:
-        self.prior, self.k, self.d = prior, n_components, prior.n_features
-        self.structure = structure_of(self.covariance_type)
-        self.scale = self.structure.prior_scale(np.asarray(prior.covariance_scale))
-
-    @abstractmethod
-    def coordinates(self) -> dict[str, Any]:
-        """Register the free variables inside a model context."""
-
-    @abstractmethod
-    def factor(self, values: Mapping[str, Any]) -> Any:
-        """Precision Cholesky factor in the structure's shape from tensors or arrays."""
-
-    @abstractmethod
-    def values(self, factor: Floats) -> dict[str, Floats]:
-        """Coordinates of a factor; inverse of `factor`."""
-
-    @abstractmethod
-    def whiten(self, delta: Any, factor: Any) -> Any:
-        """Standardize delta (..., K, D) by each component."""
-
-    @abstractmethod
-    def log_determinant(self, factor: Any) -> Any:
-        """Sum of the logarithms of the factor's diagonal, (K,) or a scalar shared by all."""
-
-    @abstractmethod
-    def covariances(self, factor: Any) -> Any:
-        """Symbolic dense covariances (K, D, D)."""
-
-    def means_logp(self, value: Any, center: Any, factor: Any) -> Any:
-        kappa = self.prior.mean_precision
-        z = self.whiten(value - center, self._shaped(factor))
-        constant = 0.5 * self.k * self.d * (np.log(kappa) - LOG_2PI)
-        scatter = (z * z).sum()
-        return constant + self._log_determinants(self._shaped(factor)) - 0.5 * kappa * scatter
-
-    def means_random(
-        self, center: Floats, factor: Floats, rng: np.random.Generator, size: Any = None
-    ) -> Floats:
-        noise = rng.standard_normal((*tuple(size or ()), self.k, self.d))
-        return center + self._color(noise, factor) / np.sqrt(self.prior.mean_precision)
-
-    def rows_logp(self, value: Any, means: Any, factor: Any, weights: Any) -> Any:
-        factor = self._shaped(factor)
-        z = self.whiten(value[:, None, :] - means.reshape((self.k, self.d)), factor)
-        constant = pt.log(weights.reshape((self.k,))) + self.log_determinant(factor)
-        joint = constant - 0.5 * self.d * LOG_2PI - 0.5 * (z * z).sum(axis=-1)
-        top = pt.max(joint, axis=-1, keepdims=True)
-        return pt.log(pt.exp(joint - top).sum(axis=-1)) + top[:, 0]
-
-    def rows_random(
-        self,
-        means: Floats,
-        factor: Floats,
-        weights: Floats,
-        rng: np.random.Generator,
-        size: Any = None,
-    ) -> Floats:
-        means, weights = means.reshape(self.k, self.d), weights.reshape(self.k)
-        n = int(np.prod(size)) if size is not None else 1
-        label = rng.choice(self.k, size=n, p=weights / weights.sum())
-        noise = self._color(rng.standard_normal((n, self.k, self.d)), factor)
-        rows = means[label] + noise[np.arange(n), label]
-        return rows.reshape((*tuple(size or ()), self.d))
-
-    def _log_determinants(self, factor: Any) -> Any:
-        """Sum over all components."""
-        total = self.log_determinant(factor)
-        return total.sum() if total.ndim else self.k * total
-
-    def _shaped(self, factor: Any) -> Any:
-        """Drop the leading axes of length one that PyMC adds to parameters."""
-        return factor.reshape(self._shape())
-
-    def _shape(self) -> tuple[int, ...]:
-        """Shape of the factor, read off its signature."""
-        sizes = {"k": self.k, "d": self.d}
-        return tuple(sizes[axis] for axis in self.signature.strip("()").split(","))
-
-    def _color(self, noise: Floats, factor: Floats) -> Floats:
-        """Give standard normal noise (..., K, D) the components' covariances."""
-        lower = self.structure.dense(self._shaped(factor), self.k, self.d)
-        return np.linalg.solve(np.swapaxes(lower, -1, -2), noise[..., None])[..., 0]
+def _check(mixture: Mixture, components: Any, n_features: int, ordered: bool) -> None:
+    """Refuse what no model can be made of."""
+    if components is None:
+        require_mixture(mixture, "nuts")
+        mixture.require_features(n_features)
+    elif not isinstance(mixture, Mixture):
+        require_mixture(mixture, "nuts")
+    elif not callable(components):
+        raise TypeError(
+            "components: expected a function of (n_components, n_features), got "
+            f"{type(components).__name__}; a component prior belongs into the mixture"
+        )
+    elif mixture.components is not None or mixture.covariance_type != "full":
+        raise ValueError(
+            "components: expected a mixture that leaves means and covariances to the function, "
+            f"got {mixture}; give Mixture(weights, covariance_type='full')"
+        )
+    if ordered and (n_features > 1 or components is not None):
+        raise ValueError(
+            "ordered: expected one feature and a component prior of the mixture, got "
+            + (f"{n_features} features" if components is None else "components of your own")
+            + "; leave it out"
+            + ("" if components is None else ", and order the means inside components")
+        )
 
 
-class _Wishart(_Geometry):
-    """What full and tied share: factor C A."""
-
-    def __init__(self, prior: NormalInverseWishart, n_components: int) -> None:
-        super().__init__(prior, n_components)
-        self.scale_factor = np.linalg.cholesky(np.linalg.inv(self.scale))
-        self.below = np.tril_indices(self.d, -1)
-        self.place = np.zeros((len(self.below[0]), self.d, self.d))
-        self.place[np.arange(len(self.below[0])), *self.below] = 1
-        self.dof: Floats = prior.dof - np.arange(self.d, dtype=np.float64)
-
-    def factor(self, values: Mapping[str, Any]) -> Any:
-        bartlett = values[CHI_SQUARED][..., None] ** 0.5 * np.eye(self.d)
-        if self.d > 1:
-            bartlett = bartlett + (values[NORMAL][..., None, None] * self.place).sum(axis=-3)
-        return (self.scale_factor[:, :, None] * bartlett[..., None, :, :]).sum(axis=-2)
-
-    def values(self, factor: Floats) -> dict[str, Floats]:
-        bartlett = np.linalg.solve(self.scale_factor, factor)
-        values = {CHI_SQUARED: np.square(np.diagonal(bartlett, axis1=-2, axis2=-1))}
-        if self.d > 1:
-            values[NORMAL] = bartlett[..., self.below[0], self.below[1]]
-        return values
-
-    def whiten(self, delta: Any, factor: Any) -> Any:
-        return (delta[..., None] * factor).sum(axis=-2)
-
-    def log_determinant(self, factor: Any) -> Any:
-        return pt.log((factor * np.eye(self.d)).sum(axis=-1)).sum(axis=-1)
-
-    def _register(self, dof: Floats, lead: tuple[str, ...]) -> dict[str, Any]:
-        values = {CHI_SQUARED: pm.ChiSquared(CHI_SQUARED, dof, dims=(*lead, "feature"))}
-        if self.d > 1:
-            values[NORMAL] = pm.Normal(NORMAL, 0, 1, dims=(*lead, "feature_pair"))
-        return values
+def _coords(mixture: Mixture, table: Table) -> dict[str, Any]:
+    names = list(table.features)
+    below = zip(*np.tril_indices(len(names), -1), strict=True)
+    coords = {
+        "component": np.arange(mixture.n_components),
+        "feature": names,
+        "feature_bis": names,
+        "feature_pair": [f"{names[i]}:{names[j]}" for i, j in below],
+        "obs": table.index,
+    }
+    if not isinstance(mixture.weights, Dirichlet):
+        coords["stick"] = np.arange(mixture.n_components - 1)
+    return coords
 
 
-@final
-class _Full(_Wishart):
-    covariance_type, signature = "full", "(k,d,d)"
-
-    def coordinates(self) -> dict[str, Any]:
-        return self._register(np.tile(self.dof, (self.k, 1)), ("component",))
-
-    def covariances(self, factor: Any) -> Any:
-        inverse = pt.linalg.inv(factor)
-        return inverse.mT @ inverse
-
-
-@final
-class _Tied(_Wishart):
-    covariance_type, signature = "tied", "(d,d)"
-
-    def coordinates(self) -> dict[str, Any]:
-        return self._register(self.dof, ())
-
-    def covariances(self, factor: Any) -> Any:
-        inverse = pt.linalg.inv(factor)
-        return pt.tile((inverse.mT @ inverse)[None], (self.k, 1, 1))
-
-
-class _Variances(_Geometry):
-    """What diag and spherical share: factor sqrt(q / S)."""
-
-    def factor(self, values: Mapping[str, Any]) -> Any:
-        return (values[CHI_SQUARED] / self.scale) ** 0.5
-
-    def values(self, factor: Floats) -> dict[str, Floats]:
-        return {CHI_SQUARED: np.square(factor) * self.scale}
-
-    def _register(self, dims: tuple[str, ...]) -> dict[str, Any]:
-        dof = np.full(self._shape(), self.prior.dof - self.d + 1)
-        return {CHI_SQUARED: pm.ChiSquared(CHI_SQUARED, dof, dims=dims)}
-
-
-@final
-class _Diag(_Variances):
-    covariance_type, signature = "diag", "(k,d)"
-
-    def coordinates(self) -> dict[str, Any]:
-        return self._register(("component", "feature"))
-
-    def whiten(self, delta: Any, factor: Any) -> Any:
-        return delta * factor
-
-    def log_determinant(self, factor: Any) -> Any:
-        return pt.log(factor).sum(axis=-1)
-
-    def covariances(self, factor: Any) -> Any:
-        return (factor**-2)[..., None] * np.eye(self.d)
-
-
-@final
-class _Spherical(_Variances):
-    covariance_type, signature = "spherical", "(k)"
-
-    def coordinates(self) -> dict[str, Any]:
-        return self._register(("component",))
-
-    def whiten(self, delta: Any, factor: Any) -> Any:
-        return delta * factor[:, None]
-
-    def log_determinant(self, factor: Any) -> Any:
-        return self.d * pt.log(factor)
-
-    def covariances(self, factor: Any) -> Any:
-        return (factor**-2)[..., None, None] * np.eye(self.d)
-
-
-_GEOMETRIES = {g.covariance_type: g for g in (_Full, _Tied, _Diag, _Spherical)}
-
-
-def _geometry(mixture: Mixture) -> _Geometry:
-    require_mixture(mixture, "nuts")
-    # what `require_mixture` has just checked
-    assert isinstance(mixture.components, NormalInverseWishart)
-    return _GEOMETRIES[mixture.covariance_type](mixture.components, mixture.n_components)
+def _bartlett(mixture: Mixture) -> Bartlett:
+    assert mixture.components is not None  # `require_mixture` has checked
+    return bartlett_of(mixture.components, mixture.covariance_type, mixture.n_components)
 
 
 def initial_values(
-    mixture: Mixture, weights: Floats, means: Floats, covariances: Floats
+    mixture: Mixture,
+    weights: Floats,
+    means: Floats,
+    covariances: Floats,
+    *,
+    covariance_scale: Floats | None = None,
+    concentration: float | None = None,
+    discount: float | None = None,
 ) -> dict[str, Floats]:
-    """Coordinates of a point in the model's free variables.
+    """Values of the model's free variables at a point: where a search or a chain may start.
 
     Parameters
     ----------
     mixture : Mixture
+        With a component prior and finitely many components.
     weights : (K,) ndarray
         All above zero.
     means : (K, D) ndarray
     covariances : (K, D, D) ndarray
         Dense, of the mixture's structure.
+    covariance_scale : (D, D) ndarray, optional
+    concentration, discount : float, optional
+        Where they are random; by default where EM holds the scale, and the others' prior means.
+
+    Returns
+    -------
+    dict
+        For ``initvals`` of PyMC's functions.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from bayesmix.pymc_model import initial_values
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> point = bm.fit_em(mixture, x, random_seed=1)["point_estimate"]
+    >>> start = initial_values(mixture, *(point[name].values for name in point.data_vars))
+    >>> start["means"].shape
+    (2, 2)
     """
-    structure = structure_of(mixture.covariance_type)
-    factor = structure.precision_cholesky(structure.compact(covariances))
-    return {"weights": weights, "means": means, **_geometry(mixture).values(factor)}
+    bartlett, prior = _bartlett(mixture), mixture.weights
+    values = {}
+    for name, given in (("concentration", concentration), ("discount", discount)):
+        if random := getattr(prior, f"random_{name}"):
+            values[name] = np.asarray(random.mean if given is None else given)
+    if isinstance(prior, Dirichlet):
+        values["weights"] = weights
+    elif len(weights) > 1:
+        values["sticks"] = weights[:-1] / np.cumsum(weights[::-1])[:0:-1]
+    if covariance_scale is None:
+        covariance_scale = held_scale(bartlett.prior, bartlett.structure)
+    factor = bartlett.structure.precision_cholesky(bartlett.structure.compact(covariances))
+    return {**values, "means": means, **bartlett.values(factor, covariance_scale)}
 
 
 def covariances_of(mixture: Mixture, values: Mapping[str, Floats]) -> Floats:
     """Dense covariances (..., K, D, D) from draws of the model's free variables."""
-    geometry = _geometry(mixture)
-    lower = geometry.structure.dense(geometry.factor(values), geometry.k, geometry.d)
+    bartlett = _bartlett(mixture)
+    lower = bartlett.structure.dense(bartlett.factor(values), bartlett.k, bartlett.d)
     inverse = np.linalg.inv(lower)
     return np.swapaxes(inverse, -1, -2) @ inverse

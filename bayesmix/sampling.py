@@ -64,9 +64,10 @@ def sample(
     table, and tries to split and merge components. Its chains start far apart: at optima of EM, at
     one cluster, at K clusters around random rows. Where components are exchangeable they change
     names at random in every sweep, so that a component's own draws mean nothing before `relabel`.
-    NUTS, through PyMC, moves all parameters at once with the labels summed out; its chains start
-    near the optima of EM, each at a draw of the weighted likelihood bootstrap (Newton & Raftery
-    1994) around one whose mass, by Laplace's method, is within a factor e^-5 of the largest.
+    NUTS moves all parameters at once with the labels summed out, in the coordinates of
+    `build_model` but without PyMC; its chains start near the optima of EM, each at a draw of the
+    weighted likelihood bootstrap (Newton & Raftery 1994) around one whose mass, by Laplace's
+    method, is within a factor e^-5 of the largest.
     Either way what no relabeling changes is checked for convergence.
 
     Parameters
@@ -81,7 +82,7 @@ def sample(
     draws : int, default 1000
         Draws kept per chain.
     tune : int, optional
-        Steps per chain before them; default 300 sweeps for Gibbs, 1000 steps for NUTS.
+        Steps per chain before them; default 300 sweeps for Gibbs, 400 steps for NUTS.
     chains : int, default 4
     cores : int, optional
         Default: as many as the process may use. Draws do not depend on it.

@@ -31,13 +31,15 @@ LAYERS = (
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
         *("gibbs", "gibbs_run"),
-        *("pymc_model", "pymc_nuts"),
+        *("nuts", "nuts_coordinates", "nuts_target"),
+        *("pymc_model",),
     },
     {
         *(
             "sampling",
             "sampling_gibbs",
             "sampling_nuts",
+            "nuts_starts",
             "sampling_request",
             "chain_starts",
             "chain_states",
@@ -51,7 +53,8 @@ LAYERS = (
 ENGINES = (
     {"em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"},
     {"gibbs", "gibbs_run"},
-    {"pymc_model", "pymc_nuts"},
+    {"nuts", "nuts_coordinates", "nuts_target"},
+    {"pymc_model"},
 )
 PYMC = {"pymc", "pytensor", "pymc_extras"}
 
@@ -132,7 +135,7 @@ def test_engines_never_meet():
             assert not {target for target, _ in own(module)} & others, module
 
 
-@pytest.mark.parametrize("module", sorted(SOURCES.keys() - {"pymc_model", "pymc_nuts"}))
+@pytest.mark.parametrize("module", sorted(SOURCES.keys() - {"pymc_model"}))
 def test_only_the_pymc_modules_import_pymc(module):
     tops = {name.partition(".")[0] for name, _ in imported(module)}
     assert not tops & PYMC

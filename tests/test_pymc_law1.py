@@ -1,9 +1,10 @@
 r"""Law 1 for PyMC: the model scores a point as the reference does, in the measure of the package.
 
-The model's own density, ``compile_logp(jacobian=False)``, is over its free variables: weights,
-means, Bartlett's squared diagonal :math:`q_i = a_{ii}^2` (chi-squared, :math:`\nu - i + 1` degrees
-of freedom, i = 1, ..., D) and the normal entries below it. The reference's is over covariances.
-Between them, with precisions :math:`P = l l^\top`, :math:`l = C A` and
+The model's own density, ``compile_logp(jacobian=False)``, is over its free variables: weights or
+sticks, means, what is random of the priors, Bartlett's squared diagonal :math:`q_i = a_{ii}^2`
+(chi-squared, :math:`\nu - i + 1` degrees of freedom, i = 1, ..., D) and the normal entries below
+it. The reference's is over weights and covariances.
+Between coordinates and covariances, with precisions :math:`P = l l^\top`, :math:`l = C A` and
 :math:`C = \mathrm{chol}(S^{-1})`, lie four changes of variables:
 
 1. :math:`q_i \to a_{ii}`: :math:`dq_i = 2 a_{ii}\, da_{ii}`, so
@@ -21,6 +22,9 @@ i \log c_{ii}] - D \log 2`: the formula of the design, with its :math:`\log p(A)
 Diagonal and spherical: :math:`\sigma^{-2} = q/S`, so :math:`dq = S \sigma^{-4} d\sigma^2` and
 :math:`\log p(\sigma^2) = \log p(q) + \log S - 2 \log \sigma^2`; which is
 :math:`3 \log l + \tfrac12 \log S - \log 2 + \log(2a)` with :math:`l = 1/\sigma = a/\sqrt S`.
+Sticks: the first weights are :math:`w_k = v_k \prod_{l<k} (1 - v_l)`, a triangular change with the
+diagonal :math:`\prod_{l<k} (1 - v_l)`, so :math:`\log p(w) = \log p(v) - \sum_{k<T} (T-1-k)
+\log(1-v_k)`.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,21 +45,41 @@ from pytensor.compile.mode import Mode
 import bayesmix as bm
 from bayesmix import em, gaussian, pymc_model
 from bayesmix.covariance import structure_of
+from bayesmix.pymc_covariances import CHI_SQUARED, SCALE
 from tests.support import (
+    STICKS,
     STRUCTURES,
+    WEIGHTS,
     Parameters,
     blobs,
     cells,
     mixture_of_cell,
+    random_independent_prior,
     random_parameters,
     random_prior,
 )
 
-K = 2
-CONCENTRATIONS = (1.0, (1.5, 3.0))
+K = 3
 # The test evaluates a few points; compiling is what takes time, C above all.
 FAST = Mode(linker="py", optimizer="fast_compile")
-CASES = [(s, d, c) for s in STRUCTURES for d in (1, 3) for c in CONCENTRATIONS]
+PRIORS = {
+    "NIW": random_prior,
+    "independent": random_independent_prior,
+    "independent, random scale": lambda d: random_independent_prior(d, random_scale=True),
+}
+FINITE = {name: w for name, w in (WEIGHTS | STICKS).items() if w.n_components is not None}
+CASES = [
+    *((s, d, "Dirichlet(K)", p) for s in STRUCTURES for d in (1, 3) for p in PRIORS),
+    *(("full", 2, w, "NIW") for w in FINITE if w != "Dirichlet(K)"),
+]
+
+
+class Given(NamedTuple):
+    """What a point holds beside weights, means and covariances."""
+
+    covariance_scale: np.ndarray | None
+    concentration: float | None
+    discount: float | None
 
 
 @dataclass(frozen=True)
@@ -68,23 +93,28 @@ class Case:
     """Density without the Jacobians of PyMC's own transforms."""
     dlogp: Callable
     """Its gradient in the unconstrained coordinates."""
-    covariances: Callable
+    deterministics: Callable
     transforms: dict[str, Callable]
 
-    def coordinates(self, point: Parameters) -> dict[str, np.ndarray]:
+    def coordinates(self, point: Parameters, given: Given) -> dict[str, np.ndarray]:
         """Unconstrained values of a point, by the names PyMC gives them."""
-        values = pymc_model.initial_values(self.mixture, *point)
+        values = pymc_model.initial_values(self.mixture, *point, **given._asdict())
         return {
             self.model.rvs_to_values[v].name: self.transforms[v.name](values[v.name])
             for v in self.model.free_RVs
         }
 
+    def found(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Deterministics at unconstrained values."""
+        names = [v.name for v in self.model.deterministics]
+        return dict(zip(names, self.deterministics(values), strict=True))
+
 
 @cache
 @pytensor.config.change_flags(cxx="")
-def case(structure: str, d: int, concentration: float | tuple[float, ...]) -> Case:
-    mixture = bm.Mixture(bm.Dirichlet(K, concentration), random_prior(d), structure)
-    x = blobs(50, d, 1) + 4.0 * (np.arange(50)[:, None] % K)  # apart: no weight is 0 at the mode
+def case(structure: str, d: int, weights: str, prior: str) -> Case:
+    mixture = bm.Mixture(FINITE[weights], PRIORS[prior](d), structure)
+    x = blobs(60, d, 1) + 5.0 * (np.arange(60)[:, None] % K)  # apart: no weight is 0 at the mode
     model = bm.build_model(mixture, x)
     transforms = {}
     for variable in model.free_RVs:
@@ -99,7 +129,7 @@ def case(structure: str, d: int, concentration: float | tuple[float, ...]) -> Ca
         model.compile_logp(jacobian=False, mode=FAST),
         model.compile_dlogp(jacobian=False, mode=FAST),
         model.compile_fn(
-            model.replace_rvs_by_values([model["covariances"]])[0],
+            model.replace_rvs_by_values(model.deterministics),
             inputs=model.value_vars,
             mode=FAST,
             on_unused_input="ignore",
@@ -108,23 +138,49 @@ def case(structure: str, d: int, concentration: float | tuple[float, ...]) -> Ca
     )
 
 
-def random_points(structure: str, d: int) -> list[Parameters]:
-    return [random_parameters(structure, K, d, seed) for seed in range(4)]
+def random_points(this: Case, d: int) -> list[tuple[Parameters, Given]]:
+    """Points with random hyperparameters, in the parts of the model that have them."""
+    structure, weights = this.mixture.covariance_type, this.mixture.weights
+    rng = np.random.default_rng(d)
+    points = []
+    for seed in range(3):
+        scale = None
+        if hyperprior := this.mixture.components.scale_hyperprior:
+            hyperprior = structure_of(structure).scale_hyperprior(hyperprior)
+            scale = (hyperprior.floor + rng.exponential(size=len(hyperprior.rate))) * np.eye(d)
+        given = Given(
+            scale,
+            None if weights.random_concentration is None else rng.gamma(2.0),
+            None if weights.random_discount is None else rng.beta(1.5, 3.0),
+        )
+        points.append((random_parameters(structure, K, d, seed), given))
+    return points
 
 
 @cache
-def mode_of(structure: str, d: int, concentration: float | tuple[float, ...]) -> em.Fit:
+def mode_of(structure: str, d: int, weights: str, prior: str) -> em.Fit:
     """EM's point, run until nothing is left to gain."""
-    this = case(structure, d, concentration)
+    this = case(structure, d, weights, prior)
     problem = em.problem_of(this.mixture, bm.inputs.as_table(this.x))
     resp = np.eye(K)[np.arange(len(this.x)) % K]  # the clusters as drawn
     return em.run(problem, em.start_point(problem, resp), max_iter=20_000, tol=1e-15)
 
 
-def measure_terms(mixture: bm.Mixture, point: Parameters) -> float:
-    """Steps 1 to 4 above: what turns the model's density into the reference's."""
-    prior, structure = mixture.components, mixture.covariance_type
-    scale, d = np.asarray(prior.covariance_scale), prior.n_features
+def measure_terms(mixture: bm.Mixture, point: Parameters, scale: np.ndarray) -> float:
+    """What turns the model's density into the reference's: the steps above."""
+    return _covariance_terms(mixture, point, scale) + _stick_terms(mixture, point)
+
+
+def _stick_terms(mixture: bm.Mixture, point: Parameters) -> float:
+    if isinstance(mixture.weights, bm.Dirichlet):
+        return 0.0
+    left = np.cumsum(point.weights[::-1])[:0:-1]
+    sticks = point.weights[:-1] / left
+    return -float(np.sum(np.arange(K - 2, -1, -1) * np.log1p(-sticks)))
+
+
+def _covariance_terms(mixture: bm.Mixture, point: Parameters, scale: np.ndarray) -> float:
+    structure, d = mixture.covariance_type, len(scale)
     if structure in ("full", "tied"):
         c = np.diag(np.linalg.cholesky(np.linalg.inv(scale)))
         i = np.arange(1, d + 1)
@@ -143,73 +199,83 @@ def measure_terms(mixture: bm.Mixture, point: Parameters) -> float:
     return float(np.sum(np.log(numerator) - 2 * np.log(variances)))
 
 
-@pytest.mark.parametrize(("structure", "d", "concentration"), CASES)
-def test_same_point_same_log_posterior(structure, d, concentration):
-    this = case(structure, d, concentration)
-    fit = mode_of(structure, d, concentration)
-    mode = Parameters(fit.point.weights, fit.point.means, fit.point.dense_covariances)
-    for point in [*random_points(structure, d), mode]:
-        values = this.coordinates(point)
-        found = this.logp(values) + measure_terms(this.mixture, point)
-        expected = gaussian.log_posterior(this.mixture, this.x, *point)
+@pytest.mark.parametrize(("structure", "d", "weights", "prior"), CASES)
+def test_same_point_same_log_posterior(structure, d, weights, prior):
+    this = case(structure, d, weights, prior)
+    for point, given in random_points(this, d):
+        values = this.coordinates(point, given)
+        stated = this.mixture.components.covariance_scale
+        scale = given.covariance_scale if stated is None else np.asarray(stated)
+        found = this.logp(values) + measure_terms(this.mixture, point, scale)
+        expected = gaussian.log_posterior(this.mixture, this.x, *point, *given)
         np.testing.assert_allclose(found, expected, rtol=1e-8)
-        covariances = this.covariances(values)
+        parts = this.found(values)
         # eps times the condition number of the covariances, 1e3 at most
-        np.testing.assert_allclose(covariances, point.covariances, rtol=1e-10, atol=1e-12)
-        constrained = pymc_model.initial_values(this.mixture, *point)
-        np.testing.assert_allclose(
-            pymc_model.covariances_of(this.mixture, constrained),
-            point.covariances,
-            rtol=1e-10,
-            atol=1e-12,
-        )
-    np.testing.assert_allclose(fit.objective, expected, rtol=1e-8)
+        close = {"rtol": 1e-10, "atol": 1e-12}
+        np.testing.assert_allclose(parts["covariances"], point.covariances, **close)
+        if given.covariance_scale is not None:
+            np.testing.assert_allclose(parts["covariance_scale"], scale, **close)
+        if "weights" in parts:
+            np.testing.assert_allclose(parts["weights"], point.weights, **close)
+            assert abs(parts["weights"].sum() - 1) < 1e-15 * K
 
 
-@pytest.mark.parametrize(("structure", "d", "concentration"), CASES)
-def test_gradient_is_zero_at_the_mode_of_em(structure, d, concentration):
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_gradient_is_zero_at_the_mode_of_em(structure, d, prior):
     """In the model's unconstrained coordinates, where q = exp(y).
 
     There the terms' only slope is along y: log(2 a) + (D+1+i) log l grows by (D+2+i)/2, the
     variances' -2 log(variance) by 2. The gradient of one row is of the order of one in these
-    coordinates, so n is the yardstick; EM's last gain of 1e-10 nats leaves sqrt(1e-10 n).
+    coordinates, so n is the yardstick; EM's last gain of 1e-10 nats leaves sqrt(1e-10 n). A random
+    S is held, not maximized.
     """
-    this = case(structure, d, concentration)
-    fit = mode_of(structure, d, concentration)
+    this = case(structure, d, "Dirichlet(K)", prior)
+    fit = mode_of(structure, d, "Dirichlet(K)", prior)
     assert fit.status.name == "CONVERGED"
     mode = Parameters(fit.point.weights, fit.point.means, fit.point.dense_covariances)
-    values = this.coordinates(mode)
+    values = this.coordinates(mode, Given(None, None, None))
     sizes = {v.name: np.size(values[v.name]) for v in this.model.value_vars}
     slope = dict(
         zip(sizes, np.split(this.dlogp(values), np.cumsum([*sizes.values()])[:-1]), strict=True)
     )
-    name = f"{pymc_model.CHI_SQUARED}_log__"
+    name = f"{CHI_SQUARED}_log__"
     extra = (d + 2 + np.arange(1, d + 1)) / 2 if structure in ("full", "tied") else 2.0
     shaped = np.broadcast_to(extra, np.shape(values[name]))
     slope[name] = slope[name] + shaped.ravel()
+    slope.pop(f"{SCALE}_above__", None)
     for found in slope.values():
         assert np.abs(found).max() < 1e-5 * len(this.x)
 
 
 @pytest.mark.parametrize("cell", cells("nuts"), ids=" ".join)
 def test_every_cell_builds(cell):
-    """Names, dims and coordinates as in the schema; a finite density where the chains start."""
+    """Names, dims and coordinates as in the schema."""
     mixture = mixture_of_cell(cell, 2)
     x = pd.DataFrame(blobs(20, 2, 3), columns=["a", "b"])
     model = bm.build_model(mixture, x)
-    dims = {v.name: model.named_vars_to_dims[v.name] for v in model.free_RVs}
+    dims = model.named_vars_to_dims
     assert dims["weights"] == ("component",)
     assert dims["means"] == ("component", "feature")
-    assert model.named_vars_to_dims["covariances"] == ("component", "feature", "feature_bis")
+    assert dims["covariances"] == ("component", "feature", "feature_bis")
     assert [v.name for v in model.observed_RVs] == ["x"]
     assert list(model.coords["feature"]) == ["a", "b"]
-    assert [v.name for v in model.deterministics] == ["covariances"]
+    free = [v.name for v in model.free_RVs]
+    order = ["concentration", "discount", "weights", "sticks", SCALE, CHI_SQUARED]
+    order += ["bartlett_normal", "means"]
+    assert free == [name for name in order if name in free]
+    assert ("concentration" in free) is (mixture.weights.random_concentration is not None)
+    assert ("discount" in free) is (mixture.weights.random_discount is not None)
+    assert ("sticks" in free) is (cell[0].startswith(("DirichletProcess", "PitmanYor")))
+    random = mixture.components.scale_hyperprior is not None
+    assert (SCALE in free) is random
+    assert ("covariance_scale" in dims) is random
 
 
 @pytest.mark.parametrize("cell", cells("nuts", fits=False), ids=" ".join)
 def test_cells_that_nuts_cannot_sample_are_refused(cell):
-    match = r'a posterior needs a prior on the components.*give comp|NUTS does not take.*"gibbs"'
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=r"a posterior needs a prior on the components.*give comp"):
         bm.build_model(mixture_of_cell(cell, 2), blobs(20, 2, 3))
 
 
@@ -218,15 +284,15 @@ def test_wrong_width_is_refused():
         bm.build_model(bm.Mixture(bm.Dirichlet(2), random_prior(2)), blobs(20, 3, 2))
 
 
+@pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("d", [1, 3])
 @pytest.mark.parametrize("structure", STRUCTURES)
-def test_coordinates_go_and_come_back(structure, d):
+def test_coordinates_go_and_come_back(structure, d, prior):
     """Covariances from draws with batch axes, and the factor they come from."""
-    mixture = bm.Mixture(bm.Dirichlet(K), random_prior(d), structure)
-    points = random_points(structure, d)
+    mixture = bm.Mixture(bm.Dirichlet(K), PRIORS[prior](d), structure)
+    points = [random_parameters(structure, K, d, seed) for seed in range(4)]
     values = [pymc_model.initial_values(mixture, *p) for p in points]
     stacked = {name: np.stack([v[name] for v in values]) for name in values[0]}
     found = pymc_model.covariances_of(mixture, stacked)
     expected = np.stack([p.covariances for p in points])
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
-    assert structure_of(structure).name == mixture.covariance_type

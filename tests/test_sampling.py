@@ -29,7 +29,6 @@ from tests.fixtures_post import (
 )
 from tests.support import blobs
 
-pymc_model = importlib.import_module("bayesmix.pymc_model")
 sampling = importlib.import_module("bayesmix.sampling")
 
 PYMC_STATISTICS = {
@@ -245,93 +244,6 @@ def test_findings_are_warned_of(sampler):
             random_seed=1,
             progressbar=False,
         )
-
-
-class TestInterrupt:
-    """A key press at a chosen draw: PyMC treats it as one at any other time."""
-
-    @pytest.fixture
-    def interrupt(self, monkeypatch):
-        """Interrupt once when a chain has kept so many draws."""
-        original = pymc_model.pm.sample
-
-        def arrange(chain: int, after: int) -> None:
-            kept = np.zeros(CHAINS, int)
-            pressed = []
-
-            def press(trace, draw):
-                kept[draw.chain] += not draw.tuning
-                if not pressed and draw.chain == chain and kept[chain] >= after:
-                    pressed.append(draw)
-                    raise KeyboardInterrupt
-
-            def interrupted(*args, callback=None, **options):
-                def both(trace, draw):
-                    press(trace, draw)
-                    if callback is not None:
-                        callback(trace=trace, draw=draw)
-
-                return original(*args, callback=both, **options)
-
-            monkeypatch.setattr(pymc_model.pm, "sample", interrupted)
-
-        return arrange
-
-    def run(self, cores: int, thin: int = 1) -> xr.DataTree:
-        return sample_quietly(
-            model("full"),
-            frame(),
-            sampler="nuts",
-            draws=DRAWS // thin,
-            tune=50,
-            chains=2,
-            cores=cores,
-            thin=thin,
-            random_seed=1,
-        )
-
-    @pytest.mark.parametrize("cores", [1, 2])
-    def test_draws_so_far_are_kept(self, interrupt, cores):
-        interrupt(chain=0, after=120)
-        tree = self.run(cores)
-        bm.validate(tree)
-        assert tree.attrs["interrupted"] == 1
-        # what was drawn by the other chain meanwhile depends on the clock
-        sizes = tree["posterior"].sizes
-        assert 1 <= sizes["draw"] <= DRAWS
-        assert sizes["chain"] * sizes["draw"] >= 120
-        for group in ("allocation", "sample_stats"):
-            assert tree[group].sizes["chain"] == sizes["chain"]
-            assert tree[group].sizes["draw"] == sizes["draw"]
-        x = frame().to_numpy()
-        expected = gaussian.log_likelihood(x, *parameters_of(tree))
-        stored = tree["sample_stats"]["log_likelihood_total"]
-        np.testing.assert_allclose(stored, expected, rtol=1e-8)
-
-    def test_chains_are_cut_to_a_common_length(self, interrupt):
-        interrupt(chain=1, after=200)
-        tree = self.run(1)
-        assert dict(tree["posterior"].sizes)["chain"] == 2
-        assert tree["posterior"].sizes["draw"] == 200
-        assert tree.attrs["interrupted"] == 1
-
-    def test_one_press_ends_all_chains(self, interrupt):
-        """Chains run one after another: the second is not begun."""
-        interrupt(chain=0, after=120)
-        tree = self.run(1)
-        assert tree["posterior"].sizes["chain"] == 1
-        assert tree["posterior"].sizes["draw"] == 120
-
-    def test_before_any_draw_that_is_kept(self, interrupt):
-        interrupt(chain=0, after=20)
-        with pytest.raises(KeyboardInterrupt):
-            self.run(1, thin=30)
-
-    @pytest.mark.parametrize("cores", [1, 2])
-    def test_before_any_draw(self, interrupt, cores):
-        interrupt(chain=0, after=0)
-        with pytest.raises(KeyboardInterrupt):
-            self.run(cores)
 
 
 PRESS = """

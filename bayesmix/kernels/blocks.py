@@ -92,8 +92,10 @@ _SCRATCH_BYTES = 1 << 19
 
 def block_size(n_components: int, n_features: int) -> int:
     """Rows of a block: as many as keep its scratch in the core's own cache."""
-    row = 8 * (n_features + n_components)
-    return next((size for size in _SIZES if size * row <= _SCRATCH_BYTES), WIDE)
+    for size in _SIZES:  # no generator: compiled code asks, too
+        if 8 * size * (n_features + n_components) <= _SCRATCH_BYTES:
+            return size
+    return WIDE
 
 
 @compiled

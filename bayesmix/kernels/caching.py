@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
 
-__all__ = ["cached"]
+__all__ = ["cached", "cached_callback", "fingerprint_of"]
 
 
-def _fingerprint() -> str:
+@cache
+def fingerprint_of() -> str:
     """Digest of all sources that a kernel is made of; numba looks at one file only."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
@@ -23,7 +25,7 @@ def _fingerprint() -> str:
 
 def cached(make: Callable[[str], Callable]) -> Any:
     """Compile what ``make`` returns for the fingerprint that it captures, or load it."""
-    function = make(_fingerprint())
+    function = make(fingerprint_of())
     try:
         kernel = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # nowhere to write a cache: compile anew in every process
@@ -36,3 +38,12 @@ def cached(make: Callable[[str], Callable]) -> Any:
 
     kernel._cache.save_overload = save_if_possible
     return kernel
+
+
+def cached_callback(make: Callable[[str], Callable], signature: Any) -> Any:
+    """Compile what ``make`` returns for the fingerprint to a C function, or load it."""
+    function = make(fingerprint_of())
+    try:
+        return cfunc(signature, error_model="numpy", cache=True)(function)
+    except (RuntimeError, OSError):  # nowhere to write a cache
+        return cfunc(signature, error_model="numpy")(function)
