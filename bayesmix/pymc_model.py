@@ -21,7 +21,7 @@ from bayesmix.pymc_hook import Components, add_own_components
 from bayesmix.pymc_likelihood import LikelihoodKind, add_rows
 from bayesmix.pymc_means import add_means
 from bayesmix.pymc_structures import arithmetic_of
-from bayesmix.pymc_weights import add_weights
+from bayesmix.pymc_weights import STICKS, add_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,8 +66,8 @@ def build_model(
     -------
     pymc.Model
         Free variables, where they are random, in this order: ``concentration``, ``discount``,
-        ``weights (component)`` or ``sticks (stick)``, ``scale_diagonal (feature)``, Bartlett's
-        coordinates of the precisions, ``means (component, feature)``. Deterministic:
+        ``weights (component)`` or ``stick_logits (stick)``, ``scale_diagonal (feature)``,
+        Bartlett's coordinates of the precisions, ``means (component, feature)``. Deterministic:
         ``covariances (component, feature, feature_bis)``, dense for every structure;
         ``covariance_scale`` where it is random; ``weights`` of sticks. Observed:
         ``x (obs, feature)``, from the data ``x_data``.
@@ -204,7 +204,7 @@ def initial_values(
     if isinstance(prior, Dirichlet):
         values["weights"] = weights
     elif len(weights) > 1:
-        values["sticks"] = weights[:-1] / np.cumsum(weights[::-1])[:0:-1]
+        values[STICKS] = np.log(weights[:-1]) - np.log(np.cumsum(weights[:0:-1])[::-1])
     if covariance_scale is None:
         covariance_scale = held_scale(bartlett.prior, bartlett.structure)
     factor = bartlett.structure.precision_cholesky(bartlett.structure.compact(covariances))
