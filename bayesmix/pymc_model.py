@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pymc as pm
 
-from bayesmix.component_prior import held_scale
 from bayesmix.inputs import as_table
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.priors import Dirichlet
@@ -178,7 +177,7 @@ def initial_values(
         Dense, of the mixture's structure.
     covariance_scale : (D, D) ndarray, optional
     concentration, discount : float, optional
-        Where they are random; by default where EM holds the scale, and the others' prior means.
+        Where they are random; by default about their prior means.
 
     Returns
     -------
@@ -206,7 +205,7 @@ def initial_values(
     elif len(weights) > 1:
         values[STICKS] = np.log(weights[:-1]) - np.log(np.cumsum(weights[:0:-1])[::-1])
     if covariance_scale is None:
-        covariance_scale = held_scale(bartlett.prior, bartlett.structure)
+        covariance_scale = bartlett.start_scale()
     factor = bartlett.structure.precision_cholesky(bartlett.structure.compact(covariances))
     return {**values, "means": means, **bartlett.values(factor, covariance_scale)}
 
