@@ -6,6 +6,7 @@ The parts are `pymc_weights`, `pymc_covariances`, `pymc_means` or a user's own c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["build_model", "covariances_of", "initial_values"]
+
+# Draws from these priors and of new rows are NumPy's, as meant.
+warnings.filterwarnings(
+    "ignore",
+    message="Numba will use object mode to run "
+    "(GammaAboveFloor|GaussianMixture|IndependentNormal|LogitBeta|NormalGivenCovariance)_rv",
+)
 
 
 def build_model(
