@@ -231,7 +231,8 @@ class TestResults:
     @pytest.mark.slow
     def test_sticks_are_read(self):
         weights = bm.DirichletProcess(bm.Gamma(2, 4), truncation=2)
-        tree = sample(bm.build_model(mixture(weights), ROWS), draws=100, tune=100)
+        model = bm.build_model(mixture(weights), ROWS)
+        tree = pm.fit(300, model=model, **QUIET).sample(80, random_seed=1)
         assert_readable(tree)
         assert set(tree["posterior"]) >= {"concentration", "stick_logits", "weights"}
 
