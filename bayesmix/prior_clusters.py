@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.inputs import require_count
+from bayesmix.prior_clusters_sticks import n_clusters_of_sticks
 from bayesmix.priors import Dirichlet
+from bayesmix.stick_priors import WeightPrior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +26,7 @@ _ORDER = 10  # of the expansion for the rows after them
 _MAX_HALVINGS = 8
 
 
-def prior_n_clusters(weights: Dirichlet, n: int) -> Floats:
+def prior_n_clusters(weights: WeightPrior, n: int) -> Floats:
     r"""Compute the prior probabilities of the number of clusters K+ among n rows.
 
     The clusters are the components that have rows. Under a symmetric Dirichlet K+ is a Markov
@@ -32,45 +34,55 @@ def prior_n_clusters(weights: Dirichlet, n: int) -> Floats:
 
     .. math:: (K - k)\, a / (i + K a),
 
-    a the concentration. A random concentration is integrated over its Gamma prior. Accurate to
-    1e-10, for any number of rows.
+    a the concentration; under an infinite Dirichlet or Pitman-Yor process with probability
+    :math:`(\alpha + k d)/(i + \alpha)`. What is random is integrated over its prior. Accurate to
+    1e-10.
 
     Parameters
     ----------
-    weights : Dirichlet
-        With the same concentration for every component, a number or a `Gamma`.
+    weights : Dirichlet, DirichletProcess or PitmanYor
+        A Dirichlet with the same concentration for every component, a number or a `Gamma`.
     n : int
-        Number of rows.
+        Number of rows: any for a Dirichlet, else as many as the sums are done with in seconds.
 
     Returns
     -------
     (K,) ndarray
-        P(K+ = k) for k = 1, ..., K.
+        P(K+ = k) for k = 1, ..., K; for infinitely many components up to n.
 
     Raises
     ------
     ValueError
-        If the components have different concentrations.
+        If the components of a Dirichlet have different concentrations, n is too large for
+        stick-breaking weights, or a Pitman-Yor process is truncated.
 
     References
     ----------
     S. Frühwirth-Schnatter and G. Malsiner-Walli, "From Here to Infinity: Sparse Finite versus
     Dirichlet Process Mixtures in Model-Based Clustering", ADAC 13, 2019.
+    J. Pitman, "Exchangeable and Partially Exchangeable Random Partitions", Probability Theory and
+    Related Fields 102, 1995.
 
     Examples
     --------
     >>> import bayesmix as bm
     >>> bm.prior_n_clusters(bm.Dirichlet(3), 4).round(3)
     array([0.2, 0.6, 0.2])
+    >>> bm.prior_n_clusters(bm.DirichletProcess(1.0), 4).round(3)
+    array([0.25 , 0.458, 0.25 , 0.042])
     """
+    if not isinstance(weights, WeightPrior):
+        raise TypeError(
+            f"weights: expected a prior such as Dirichlet(2), got {type(weights).__name__}"
+        )
+    require_count(n, "n")
     if not isinstance(weights, Dirichlet):
-        raise TypeError(f"weights: expected a Dirichlet, got {type(weights).__name__}")
+        return n_clusters_of_sticks(weights, int(n))
     if not weights.exchangeable:
         raise ValueError(
             "weights: expected the same concentration for every component, got "
             f"{weights.concentration!r}; average over draws of the weights instead"
         )
-    require_count(n, "n")
     k, n = weights.n_components, int(n)
     gamma = weights.random_concentration
     if k == 1 or n == 1:

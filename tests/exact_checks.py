@@ -16,12 +16,12 @@ MIN_EXPECTED = 10
 """Effective draws that an event and its opposite need for a z-test; rarer ones are left out."""
 
 
-def assert_matches(exact, labels, *, concentration=None, covariance_scale=None):
+def assert_matches(exact, labels, *, concentration=None, discount=None, covariance_scale=None):
     """Compare labels (chain, draw, n), and what else is random, with an `ExactPosterior`.
 
     The total variation between partitions must lie below the 99.9 % quantile of that of as many
-    exact draws as there are effective ones; z-tests on P(K+), pairs, concentration, scale (its
-    first diagonal entry, where D = 1) share another level of 0.1 %.
+    exact draws as there are effective ones; z-tests on P(K+), pairs, concentration, discount,
+    scale (its first diagonal entry, where D = 1) share another level of 0.1 %.
     """
     index = exact.index(labels)
     distance = total_variation(np.bincount(index.ravel(), minlength=len(exact.probability)), exact)
@@ -30,6 +30,7 @@ def assert_matches(exact, labels, *, concentration=None, covariance_scale=None):
     estimates, expected = _events(exact, labels)
     for values, nodes, p in (
         (concentration, exact.concentration, exact.p_concentration),
+        (discount, exact.discount, exact.p_discount),
         (covariance_scale, exact.covariance_scale, exact.p_covariance_scale),
     ):
         if values is not None:
@@ -89,7 +90,7 @@ def _events(exact, labels):
     occupied = exact.n_clusters[exact.index(labels)]
     indicators = np.concatenate(
         [
-            np.stack([occupied == k for k in range(1, exact.mixture.n_components + 1)]),
+            np.stack([occupied == k + 1 for k in range(len(exact.p_n_clusters))]),
             np.moveaxis(pair_indicators(labels), -1, 0),
         ]
     ).astype(float)

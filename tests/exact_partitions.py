@@ -1,8 +1,8 @@
 """The exact posterior over the set partitions of a few rows, parameters integrated out.
 
 A partition is a row of labels in order of appearance: 0 first, then the smallest number not yet
-used. Its posterior is a prior (over the nodes of a quadrature where the concentration is random)
-times a marginal likelihood (over the nodes of a quadrature where the covariance scale is random).
+used. Its posterior is a prior (over the nodes of a quadrature where concentration or discount are
+random) times a marginal likelihood (over the nodes of another where the covariance scale is).
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,20 @@ import bayesmix as bm
 from tests.exact import log_labels, pair_indicators
 from tests.exact_blocks import log_marginals
 from tests.exact_line import log_marginals_on_a_line
-from tests.exact_nodes import Nodes, gamma_nodes
+from tests.exact_nodes import Nodes
+from tests.exact_sticks import (
+    hyper_nodes,
+    is_sticks,
+    log_stick_labelings,
+    log_stick_partitions,
+)
 
 
 @dataclass(frozen=True)
 class ExactPosterior:
-    """Exact posterior of P partitions; C nodes of the concentration, S of the covariance scale.
+    """Exact posterior of P partitions; C nodes of concentration and discount, S of the scale.
 
-    A fixed concentration or scale has one node. Quadrature weights are in the logarithms.
+    What is stated has one node. Quadrature weights are in the logarithms.
     """
 
     mixture: bm.Mixture
@@ -34,6 +40,8 @@ class ExactPosterior:
     log_likelihood: np.ndarray
     """(S, P)"""
     concentration: np.ndarray
+    """(C,)"""
+    discount: np.ndarray
     """(C,)"""
     covariance_scale: np.ndarray
     """(S,)"""
@@ -59,10 +67,9 @@ class ExactPosterior:
 
     @property
     def p_n_clusters(self):
-        """P(K+ = 1), P(K+ = 2), ..., P(K+ = K)."""
-        return np.bincount(
-            self.n_clusters, self.probability, minlength=self.mixture.n_components + 1
-        )[1 : self.mixture.n_components + 1]
+        """P(K+ = 1), P(K+ = 2), ..., P(K+ = K); of infinitely many components, up to the rows."""
+        k = self.mixture.weights.n_components or self.partitions.shape[1]
+        return np.bincount(self.n_clusters, self.probability, minlength=k + 1)[1 : k + 1]
 
     @property
     def p_pairs(self):
@@ -71,9 +78,14 @@ class ExactPosterior:
 
     @property
     def p_concentration(self):
-        """Posterior probability of every node of the concentration, (C,)."""
+        """Posterior probability of every node of concentration and discount, (C,)."""
         log = logsumexp(self.log_prior + logsumexp(self.log_likelihood, axis=0), axis=1)
         return np.exp(log - self.log_evidence)
+
+    @property
+    def p_discount(self):
+        """The same: their nodes are one grid."""
+        return self.p_concentration
 
     @property
     def p_covariance_scale(self):
@@ -93,15 +105,12 @@ class ExactPosterior:
 def exact_posterior(x, mixture, *, step=0.25):
     """Enumerate: any structure under NormalInverseWishart, the independent prior in one dimension.
 
-    ``step`` is that of the trapezoid rule in the logarithm of what is random; it converges
-    exponentially.
+    ``step`` is that of the trapezoid rule in the logarithm (a discount's logit) of what is random;
+    it converges exponentially.
     """
     partitions = set_partitions(len(x))
-    if isinstance(mixture.weights.concentration, bm.Gamma):
-        nodes = gamma_nodes(mixture.weights.concentration, step)
-    else:
-        nodes = Nodes(np.array([np.nan]), np.zeros(1))
-    log_prior = log_partition_prior(partitions, mixture.weights, nodes.values)
+    nodes = hyper_nodes(mixture.weights, step)
+    log_prior = log_partition_prior(partitions, mixture.weights, nodes)
     if isinstance(mixture.components, bm.NormalInverseWishart):
         scales = Nodes(np.array([np.nan]), np.zeros(1))
         log_likelihood = log_marginals(x, partitions, mixture)[None]
@@ -112,7 +121,8 @@ def exact_posterior(x, mixture, *, step=0.25):
         partitions,
         log_prior + nodes.log_weights[:, None],
         log_likelihood + scales.log_weights[:, None],
-        nodes.values,
+        nodes.concentration,
+        nodes.discount,
         scales.values,
     )
 
@@ -133,13 +143,12 @@ def in_order_of_appearance(labels):
     return np.take_along_axis(np.cumsum(opens, axis=-1) - 1, first, axis=-1)
 
 
-def log_partition_prior(partitions, weights, concentration):
-    """Log probability of every partition before the data, (C, P).
-
-    ``concentration`` (C,) stands for a random one; a fixed one is that of the weights.
-    """
-    if isinstance(weights.concentration, bm.Gamma):
-        return log_symmetric(partitions, weights.n_components, concentration)
+def log_partition_prior(partitions, weights, nodes):
+    """Log probability of every partition before the data, (C, P), at `HyperNodes`."""
+    if is_sticks(weights):
+        return log_stick_partitions(partitions, weights, nodes)
+    if weights.random_concentration is not None:
+        return log_symmetric(partitions, weights.n_components, nodes.concentration)
     if np.ptp(weights.concentrations) == 0:
         return log_symmetric(partitions, weights.n_components, weights.concentrations[:1])
     labels, log_probability = log_prior_of_labelings(partitions.shape[1], weights)
@@ -160,10 +169,20 @@ def log_symmetric(partitions, k, concentration):
     return log
 
 
-def log_prior_of_labelings(n, weights):
-    """Every labeling (K**n, n) with its log probability under fixed concentrations."""
+def log_prior_of_labelings(n, weights, step=0.25):
+    """Every labeling (K**n, n) with its log probability, what is random in sticks averaged out."""
+    if is_sticks(weights):
+        return log_stick_labelings(n, weights, step)
     every = np.array(list(product(range(weights.n_components), repeat=n)))
     return every, np.array([log_labels(z, weights.concentrations) for z in every])
+
+
+def exact_labelings(x, mixture, *, step=0.25):
+    """Every labeling (K**n, n) with its posterior probability: which component each block is."""
+    found = exact_posterior(x, mixture, step=step)
+    labels, log_prior = log_prior_of_labelings(len(x), mixture.weights, step)
+    log = log_prior + logsumexp(found.log_likelihood, axis=0)[found.index(labels)]
+    return labels, np.exp(log - logsumexp(log))
 
 
 def _log_factorial(values):

@@ -19,6 +19,7 @@ class Recorded:
     covariance_scale: np.ndarray | None
     concentration: np.ndarray | None
     labels: np.ndarray
+    discount: np.ndarray | None = None
 
     @property
     def line_scale(self):

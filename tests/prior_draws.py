@@ -27,6 +27,8 @@ class Points:
     """(B, n)"""
     x: np.ndarray
     """(B, n, D)"""
+    discount: np.ndarray | None = None
+    """(B,)"""
 
     def row(self, b):
         """One point, as batch of one."""
@@ -43,7 +45,7 @@ def draw(mixture, n, size, rng):
     """Draw ``size`` points with n rows each."""
     prior, k = mixture.components, mixture.n_components
     d = prior.n_features
-    weights, concentration = draw_weights(mixture.weights, size, rng)
+    weights, concentration, discount = draw_weights(mixture.weights, size, rng)
     scale = draw_scale(mixture, size, rng)
     stated = np.asarray(prior.covariance_scale) if scale is None else scale
     covariances = draw_covariances(mixture, stated, size, rng)
@@ -54,7 +56,7 @@ def draw(mixture, n, size, rng):
     means = np.asarray(prior.mean) + (root @ rng.normal(size=(size, k, d, 1)))[..., 0]
     labels = categorical(np.repeat(weights[:, None], n, axis=1), rng)
     x = draw_rows(means, covariances, labels, rng)
-    return Points(weights, means, covariances, scale, concentration, labels, x)
+    return Points(weights, means, covariances, scale, concentration, labels, x, discount)
 
 
 def draw_rows(means, covariances, labels, rng):
@@ -65,12 +67,27 @@ def draw_rows(means, covariances, labels, rng):
 
 
 def draw_weights(prior, size, rng):
-    """Weights (B, K), and the concentration (B,) where it is random."""
-    k, alpha = prior.n_components, prior.concentration
-    if isinstance(alpha, bm.Gamma):
-        concentration = rng.gamma(alpha.shape, 1 / alpha.rate, size)
-        return dirichlet(np.repeat(concentration[:, None], k, axis=1), rng), concentration
-    return dirichlet(np.broadcast_to(prior.concentrations, (size, k)), rng), None
+    """Weights (B, K); concentration (B,) and discount (B,) where they are random."""
+    k, alpha, d = prior.n_components, prior.random_concentration, prior.random_discount
+    concentration = None if alpha is None else rng.gamma(alpha.shape, 1 / alpha.rate, size)
+    discount = None if d is None else rng.beta(d.a, d.b, size)
+    if not isinstance(prior, bm.Dirichlet):
+        first = prior.concentration if concentration is None else concentration
+        second = prior.discount if discount is None else discount
+        return sticks(first, second, (size, k), rng), concentration, discount
+    if concentration is None:
+        return dirichlet(np.broadcast_to(prior.concentrations, (size, k)), rng), None, None
+    return dirichlet(np.repeat(concentration[:, None], k, axis=1), rng), concentration, None
+
+
+def sticks(concentration, discount, shape, rng):
+    """Draw weights (B, T) by breaking a stick, the last piece what is left."""
+    left, pieces = np.ones(shape[0]), []
+    for k in range(1, shape[1]):
+        v = rng.beta(1 - discount, concentration + k * discount, shape[0])
+        pieces.append(left * v)
+        left = left * (1 - v)
+    return np.stack([*pieces, left], axis=1)
 
 
 def dirichlet(concentrations, rng):

@@ -21,7 +21,7 @@ from tests.exact_partitions import (
 from tests.gibbs_cells import CELLS, Cell, cases, few_rows
 from tests.prior_draws import draw
 from tests.reference_gibbs import log_joint
-from tests.support import CONCENTRATIONS, random_independent_prior, random_prior
+from tests.support import CONCENTRATIONS, STICKS, random_independent_prior, random_prior
 
 N_CHECKS = 4 * (2 * 21 + 1 + 21)
 # Two-sided level 1e-3 over all checks of this file together.
@@ -179,8 +179,18 @@ FAST = {
 
 @pytest.mark.parametrize("cell", cases(FAST, FINITE_VARIANCE))
 def test_enumeration_agrees_with_draws_from_the_prior(cell):
+    assert_agrees_with_prior(cell.mixture(2 if cell.kind == "conjugate" else 1))
+
+
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize("name", STICKS)
+def test_enumeration_of_sticks_agrees_with_draws_from_the_prior(name, independent):
+    prior = random_independent_prior(1, random_scale=True) if independent else random_prior(2)
+    assert_agrees_with_prior(bm.Mixture(STICKS[name], prior, "diag"))
+
+
+def assert_agrees_with_prior(mixture):
     """Averages of p(x, labels | parameters) over the prior: nothing in common with the oracle."""
-    mixture = cell.mixture(2 if cell.kind == "conjugate" else 1)
     x = few_rows(3, mixture.components.n_features)
     exact = exact_posterior(x, mixture)
     points = draw(mixture, 1, 100_000, np.random.default_rng(8))
@@ -192,7 +202,7 @@ def test_enumeration_agrees_with_draws_from_the_prior(cell):
     values = [of_partition]
     expected = [np.exp(exact.log_joint)]
     evidence = np.exp(exact.log_evidence)
-    for name in ("concentration", "covariance_scale"):
+    for name in ("concentration", "discount", "covariance_scale"):
         drawn = getattr(points, name)
         if drawn is not None:
             at = np.tanh(np.log(getattr(exact, name)))

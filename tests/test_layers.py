@@ -19,7 +19,8 @@ PYMC_MODULES = {
 LAYERS = (
     {
         *("inputs", "rows", "interrupts", "threads", "compiling", "progress", "datasets"),
-        *("priors", "stick_priors", "data_priors", "truncation", "prior_clusters", "mixture"),
+        *("priors", "stick_priors", "data_priors", "mixture"),
+        *("quadrature", "truncation", "prior_clusters", "prior_clusters_sticks"),
     },
     {
         "covariance",

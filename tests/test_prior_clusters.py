@@ -144,7 +144,7 @@ def test_many_rows_take_no_time(weights):
         (bm.Dirichlet(2, (1.0, 2.0)), 5, ValueError, "same concentration .* got \\(1.0, 2.0\\)"),
         (bm.Dirichlet(2), 0, ValueError, "n: expected"),
         (bm.Dirichlet(2), 2.5, (ValueError, TypeError), "n: expected"),
-        (3, 5, TypeError, "weights: expected a Dirichlet, got int"),
+        (3, 5, TypeError, r"weights: expected a prior such as Dirichlet\(2\), got int"),
     ],
 )
 def test_bad_input(weights, n, error, message):

@@ -48,9 +48,7 @@ def test_a_discount_that_is_none(value):
     ],
 )
 def test_a_truncation_that_is_none(make, value):
-    with pytest.raises(
-        ValueError, match=r"^truncation: expected a whole number of at least 1, got"
-    ):
+    with pytest.raises(ValueError, match=r"^truncation: expected a whole number of at least 1"):
         make(value)
 
 
