@@ -126,13 +126,13 @@ def test_rows_in_any_order_of_memory(structure, order):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("offset", "apart"), [(0.0, 5000.0), (1e8, 5000.0), (0.0, 4.0)])
+@pytest.mark.parametrize(("offset", "apart"), [(0.0, 5000.0), (1e8, 5000.0), (0.0, 20.0)])
 def test_components_far_apart_and_rows_far_narrower_than_theirs(structure, offset, apart):
     """As the pass: about each component's mean where the shared center would cost digits."""
     from bayesmix import passes
 
     covariances = np.tile(np.eye(2), (K, 1, 1))
-    means = offset + np.array([[0.0, 0.0], [apart, 1.0], [0.0, 3.0]])
+    means = offset + np.array([[0.0, 0.0], [apart, 1.0], [0.0, 20.0]])
     point = Parameters(np.full(K, 1 / K), means, covariances)
     rng = np.random.default_rng(1)
     x = means[rng.integers(K, size=600)] + 1e-6 * rng.normal(size=(600, 2))
