@@ -34,7 +34,7 @@ from bayesmix.covariance import structure_of
 from bayesmix.inputs import random_words
 from bayesmix.kernels import gibbs as compiled
 from bayesmix.passes import PassParameters, parts_of, source_of
-from bayesmix.priors import NormalInverseWishart
+from bayesmix.priors import Dirichlet, NormalInverseWishart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +108,9 @@ class Chain:
         """
         structure, prior = structure_of(mixture.covariance_type), mixture.components
         k, d = mixture.n_components, x.shape[1]
+        # what `require_mixture` has checked
         assert prior is not None
+        assert isinstance(mixture.weights, Dirichlet)
         if covariance_scale is None:
             covariance_scale = held_scale(prior, structure)
         concentrations = mixture.weights.concentrations

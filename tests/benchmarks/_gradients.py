@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from bayesmix.nuts_target import Target
 
+from bayesmix.nuts_target import Target
 from tests.benchmarks._harness import (
     ABSENT,
     Criterion,
