@@ -218,7 +218,11 @@ def _truncated(post: xr.DataTree) -> list[Finding]:
     else:
         draws, rng = draws_of(post), np.random.default_rng(0)
         label = draws.by_chain(sampled_allocation(draws, data_of(post).values, rng))
-    share = float((label == last).any(axis=-1).mean())
+    place = np.full(label.shape[:-1], last)  # of the last stick
+    if "relabeling" in post.children:
+        order = group(post, "relabeling")["permutation"].transpose("chain", "draw", "component")
+        place = (order.values == last).argmax(axis=-1)
+    share = float((label == place[..., None]).any(axis=-1).mean())
     if share <= LAST_OCCUPIED:
         message = f"the last of {last + 1} components has rows in {share:.1%} of the draws"
         return [Finding("ok", "truncation", message)]

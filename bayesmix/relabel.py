@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.draws import Draws, draws_of
+from bayesmix.priors import Dirichlet
 from bayesmix.schema import group, mixture_of
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
+
+    from bayesmix.mixture import Mixture
 
     Floats = NDArray[np.float64]
 
@@ -25,7 +28,9 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
 
     The match minimizes the sum over components of the Kullback-Leibler divergence from the
     draw's component to the reference's (Hungarian method). Where the prior itself tells the
-    components apart (unequal concentrations), labels have a meaning and are kept.
+    components apart (unequal concentrations), labels have a meaning and are kept. Broken sticks
+    come in an order, but chains find clusters in different ones: they are matched, and the density
+    of the weights then is no longer that of the draws' order.
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
     features = [str(f) for f in group(post, "posterior")["feature"].values]
     target = _reference(post, draws) if reference is None else _point(reference, draws, features)
     mixture = mixture_of(post)
-    free = mixture is None or mixture.capability("nuts").exchangeable
+    free = mixture is None or _may_permute(mixture)
     if free:
         permutation = _match(_divergence(draws, *target))
     else:
@@ -95,6 +100,10 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
         )
     )
     return tree
+
+
+def _may_permute(mixture: Mixture) -> bool:
+    return mixture.weights.exchangeable or not isinstance(mixture.weights, Dirichlet)
 
 
 def _reference(post: xr.DataTree, draws: Draws) -> tuple[Floats, Floats]:

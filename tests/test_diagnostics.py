@@ -267,6 +267,15 @@ class TestTruncation:
             "this posterior; give a larger one, such as truncation=6"
         )
 
+    def test_the_last_stick_by_another_name(self, sticks):
+        """After `relabel` it need not be the last component."""
+        label = sticks["allocation"]["label"].values
+        label[0, 0] = 2
+        best = sticks["posterior"].to_dataset().isel(chain=0, draw=0, component=[1, 2, 0])
+        relabeled = bm.relabel(sticks, reference=best)
+        assert relabeled["relabeling"].attrs["moved"] == 1
+        assert findings(relabeled)["truncation"].message == findings(sticks)["truncation"].message
+
     def test_all_occupied_at_once(self, sticks):
         label = sticks["allocation"]["label"].values
         label[:, :20, :3] = [0, 1, 2]

@@ -198,6 +198,14 @@ def test_a_posterior_without_a_parameter(switched, missing):
         bm.relabel(tree)
 
 
+def test_broken_sticks_are_matched(straight, switched):
+    """They come in an order, but not every chain in the same one."""
+    tree = switched.copy()
+    weights = bm.DirichletProcess(1.0, truncation=3)
+    tree.attrs["bayesmix_model"] = bm.Mixture(weights, random_prior(2)).to_json()
+    assert_same_draws(bm.relabel(tree, reference=POINT), straight)
+
+
 def test_labels_with_a_meaning_are_kept(switched):
     """Unequal concentrations tell the components apart; permuting would change the density."""
     tree = switched.copy()
