@@ -54,6 +54,14 @@ class Bartlett(ABC):
             pm.Deterministic("covariance_scale", dense, dims=("feature", "feature_bis"))
         return self.factor(values | self.coordinates())
 
+    def start_scale(self) -> Floats:
+        """The scale matrix (D, D): as stated, or inside a random one's support."""
+        if self.prior.scale_hyperprior is None:
+            return np.asarray(self.prior.covariance_scale)
+        shape, *others = self.structure.scale_hyperprior(self.prior.scale_hyperprior)
+        rate, floor = np.asarray(others)
+        return (floor + shape / rate) * np.eye(self.d)
+
     def _add_scale(self, prior: GammaScale) -> Any:
         """Gamma variables above their floors: one per feature; spherical, one for all of them."""
         one = self.covariance_type == "spherical"

@@ -6,13 +6,13 @@ The parts are `pymc_weights`, `pymc_covariances`, `pymc_means` or a user's own c
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
 
-from bayesmix.component_prior import held_scale
 from bayesmix.inputs import as_table
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.priors import Dirichlet
@@ -21,7 +21,7 @@ from bayesmix.pymc_hook import Components, add_own_components
 from bayesmix.pymc_likelihood import LikelihoodKind, add_rows
 from bayesmix.pymc_means import add_means
 from bayesmix.pymc_structures import arithmetic_of
-from bayesmix.pymc_weights import add_weights
+from bayesmix.pymc_weights import STICKS, add_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["build_model", "covariances_of", "initial_values"]
+
+# Draws from these priors and of new rows are NumPy's, as meant.
+warnings.filterwarnings(
+    "ignore",
+    message="Numba will use object mode to run "
+    "(GammaAboveFloor|GaussianMixture|IndependentNormal|LogitBeta|NormalGivenCovariance)_rv",
+)
 
 
 def build_model(
@@ -66,8 +73,8 @@ def build_model(
     -------
     pymc.Model
         Free variables, where they are random, in this order: ``concentration``, ``discount``,
-        ``weights (component)`` or ``sticks (stick)``, ``scale_diagonal (feature)``, Bartlett's
-        coordinates of the precisions, ``means (component, feature)``. Deterministic:
+        ``weights (component)`` or ``stick_logits (stick)``, ``scale_diagonal (feature)``,
+        Bartlett's coordinates of the precisions, ``means (component, feature)``. Deterministic:
         ``covariances (component, feature, feature_bis)``, dense for every structure;
         ``covariance_scale`` where it is random; ``weights`` of sticks. Observed:
         ``x (obs, feature)``, from the data ``x_data``.
@@ -178,7 +185,7 @@ def initial_values(
         Dense, of the mixture's structure.
     covariance_scale : (D, D) ndarray, optional
     concentration, discount : float, optional
-        Where they are random; by default where EM holds the scale, and the others' prior means.
+        Where they are random; by default about their prior means.
 
     Returns
     -------
@@ -204,9 +211,9 @@ def initial_values(
     if isinstance(prior, Dirichlet):
         values["weights"] = weights
     elif len(weights) > 1:
-        values["sticks"] = weights[:-1] / np.cumsum(weights[::-1])[:0:-1]
+        values[STICKS] = np.log(weights[:-1]) - np.log(np.cumsum(weights[:0:-1])[::-1])
     if covariance_scale is None:
-        covariance_scale = held_scale(bartlett.prior, bartlett.structure)
+        covariance_scale = bartlett.start_scale()
     factor = bartlett.structure.precision_cholesky(bartlett.structure.compact(covariances))
     return {**values, "means": means, **bartlett.values(factor, covariance_scale)}
 

@@ -21,7 +21,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 from pytensor.tensor.basic import Alloc
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.elemwise import Elemwise
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.densities import ARGUMENTS, Entry, entry_of
@@ -154,8 +154,6 @@ class WeightedMoments(_Pass):
 
 def _shared(cotangent: Any) -> Any:
     """The one number that a cotangent repeats for every row, or None if it may hold several."""
-    if cotangent.type.ndim == 0:
-        return cotangent
     if all(cotangent.type.broadcastable):
         return cotangent.reshape(())
     node = cotangent.owner
@@ -163,8 +161,6 @@ def _shared(cotangent: Any) -> Any:
         return None
     if isinstance(node.op, Alloc):
         return _shared(node.inputs[0])
-    if isinstance(node.op, DimShuffle):
-        return _shared(node.inputs[0]) if node.inputs[0].type.ndim == 0 else None
     if isinstance(node.op, Elemwise):
         if isinstance(node.op.scalar_op, ps.Second):
             return _shared(node.inputs[1])

@@ -1,9 +1,10 @@
 r"""The weights of a PyMC model: their free variables, and their logarithms for the likelihood.
 
-Weights underflow long before their logarithms do: a stick of :math:`1 - 10^{-20}` leaves none of
-itself. So what the likelihood is given are logarithms, made of :math:`\log v` and
-:math:`\log(1 - v)` where weights are sticks; PyMC sees through its own transforms of Dirichlet
-weights and of sticks and never takes the logarithm of a number that has become zero.
+Weights underflow long before their logarithms do: a stick that takes :math:`1 - 10^{-20}` of the
+rest leaves nothing of it. So the likelihood is given logarithms. PyMC sees through its own
+transform of Dirichlet weights; a stick v has no variable of its own but its logit y, of which
+:math:`\log v = -\log(1 + e^{-y})` and :math:`\log(1 - v) = -\log(1 + e^y)` keep value and gradient
+however far out y is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import pytensor.tensor as pt
 from bayesmix.priors import Dirichlet
 from bayesmix.stick_priors import StickPrior, WeightPrior
 
-__all__ = ["add_weights"]
+__all__ = ["STICKS", "add_weights"]
+
+STICKS = "stick_logits"
 
 
 def add_weights(prior: WeightPrior) -> Any:
@@ -45,11 +48,32 @@ def _add_sticks(prior: StickPrior, concentration: Any) -> Any:
     discount: Any = prior.discount
     if prior.random_discount is not None:
         discount = pm.Beta("discount", alpha=prior.random_discount.a, beta=prior.random_discount.b)
-    a, b = prior.stick_parameters(concentration, discount)
     logs = pt.zeros(1)
     if prior.n_components != 1:
-        v = pm.Beta("sticks", alpha=a, beta=b, dims="stick")
-        left = pt.cumsum(pt.log1p(-v))
-        logs = pt.concatenate([pt.log(v), [0.0]]) + pt.concatenate([[0.0], left])
+        y = pm.CustomDist(
+            STICKS,
+            *prior.stick_parameters(concentration, discount),
+            logp=_stick_logp,
+            random=_stick_random,
+            support_point=lambda rv, size, a, b: pt.log(a) - pt.log(b) + pt.zeros(size),
+            signature="(),()->()",
+            dims="stick",
+            class_name="LogitBeta",
+        )
+        left = -pt.cumsum(pt.softplus(y))
+        logs = pt.concatenate([-pt.softplus(-y), [0.0]]) + pt.concatenate([[0.0], left])
     pm.Deterministic("weights", pt.exp(logs), dims="component")
     return logs
+
+
+def _stick_logp(value: Any, a: Any, b: Any) -> Any:
+    constant = pt.gammaln(a + b) - pt.gammaln(a) - pt.gammaln(b)
+    return constant - a * pt.softplus(-value) - b * pt.softplus(value)
+
+
+def _stick_random(a: Any, b: Any, rng: np.random.Generator, size: Any = None) -> Any:
+    """Logits of beta variables, by gamma variables whose logarithms do not underflow."""
+    taken, left = (
+        np.log(rng.standard_gamma(c + 1, size)) - rng.standard_exponential(size) / c for c in (a, b)
+    )
+    return taken - left

@@ -103,7 +103,7 @@ def test_a_kernel_is_told_from_those_of_other_sources(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
     hits = []
     for digest in ("one", "one", "other"):
-        monkeypatch.setattr(kernel_caching, "_fingerprint", lambda digest=digest: digest)
+        monkeypatch.setattr(kernel_caching, "fingerprint_of", lambda digest=digest: digest)
         function = kernel_caching.cached(_make)
         function(1)
         hits.append(sum(function.stats.cache_hits.values()))

@@ -48,7 +48,7 @@ def test_log_mass_prefers_the_wide_mode_over_the_narrow_peak():
 def test_log_mass_under_independent_means():
     """Against quadrature over one mean and one variance, to the order of 1/n."""
     x = bm.datasets.load("faithful")[["waiting"]]
-    prior = bm.IndependentNormalInverseWishart([60.0], [[1.0]], 5.0, [[400.0]])
+    prior = bm.IndependentNormalInverseWishart([69.0], [[5.0]], 5.0, [[400.0]])
     mixture = bm.Mixture(bm.Dirichlet(1), prior)
     problem = problem_of(mixture, as_table(x))
     n = len(x)

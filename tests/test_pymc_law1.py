@@ -22,9 +22,9 @@ i \log c_{ii}] - D \log 2`: the formula of the design, with its :math:`\log p(A)
 Diagonal and spherical: :math:`\sigma^{-2} = q/S`, so :math:`dq = S \sigma^{-4} d\sigma^2` and
 :math:`\log p(\sigma^2) = \log p(q) + \log S - 2 \log \sigma^2`; which is
 :math:`3 \log l + \tfrac12 \log S - \log 2 + \log(2a)` with :math:`l = 1/\sigma = a/\sqrt S`.
-Sticks: the first weights are :math:`w_k = v_k \prod_{l<k} (1 - v_l)`, a triangular change with the
-diagonal :math:`\prod_{l<k} (1 - v_l)`, so :math:`\log p(w) = \log p(v) - \sum_{k<T} (T-1-k)
-\log(1-v_k)`.
+Sticks :math:`v_k`, given as logits :math:`y_k`, have :math:`dy = dv / (v (1 - v))`. The weights are
+:math:`w_k = v_k \prod_{l<k} (1 - v_l)`, a triangular change with the diagonal
+:math:`\prod_{l<k} (1 - v_l)`, so :math:`\log p(w) = \log p(v) - \sum_{k<T} (T-1-k) \log(1-v_k)`.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ from pytensor.compile.mode import Mode
 
 import bayesmix as bm
 from bayesmix import em, gaussian, pymc_model
+from bayesmix.component_prior import random_scale
 from bayesmix.covariance import structure_of
 from bayesmix.pymc_covariances import CHI_SQUARED, SCALE
+from bayesmix.pymc_weights import STICKS as STICK_LOGITS
 from tests.support import (
     STICKS,
     STRUCTURES,
@@ -174,9 +176,9 @@ def measure_terms(mixture: bm.Mixture, point: Parameters, scale: np.ndarray) -> 
 def _stick_terms(mixture: bm.Mixture, point: Parameters) -> float:
     if isinstance(mixture.weights, bm.Dirichlet):
         return 0.0
-    left = np.cumsum(point.weights[::-1])[:0:-1]
-    sticks = point.weights[:-1] / left
-    return -float(np.sum(np.arange(K - 2, -1, -1) * np.log1p(-sticks)))
+    sticks = point.weights[:-1] / np.cumsum(point.weights[::-1])[:0:-1]
+    per_weight = np.arange(K - 2, -1, -1) * np.log1p(-sticks)
+    return -float(np.sum(np.log(sticks) + np.log1p(-sticks) + per_weight))
 
 
 def _covariance_terms(mixture: bm.Mixture, point: Parameters, scale: np.ndarray) -> float:
@@ -235,7 +237,8 @@ def test_gradient_is_zero_at_the_mode_of_em(structure, d, prior):
     fit = mode_of(structure, d, "Dirichlet(K)", prior)
     assert fit.status.name == "CONVERGED"
     mode = Parameters(fit.point.weights, fit.point.means, fit.point.dense_covariances)
-    values = this.coordinates(mode, Given(None, None, None))
+    held = random_scale(this.mixture.components, structure_of(structure))
+    values = this.coordinates(mode, Given(held, None, None))
     sizes = {v.name: np.size(values[v.name]) for v in this.model.value_vars}
     slope = dict(
         zip(sizes, np.split(this.dlogp(values), np.cumsum([*sizes.values()])[:-1]), strict=True)
@@ -262,12 +265,12 @@ def test_every_cell_builds(cell):
     assert [v.name for v in model.observed_RVs] == ["x"]
     assert list(model.coords["feature"]) == ["a", "b"]
     free = [v.name for v in model.free_RVs]
-    order = ["concentration", "discount", "weights", "sticks", SCALE, CHI_SQUARED]
+    order = ["concentration", "discount", "weights", STICK_LOGITS, SCALE, CHI_SQUARED]
     order += ["bartlett_normal", "means"]
     assert free == [name for name in order if name in free]
     assert ("concentration" in free) is (mixture.weights.random_concentration is not None)
     assert ("discount" in free) is (mixture.weights.random_discount is not None)
-    assert ("sticks" in free) is (cell[0].startswith(("DirichletProcess", "PitmanYor")))
+    assert (STICK_LOGITS in free) is (cell[0].startswith(("DirichletProcess", "PitmanYor")))
     random = mixture.components.scale_hyperprior is not None
     assert (SCALE in free) is random
     assert ("covariance_scale" in dims) is random

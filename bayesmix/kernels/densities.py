@@ -150,7 +150,8 @@ def _run(point: Any, source: Any, rows: Any, sums: Any) -> None:
             _walk(point, frame, source, size, rows, sums)
             again = _distrust(point, sums)
         else:
-            rows[:] = np.nan
+            for i in range(len(rows)):
+                rows[i] = np.nan
             again = False
 
 
