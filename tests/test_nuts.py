@@ -9,9 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+from numba import types
 
 import bayesmix as bm
 from bayesmix import gaussian, nuts
+from bayesmix.kernels import caching
 from bayesmix.nuts_coordinates import Coordinates
 from bayesmix.nuts_starts import positions_near_optima
 from bayesmix.nuts_target import Target
@@ -257,3 +259,19 @@ def test_nuts_does_not_need_pymc():
     ended = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True,
                            text=True, check=True)  # fmt: skip
     assert ended.stdout.strip() == "[]"
+
+
+def test_a_callback_is_compiled_where_no_cache_can_be_written(monkeypatch):
+    compiled = caching.cfunc
+
+    def refuse(signature, *, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compiled(signature, **options)
+
+    def make(fingerprint):
+        return lambda x: x + 1
+
+    monkeypatch.setattr(caching, "cfunc", refuse)
+    callback = caching.cached_callback(make, types.int64(types.int64))
+    assert callback.ctypes(1) == 2

@@ -5,6 +5,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.em import run, start_point
+from bayesmix.gaussian import log_posterior
 from bayesmix.inputs import as_table
 from bayesmix.optima import Status, best, log_mass, min_eigenvalue_ratio, verdict
 from bayesmix.problem import problem_of
@@ -44,12 +45,35 @@ def test_log_mass_prefers_the_wide_mode_over_the_narrow_peak():
     assert wide_gain > wide.objective - narrow.objective
 
 
-@pytest.mark.parametrize("prior", [None, bm.IndependentNormalInverseWishart([0, 0], EYE, 4, EYE)])
-def test_log_mass_needs_a_conjugate_prior(prior):
+def test_log_mass_under_independent_means():
+    """Against quadrature over one mean and one variance, to the order of 1/n."""
+    x = bm.datasets.load("faithful")[["waiting"]]
+    prior = bm.IndependentNormalInverseWishart([69.0], [[5.0]], 5.0, [[400.0]])
+    mixture = bm.Mixture(bm.Dirichlet(1), prior)
+    problem = problem_of(mixture, as_table(x))
+    n = len(x)
+    fit = run(problem, start_point(problem, np.ones((n, 1))), max_iter=100, tol=1e-12)
+    mean, variance = fit.point.means.item(), fit.point.covariances.item()
+    u = np.linspace(-8, 8, 161)
+    means = mean + np.sqrt(variance / n) * u
+    logs = np.log(variance) + np.sqrt(2 / n) * u
+    values = log_posterior(
+        mixture,
+        x.to_numpy(),
+        np.ones((161, 161, 1)),
+        np.broadcast_to(means[:, None, None, None], (161, 161, 1, 1)),
+        np.broadcast_to(np.exp(logs)[None, :, None, None, None], (161, 161, 1, 1, 1)),
+    )
+    cell = np.sqrt(variance / n) * np.sqrt(2 / n) * (u[1] - u[0]) ** 2
+    expected = np.logaddexp.reduce((values + logs).ravel()) + np.log(cell)
+    assert log_mass(problem, fit.point) == pytest.approx(expected, abs=3 / n)
+
+
+def test_log_mass_needs_a_prior():
     x = bm.datasets.load("faithful")
-    problem = problem_of(bm.Mixture(bm.Dirichlet(2), prior), as_table(x))
+    problem = problem_of(bm.Mixture(bm.Dirichlet(2)), as_table(x))
     point = start_point(problem, np.eye(2)[(x["waiting"] > 67).astype(int)])
-    with pytest.raises(ValueError, match="component prior of class NormalInverseWishart"):
+    with pytest.raises(ValueError, match="expected a problem with a component prior, got none"):
         log_mass(problem, point)
 
 
