@@ -7,7 +7,6 @@ The parts are `pymc_weights`, `pymc_covariances`, `pymc_means` or a user's own c
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["build_model", "covariances_of", "initial_values"]
+__all__ = ["build_model", "initial_values"]
 
 # Draws from these priors and of new rows are NumPy's, as meant.
 warnings.filterwarnings(
@@ -216,11 +215,3 @@ def initial_values(
         covariance_scale = bartlett.start_scale()
     factor = bartlett.structure.precision_cholesky(bartlett.structure.compact(covariances))
     return {**values, "means": means, **bartlett.values(factor, covariance_scale)}
-
-
-def covariances_of(mixture: Mixture, values: Mapping[str, Floats]) -> Floats:
-    """Dense covariances (..., K, D, D) from draws of the model's free variables."""
-    bartlett = _bartlett(mixture)
-    lower = bartlett.structure.dense(bartlett.factor(values), bartlett.k, bartlett.d)
-    inverse = np.linalg.inv(lower)
-    return np.swapaxes(inverse, -1, -2) @ inverse

@@ -285,17 +285,3 @@ def test_cells_that_nuts_cannot_sample_are_refused(cell):
 def test_wrong_width_is_refused():
     with pytest.raises(ValueError, match=r"expected 2 column\(s\).*got 3"):
         bm.build_model(bm.Mixture(bm.Dirichlet(2), random_prior(2)), blobs(20, 3, 2))
-
-
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("d", [1, 3])
-@pytest.mark.parametrize("structure", STRUCTURES)
-def test_coordinates_go_and_come_back(structure, d, prior):
-    """Covariances from draws with batch axes, and the factor they come from."""
-    mixture = bm.Mixture(bm.Dirichlet(K), PRIORS[prior](d), structure)
-    points = [random_parameters(structure, K, d, seed) for seed in range(4)]
-    values = [pymc_model.initial_values(mixture, *p) for p in points]
-    stacked = {name: np.stack([v[name] for v in values]) for name in values[0]}
-    found = pymc_model.covariances_of(mixture, stacked)
-    expected = np.stack([p.covariances for p in points])
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
