@@ -301,14 +301,13 @@ def _moving(post: xr.DataTree) -> pd.DataFrame | None:
     axes = {"chain_axis": 0, "draw_axis": 1}
     prob = rcParams["stats.ci_prob"]
     values = np.stack([columns[name] for name in names], axis=-1) if names else np.empty((1, 4, 0))
-    return pd.DataFrame(
-        {
+    with np.errstate(invalid="ignore", divide="ignore"):  # chains that stand still, apart
+        found = {
             "ess_bulk": array_stats.ess(values, **axes, method="bulk"),
             "ess_tail": array_stats.ess(values, **axes, method="tail", prob=prob),
             "r_hat": array_stats.rhat(values, **axes),
-        },
-        index=names,
-    )
+        }
+    return pd.DataFrame(found, index=names)
 
 
 def _columns(dataset: xr.Dataset) -> dict[str, Floats]:

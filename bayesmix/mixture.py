@@ -271,8 +271,9 @@ def _why_not_sampled(case: _WeightsCase, components: str, engine: Engine) -> str
         )
     if engine == "gibbs" and case.sticks:
         return (
-            "Gibbs sampling does not take stick-breaking weights yet; use "
-            'sampler="nuts", or a sparse Dirichlet(K, Gamma(...))'
+            "Gibbs sampling does not take stick-breaking weights yet; use a sparse "
+            'Dirichlet(K, Gamma(...)), or sampler="nuts", whose chains seldom change the order of '
+            "the sticks: read what diagnose says of them"
         )
     return ""
 

@@ -7,7 +7,7 @@ many run at a time; none of them needs the interpreter.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     _Arrays = dict[str, NDArray[Any]]
 
-__all__ = ["Chains", "sample_nuts"]
+__all__ = ["OPTIONS", "Chains", "sample_nuts"]
 
 _USUAL = {"adaptation": "low_rank", "target_accept": 0.9}  # 0.8 diverges at overlapping components
 _WALLS = {"adaptation": "diag", "target_accept": 0.98}
 """Where weights come and go: their logarithms spread over tens of nats up to a wall of one nat."""
+OPTIONS = {
+    "target_accept": "target_accept",
+    "max_treedepth": "maxdepth",
+    "adaptation": "adaptation",
+}
+"""PyMC's names of what a user may set to nutpie's."""
 _POLL_SECONDS = 0.002
 _REPORT_MILLISECONDS = 100
 _SAME_NAMES = (
@@ -66,6 +72,7 @@ def sample_nuts(
     seeds: NDArray[np.uint64],
     report: Callable[[int], None],
     walls: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Chains:
     """Run one chain per start.
 
@@ -83,6 +90,8 @@ def sample_nuts(
     walls : bool, default False
         Whether the prior favors empty components: small steps, and no low-rank mass matrix, which
         is misled there.
+    options : mapping, optional
+        What `OPTIONS` lists, instead of what is usual.
 
     Raises
     ------
@@ -92,6 +101,7 @@ def sample_nuts(
         If interrupted before any draw after tuning.
     """
     settings = {"draws": draws, "tune": tune} | (_WALLS if walls else _USUAL)
+    settings |= {OPTIONS[name]: value for name, value in (options or {}).items()}
     chains = deque(
         _Chain(target, start, int(seed), settings, report)
         for start, seed in zip(starts, seeds, strict=True)

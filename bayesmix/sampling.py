@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -14,7 +14,8 @@ from bayesmix.chain_states import restored_chains
 from bayesmix.diagnostics import convergence
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
-from bayesmix.mixture import Mixture, require_mixture
+from bayesmix.mixture import require_mixture
+from bayesmix.nuts import OPTIONS
 from bayesmix.replicates import ON_REQUEST, add_groups, n_numbers
 from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesmix.inputs import RandomSeed
+    from bayesmix.mixture import Mixture
 
 __all__ = ["sample"]
 
@@ -57,6 +59,7 @@ def sample(
     progressbar: bool = True,
     store: Sequence[Stored] = ("parameters", "allocation"),
     resume: xr.DataTree | None = None,
+    nuts: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
     r"""Sample the posterior of a mixture.
 
@@ -77,8 +80,8 @@ def sample(
     x : (n, D) array_like or DataFrame
         The data, used as they are: nothing is scaled or dropped.
     sampler : {"auto", "gibbs", "nuts"}, default "auto"
-        "auto" is Gibbs where it can sample this mixture exactly, else NUTS; the tree's attribute
-        ``sampler`` says which it was.
+        "auto" is Gibbs: where it cannot, NUTS mixes too slowly to be chosen unasked. The tree's
+        attribute ``sampler`` says which it was.
     draws : int, default 1000
         Draws kept per chain.
     tune : int, optional
@@ -100,6 +103,10 @@ def sample(
         they had never stopped. The tree returned has the old draws and the new, in the groups that
         `sample` makes and no others. What is stored is what the tree stores, groups on request made
         anew for all draws, with ``random_seed``; ``chains``, ``tune`` and ``store`` are not used.
+    nuts : mapping, optional
+        Beside ``sampler="nuts"``, as in PyMC: ``target_accept`` (default 0.9, or 0.98 where the
+        prior favors empty components), ``max_treedepth`` (default 10), and ``adaptation`` of the
+        mass matrix, "low_rank" or "diag", as nutpie has them.
 
     Returns
     -------
@@ -145,8 +152,19 @@ def sample(
     if engine == "nuts":
         mixture = mixture.truncated(len(table.values))
     asked = Request(
-        mixture, table, draws, tune, chains, cores, thin, "allocation" in store, progressbar
+        mixture,
+        table,
+        *(draws, tune, chains, cores, thin),
+        "allocation" in store,
+        progressbar,
+        dict(nuts or {}),
     )
+    if unknown := set(nuts or ()) - (OPTIONS.keys() if engine == "nuts" else set()):
+        raise ValueError(
+            f'nuts: expected options among {", ".join(OPTIONS)}, beside sampler="nuts", got '
+            f"{', '.join(sorted(unknown))}"
+            + ("" if engine == "nuts" else f" beside {engine}, which has none")
+        )
     generator, on_request = as_generator(random_seed), set(ON_REQUEST) & set(store)
     if resume is not None:
         if engine == "nuts":
@@ -197,16 +215,10 @@ def _require_arguments(
 
 
 def _engine(mixture: Any, sampler: Sampler) -> Literal["gibbs", "nuts"]:
-    """The engine asked for, or the fastest that samples this mixture exactly."""
-    if sampler != "auto":
-        require_mixture(mixture, sampler)
-        return sampler
-    if isinstance(mixture, Mixture) and mixture.capability("nuts").fits:
-        capability = mixture.capability("gibbs")
-        if not (capability.fits and capability.exact):
-            return "nuts"
-    require_mixture(mixture, "gibbs")
-    return "gibbs"
+    """Gibbs, unless told otherwise: where it cannot, NUTS mixes too slowly to be chosen unasked."""
+    engine = "gibbs" if sampler == "auto" else sampler
+    require_mixture(mixture, engine)
+    return engine
 
 
 def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:

@@ -53,6 +53,7 @@ def nuts_tree(asked: Request, generator: np.random.Generator) -> xr.DataTree:
             seeds=random_words(for_chains, asked.chains),
             report=report,
             walls=wants_empty(asked.mixture),
+            options=asked.nuts,
         )
     if found.positions.shape[1] < asked.thin:
         raise KeyboardInterrupt

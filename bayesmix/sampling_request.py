@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesmix.inputs import Table
@@ -25,3 +26,4 @@ class Request:
     thin: int
     keep_labels: bool
     progressbar: bool
+    nuts: Mapping[str, Any] = field(default_factory=dict)

@@ -235,6 +235,16 @@ class TestDiagnose:
         finding = findings(tree)["mixing"]
         assert finding.message == "every label-invariant quantity is constant"
 
+    def test_chains_that_stand_still_apart(self, whole):
+        """No draw of a chain differs from the next, and the chains differ: R-hat is infinite."""
+        tree = whole.copy(deep=True)
+        apart = np.broadcast_to([[1], [2]], (2, tree["posterior"].sizes["draw"]))
+        group = tree["posterior"].to_dataset()
+        tree["posterior"].dataset = group.assign(n_clusters=(("chain", "draw"), apart))
+        finding = findings(tree)["r_hat"]
+        assert finding.severity == "warning"
+        assert "R-hat is inf for n_clusters" in finding.message
+
     def test_what_the_sampler_gives(self, structure):
         found = findings(sampled(structure))
         assert found.keys() == {"r_hat", "ess", "divergences", "identification"}

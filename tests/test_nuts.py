@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -275,3 +276,33 @@ def test_a_callback_is_compiled_where_no_cache_can_be_written(monkeypatch):
     monkeypatch.setattr(caching, "cfunc", refuse)
     callback = caching.cached_callback(make, types.int64(types.int64))
     assert callback.ctypes(1) == 2
+
+
+class TestOptions:
+    SHORT: ClassVar = {"draws": 60, "tune": 60, "chains": 1, "random_seed": 1}
+
+    def test_depth_of_trees(self):
+        tree = sample_quietly(
+            model("full"), frame(), sampler="nuts", nuts={"max_treedepth": 1}, **self.SHORT
+        )
+        assert tree["sample_stats"]["tree_depth"].max() == 1
+
+    def test_steps_shorten_with_the_acceptance_asked_for(self):
+        sizes = [
+            sample_quietly(
+                model("full"), frame(), sampler="nuts", nuts={"target_accept": asked}, **self.SHORT
+            )["sample_stats"]["step_size"].values[0, -1]
+            for asked in (0.6, 0.99)
+        ]
+        assert sizes[1] < 0.7 * sizes[0]
+
+    @pytest.mark.parametrize(
+        ("sampler", "message"),
+        [
+            ("nuts", r"^nuts: expected options among target_accept, .*, got depth$"),
+            ("gibbs", r"^nuts: expected options .* got depth beside gibbs, which has none$"),
+        ],
+    )
+    def test_unknown(self, sampler, message):
+        with pytest.raises(ValueError, match=message):
+            bm.sample(model("full"), frame(), sampler=sampler, nuts={"depth": 3})
