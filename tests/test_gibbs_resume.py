@@ -140,24 +140,36 @@ def press() -> None:
     time.sleep(0.05)  # the main thread gets it, and may have no lock before
 
 
+def around(monkeypatch, *, before=lambda chain: None, after=lambda made: None):
+    """Call ``before`` and ``after`` around every few sweeps of any chain."""
+    monkeypatch.setattr(engine, "_WORK_AT_A_TIME", 1_100)  # some ten sweeps
+    for name in ("tune", "draw"):
+        original = getattr(engine.Chain, name)
+
+        def step(self, *args, original=original):
+            before(self)
+            count = original(self, *args)
+            after(count)
+            return count
+
+        monkeypatch.setattr(engine.Chain, name, step)
+
+
 @pytest.fixture
 def interrupt(monkeypatch):
     """Press Ctrl-C when a chain's part of a turn has brought all chains this many sweeps."""
     monkeypatch.setattr(gibbs_run, "_TURN_SECONDS", 1e-3)  # many turns
 
-    def arrange(*after: int) -> None:
-        left, made = list(after), [0]
-        original = engine.Chain._step
+    def arrange(*moments: int) -> None:
+        left, made = list(moments), [0]
 
-        def step(self, *args, **options):
-            count = original(self, *args, **options)
+        def after(count):
             made[0] += count
             if left and made[0] >= left[0]:
                 left.pop(0)
                 press()
-            return count
 
-        monkeypatch.setattr(engine.Chain, "_step", step)
+        around(monkeypatch, after=after)
 
     return arrange
 
@@ -234,14 +246,11 @@ class TestSecondInterrupt:
 
 
 def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
-    original = engine.Chain._step
-
-    def step(self, *args, **options):
-        if self.n_sweeps > 10:
+    def fail(chain):
+        if chain.n_sweeps > 10:
             raise FloatingPointError("from a thread")
-        return original(self, *args, **options)
 
-    monkeypatch.setattr(engine.Chain, "_step", step)
+    around(monkeypatch, before=fail)
     with pytest.raises(FloatingPointError, match="from a thread"):
         run(cores=2)
 
@@ -292,15 +301,13 @@ class TestNotWhole:
 
 def test_other_chains_end_when_one_fails(monkeypatch):
     """Those in other threads, too: nothing goes on behind the caller's back."""
-    original = engine.Chain._step
 
-    def step(self, *args, **options):
-        if self is failing[0]:
+    def fail(chain):
+        if chain is failing[0]:
             raise FloatingPointError("one chain")
-        return original(self, *args, **options)
 
     failing = []
-    monkeypatch.setattr(engine.Chain, "_step", step)
+    around(monkeypatch, before=fail)
     monkeypatch.setattr(gibbs_run, "_TURN_SECONDS", 60.0)
     chains = [
         engine.Chain.at(model("full"), frame().to_numpy(), np.arange(len(frame())) % 2, rng)
