@@ -100,6 +100,11 @@ def sample_nuts(
     KeyboardInterrupt
         If interrupted before any draw after tuning.
     """
+    if not all(np.isfinite(target(start)[0]) for start in starts):
+        raise ValueError(
+            "x: expected a finite log density where a chain starts, got none; rescale the "
+            "columns, or check them for wild values"
+        )
     settings = {"draws": draws, "tune": tune} | (_WALLS if walls else _USUAL)
     settings |= {OPTIONS[name]: value for name, value in (options or {}).items()}
     chains = deque(
@@ -134,11 +139,6 @@ class _Chain:
     def begin(self) -> None:
         import nutpie
 
-        if not np.isfinite(self.target(self.start)[0]):
-            raise ValueError(
-                "x: expected a finite log density where a chain starts, got none; rescale the "
-                "columns, or check them for wild values"
-            )
         self.sampler = nutpie.sample(
             _model(self.target, self.start),
             chains=1,
@@ -165,6 +165,12 @@ class _Chain:
             trace = self.sampler.wait(timeout=_POLL_SECONDS)
         except TimeoutError:
             return None
+        except BaseException as error:
+            if isinstance(error, (Exception, KeyboardInterrupt)):
+                raise
+            raise RuntimeError(  # a panic of nutpie is no Exception
+                'a chain of NUTS ended inside nutpie; try another random_seed, or sampler="gibbs"'
+            ) from error
         self._report(self.settings["draws"] + self.settings["tune"])
         return _arrays(trace, len(self.start))
 
@@ -206,11 +212,13 @@ def _run(waiting: deque[_Chain], cores: int, *, stopped: Callable[[], bool]) -> 
                 chain = waiting.popleft()
                 chain.begin()
                 running[next(begun)] = chain
-            for i, chain in list(running.items()):
+            for i in list(running):
+                chain = running.pop(i)
                 result = chain.result()
-                if result is not None:
+                if result is None:
+                    running[i] = chain
+                else:
                     found[i] = result
-                    del running[i]
     finally:  # after an error, too: nothing goes on behind the caller's back
         for i, chain in running.items():
             found[i] = chain.stop()
@@ -246,6 +254,6 @@ def _model(target: Target, start: Floats) -> Any:
         user_data=target.header,
         n_expanded=n,
         shape_info=(["position"], [slice(0, n)], [(n,)]),
-        logp_func=None,
+        logp_func=target,  # lives as long as code that reads its memory
         expand_func=None,
     )

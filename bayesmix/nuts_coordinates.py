@@ -136,7 +136,7 @@ class Coordinates:
         return np.concatenate([p.reshape(*lead, -1) for p in pieces], axis=-1)
 
     def parameters(self, position: Floats) -> Parameters:
-        """Points at coordinates (..., n)."""
+        """Points at coordinates (..., n); weights that underflow are the smallest number."""
         bounds = np.cumsum(list(self.parts.values()))[:-1]
         part = dict(zip(self.parts, np.split(position, bounds, axis=-1), strict=True))
         scale = self._scale(part["scale"])
@@ -147,7 +147,7 @@ class Coordinates:
             discount = np.exp(_log_logistic(part["discount"][..., 0]))
         means = part["means"].reshape(*position.shape[:-1], *self.shape)
         return Parameters(
-            np.exp(self._log_weights(part["weights"])),
+            np.maximum(np.exp(self._log_weights(part["weights"])), np.finfo(float).tiny),
             np.asarray(self.prior.mean) + self.mean_scale * means,
             self._covariances(part["chi"], part["normal"], scale),
             scale if self.scale_hyperprior is not None else None,

@@ -93,7 +93,8 @@ def _log_stirling(d: float, n: int) -> Floats:
     log = np.full(n, -np.inf)
     log[0] = 0.0
     for rows in range(1, n):
-        joined = log[:rows] + np.log(rows - d * clusters[:rows])
+        with np.errstate(divide="ignore"):  # where d is 1 to working precision
+            joined = log[:rows] + np.log(rows - d * clusters[:rows])
         founded = log[:rows].copy()
         log[:rows] = joined
         log[1 : rows + 1] = np.logaddexp(log[1 : rows + 1], founded)

@@ -66,7 +66,9 @@ def build_model(
         gradient of its own, or by a plain PyTensor graph, some times slower, which has second
         derivatives and runs on JAX.
     ordered : bool, default False
-        Whether the means of a single feature increase from component to component.
+        Whether the means of a single feature increase from component to component. Where the prior
+        tells the components apart (sticks, unequal concentrations) that is another model: the
+        first component is then the one of the smallest mean.
 
     Returns
     -------

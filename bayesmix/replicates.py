@@ -20,7 +20,7 @@ from bayesmix.mixture import require_mixture
 from bayesmix.schema import BY_DRAW, SCHEMA, group, observed_data, posterior, root_attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -79,7 +79,8 @@ def sample_prior_predictive(
     mixture.require_features(len(table.features))
     tree = xr.DataTree.from_dict({"observed_data": observed_data(table)})
     mixture = mixture.truncated(len(table.values))
-    for name, made in _prior_groups(mixture, table, draws, as_generator(random_seed)):
+    both = {"prior", "prior_predictive"}
+    for name, made in _prior_groups(mixture, table, draws, as_generator(random_seed), both):
         tree[name] = xr.DataTree(made)
     tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
     return tree
@@ -102,9 +103,8 @@ def add_groups(
         rows = draws.by_chain(_replicates(draws, len(table.values), for_rows))
         tree["posterior_predictive"] = xr.DataTree(_rows(rows, group(tree, "posterior"), table))
     if asked & {"prior", "prior_predictive"}:
-        for name, made in _prior_groups(mixture, table, len(draws), for_prior):
-            if name in asked:
-                tree[name] = xr.DataTree(made)
+        for name, made in _prior_groups(mixture, table, len(draws), for_prior, asked):
+            tree[name] = xr.DataTree(made)
 
 
 def n_numbers(name: str, n_draws: int, shape: tuple[int, int]) -> int:
@@ -114,8 +114,8 @@ def n_numbers(name: str, n_draws: int, shape: tuple[int, int]) -> int:
 
 
 def _prior_groups(
-    mixture: Mixture, table: Table, size: int, generator: np.random.Generator
-) -> list[tuple[str, xr.Dataset]]:
+    mixture: Mixture, table: Table, size: int, generator: np.random.Generator, asked: set[str]
+) -> Iterator[tuple[str, xr.Dataset]]:
     draws = _prior_draws(mixture, size, generator)
 
     def optional(values: Floats | None) -> Floats | None:
@@ -130,17 +130,26 @@ def _prior_groups(
         concentration=optional(draws.concentration),
         discount=optional(draws.discount),
     )
-    rows = draws.by_chain(_replicates(draws, len(table.values), generator))
-    return [("prior", parameters), ("prior_predictive", _rows(rows, parameters, table))]
+    if "prior" in asked:
+        yield "prior", parameters
+    if "prior_predictive" in asked:
+        rows = draws.by_chain(_replicates(draws, len(table.values), generator))
+        yield "prior_predictive", _rows(rows, parameters, table)
 
 
 def _prior_draws(mixture: Mixture, size: int, generator: np.random.Generator) -> Draws:
     structure, prior = structure_of(mixture.covariance_type), mixture.components
     assert prior is not None  # what `require_mixture` has checked
     weights, concentration, discount = weight_prior.draw(mixture.weights, size, generator)
-    means, covariances, scale = component_prior.draw(
-        prior, structure, mixture.n_components, size, generator
-    )
+    try:
+        means, covariances, scale = component_prior.draw(
+            prior, structure, mixture.n_components, size, generator
+        )
+    except np.linalg.LinAlgError as error:
+        raise np.linalg.LinAlgError(
+            f"a covariance drawn from the prior is singular to working precision: its dof of "
+            f"{prior.dof:g} is hardly above {prior.n_features - 1}; give a larger one"
+        ) from error
     return Draws(structure, 1, weights, means, covariances, scale, concentration, discount)
 
 

@@ -193,6 +193,8 @@ def sample(
         add_groups(tree, on_request, mixture, table, generator)
     except KeyboardInterrupt:
         tree.attrs["interrupted"] = 1
+    except (MemoryError, np.linalg.LinAlgError) as error:  # what is sampled is not lost to it
+        warnings.warn(f"store: a group on request failed: {error!r}", RuntimeWarning, stacklevel=2)
     return tree
 
 

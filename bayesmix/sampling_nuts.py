@@ -88,6 +88,9 @@ def _tree(
     draws = draws_of(tree)
     log_likelihood = log_likelihoods(draws, table.values)
     values = {name: value[:, kept] for name, value in found.statistics.items()}
+    for name in ("diverging", "reached_max_treedepth"):  # of any step since the draw before
+        steps = found.statistics[name][:, : values[name].shape[1] * asked.thin]
+        values[name] = steps.reshape(*values[name].shape, asked.thin).any(axis=-1)
     values |= {
         "lp": draws.by_chain(log_likelihood + log_priors(draws, mixture)),
         "log_likelihood_total": draws.by_chain(log_likelihood),

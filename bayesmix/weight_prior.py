@@ -129,7 +129,7 @@ def _log_gamma_draws(shape: Floats, generator: np.random.Generator) -> Floats:
 
 def _normalized(logs: Floats) -> NDArray[np.float64]:
     weights: NDArray[np.float64] = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
+    return np.maximum(weights / weights.sum(axis=-1, keepdims=True), _TINY)
 
 
 def _gamma(prior: Gamma, given: Any) -> tuple[Floats, Floats]:

@@ -195,3 +195,9 @@ def test_a_mixture_without_component_prior():
 def test_data_of_another_width():
     with pytest.raises(ValueError, match=r"^x: expected 2 column"):
         bm.sample_prior_predictive(bm.Mixture(bm.Dirichlet(2), PRIORS["conjugate"]), X[:, :1])
+
+
+def test_a_prior_too_wild_to_draw_from():
+    prior = bm.NormalInverseWishart([0.0, 0.0], 0.1, 1.05, np.eye(2))
+    with pytest.raises(np.linalg.LinAlgError, match=r"its dof of 1.05 is hardly above 1; give"):
+        drawn(bm.Mixture(bm.Dirichlet(2), prior))

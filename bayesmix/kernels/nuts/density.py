@@ -25,6 +25,8 @@ from bayesmix.kernels.walks import statistics
 
 __all__ = ["log_density"]
 
+_FLAT = 1e-30
+
 
 @compiled
 def _unfold_means(target: Any, position: Any, point: Any) -> None:
@@ -101,6 +103,9 @@ def log_density(
     slopes = fold_factors(components, root, factors, point, sums, gradient[covariances:means])
     fold_scale(components, scale, slopes, gradient[at:covariances])
     if _finite(found, gradient):
+        for i in range(len(gradient)):
+            if gradient[i] == 0.0:  # where all is flat: nutpie ends at a slope of exactly 0
+                gradient[i] = _FLAT
         return found
     for i in range(len(gradient)):
         gradient[i] = 0.0
