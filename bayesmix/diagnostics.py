@@ -17,6 +17,7 @@ from bayesmix.draws import (
     occupied,
     sampled_allocation,
 )
+from bayesmix.modes import chains_by_mode, describe_modes
 from bayesmix.priors import Dirichlet
 from bayesmix.relabel import IDENTIFIED, relabel
 from bayesmix.schema import group, mixture_of
@@ -171,7 +172,15 @@ def convergence(post: xr.DataTree) -> list[Finding]:
 
 
 def _convergence(post: xr.DataTree, moving: pd.DataFrame | None) -> list[Finding]:
-    return [*_mixing(moving, post["posterior"].sizes["chain"]), *_nuts(post)]
+    apart = _apart(post) if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES else ""
+    return [*_mixing(moving, post["posterior"].sizes["chain"], apart), *_nuts(post)]
+
+
+def _apart(post: xr.DataTree) -> str:
+    """Where the chains are, if not all in one mode."""
+    columns = _columns(label_invariant(post, random_seed=0))
+    groups = chains_by_mode(columns, DIFFERENT_MODES)
+    return f", {describe_modes(groups, columns)}" if len(groups) > 1 else ""
 
 
 def _improper(post: xr.DataTree) -> list[Finding]:
@@ -326,7 +335,7 @@ def _constant(values: Floats) -> bool:
     return bool(values.std() <= 1e-12 * abs(values.mean()))
 
 
-def _mixing(moving: pd.DataFrame | None, chains: int) -> list[Finding]:
+def _mixing(moving: pd.DataFrame | None, chains: int, apart: str) -> list[Finding]:
     if moving is None:
         return [
             Finding("warning", "ess", "too few draws to check for convergence", "run more draws")
@@ -347,7 +356,7 @@ def _mixing(moving: pd.DataFrame | None, chains: int) -> list[Finding]:
                 "warning",
                 "r_hat",
                 f"R-hat is {worst:.3f} for {moving['r_hat'].idxmax()}, above {RHAT_LIMIT}: the "
-                "chains disagree",
+                f"chains disagree{apart}",
                 "run more draws; if it stays, the posterior has several modes and the chains sit "
                 "in different ones",
             )
