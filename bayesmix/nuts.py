@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,11 @@ class _Chain:
         """What the chain has so far."""
         return _arrays(self.sampler.abort(), len(self.start))
 
+    def abandon(self) -> None:
+        """End the chain, or make sure that it has ended: one that failed fails here again."""
+        with suppress(BaseException):
+            self.sampler.abort()
+
 
 def _arrays(trace: Any, n: int) -> _Arrays:
     """Position (draws, n) and statistics (draws,) after tuning."""
@@ -212,16 +218,17 @@ def _run(waiting: deque[_Chain], cores: int, *, stopped: Callable[[], bool]) -> 
                 chain = waiting.popleft()
                 chain.begin()
                 running[next(begun)] = chain
-            for i in list(running):
-                chain = running.pop(i)
+            for i, chain in list(running.items()):
                 result = chain.result()
-                if result is None:
-                    running[i] = chain
-                else:
+                if result is not None:
                     found[i] = result
-    finally:  # after an error, too: nothing goes on behind the caller's back
-        for i, chain in running.items():
-            found[i] = chain.stop()
+                    del running[i]
+    except BaseException:  # nothing goes on behind the caller's back
+        for chain in running.values():
+            chain.abandon()
+        raise
+    for i, chain in running.items():
+        found[i] = chain.stop()
     return [found[i] for i in sorted(found)]
 
 

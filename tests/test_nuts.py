@@ -123,7 +123,7 @@ def test_slopes_of_exactly_zero(concentration):
 
 def test_an_error_ends_the_other_chains(monkeypatch):
     stopped = []
-    stop, result = nuts._Chain.stop, nuts._Chain.result
+    abandon, result = nuts._Chain.abandon, nuts._Chain.result
 
     def fail(chain):
         if chain.seed == 1:
@@ -132,10 +132,10 @@ def test_an_error_ends_the_other_chains(monkeypatch):
 
     def note(chain):
         stopped.append(chain.seed)
-        return stop(chain)
+        abandon(chain)
 
     monkeypatch.setattr(nuts._Chain, "result", fail)
-    monkeypatch.setattr(nuts._Chain, "stop", note)
+    monkeypatch.setattr(nuts._Chain, "abandon", note)
     target = Target.of(model("full"), frame().to_numpy())
     starts = positions_near_optima(
         target.coordinates, frame().to_numpy(), 2, np.random.default_rng(0)
@@ -145,7 +145,7 @@ def test_an_error_ends_the_other_chains(monkeypatch):
             target, starts, draws=100_000, tune=10, cores=2, seeds=np.array([0, 1], np.uint64),
             report=lambda made: None,
         )  # fmt: skip
-    assert stopped == [0]  # what failed has nothing to stop
+    assert stopped == [0, 1]
 
 
 def test_steps_are_reported():
