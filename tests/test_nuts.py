@@ -201,7 +201,9 @@ HARD = {
 
 @pytest.mark.parametrize("weights", ["Dirichlet(K)", "Dirichlet(K, Gamma)", "DP Gamma"])
 @pytest.mark.parametrize("data", HARD)
-@pytest.mark.parametrize("components", ["conjugate", "random scale"])
+@pytest.mark.parametrize(
+    "components", ["conjugate", pytest.param("random scale", marks=pytest.mark.slow)]
+)
 def test_hard_data(data, weights, components):
     x = HARD[data]
     prior = {

@@ -74,6 +74,10 @@ CASES = [
     *((s, d, "Dirichlet(K)", p) for s in STRUCTURES for d in (1, 3) for p in PRIORS),
     *(("full", 2, w, "NIW") for w in FINITE if w != "Dirichlet(K)"),
 ]
+QUICK = [
+    *((s, 3, "Dirichlet(K)", p) for s, p in zip(STRUCTURES, [*PRIORS, "NIW"], strict=True)),
+    *(("full", 2, w, "NIW") for w in ("Dirichlet(K, Gamma)", "PY Gamma Beta")),
+]
 
 
 class Given(NamedTuple):
@@ -201,7 +205,10 @@ def _covariance_terms(mixture: bm.Mixture, point: Parameters, scale: np.ndarray)
     return float(np.sum(np.log(numerator) - 2 * np.log(variances)))
 
 
-@pytest.mark.parametrize(("structure", "d", "weights", "prior"), CASES)
+@pytest.mark.parametrize(
+    ("structure", "d", "weights", "prior"),
+    [pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow) for case in CASES],
+)
 def test_same_point_same_log_posterior(structure, d, weights, prior):
     this = case(structure, d, weights, prior)
     for point, given in random_points(this, d):

@@ -20,7 +20,6 @@ from bayesmix.pymc_model import initial_values
 from bayesmix.pymc_weights import STICKS as STICK_LOGITS
 from tests.support import (
     STICKS,
-    STRUCTURES,
     blobs,
     random_independent_prior,
     random_parameters,
@@ -57,8 +56,13 @@ def moved(model: pm.Model, seed: int = 0, by: float = 0.3) -> dict[str, np.ndarr
     return {name: value + by * rng.normal(size=value.shape) for name, value in start.items()}
 
 
+def slow(case):
+    """Leave a case to the slow tests."""
+    return pytest.param(case, marks=pytest.mark.slow)
+
+
 class TestOrdered:
-    @pytest.mark.parametrize("weights", ["Dirichlet", "DP"])
+    @pytest.mark.parametrize("weights", [slow("Dirichlet"), "DP"])
     @pytest.mark.parametrize("prior", PRIORS)
     def test_density_and_order(self, prior, weights):
         """K! times that of any order where they are in order, over the gaps' logarithms."""
@@ -82,7 +86,7 @@ class TestOrdered:
         gaps = values["means_ordered__"][1:].sum()
         np.testing.assert_allclose(jacobians[0], jacobians[1] + gaps, rtol=1e-9, atol=1e-9)
 
-    @pytest.mark.parametrize("weights", ["Dirichlet", "DP Gamma"])
+    @pytest.mark.parametrize("weights", [slow("Dirichlet"), "DP Gamma"])
     @pytest.mark.parametrize("prior", PRIORS)
     def test_starts(self, prior, weights):
         given = bm.Dirichlet(3) if weights == "Dirichlet" else STICKS[weights]
@@ -244,7 +248,7 @@ def stable(rows: str, weights: str, likelihood: str) -> tuple[pm.Model, Callable
 class TestHardPlaces:
     """No gradient is no number."""
 
-    @pytest.mark.parametrize("rows", ["equal", "one"])
+    @pytest.mark.parametrize("rows", [slow("equal"), "one"])
     def test_rows(self, rows, likelihood):
         model, value, slope = stable(rows, "Dirichlet", likelihood)
         for point in (model.initial_point(random_seed=0), moved(model, by=1.0)):
@@ -252,7 +256,7 @@ class TestHardPlaces:
             assert np.isfinite(slope(point)).all()
 
     @pytest.mark.parametrize("weights", ["Dirichlet", "sparse", "DP", "PY Gamma Beta"])
-    @pytest.mark.parametrize("far", [40.0, 300.0, 800.0, -40.0, -300.0, -800.0])
+    @pytest.mark.parametrize("far", [40.0, *map(slow, (300.0, 800.0, -40.0, -300.0)), -800.0])
     def test_weights_of_nothing(self, weights, far, likelihood):
         model, value, slope = stable("plain", weights, likelihood)
         point = model.initial_point(random_seed=0)
@@ -271,7 +275,7 @@ def test_more_features_than_rows():
     assert np.isfinite(slope(point)).all()
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", ["full", *map(slow, ("tied", "diag", "spherical"))])
 def test_op_and_graph_are_one_model(structure):
     for prior in (random_prior(2), random_independent_prior(2, random_scale=True)):
         mixture = bm.Mixture(bm.Dirichlet(3), prior, structure)

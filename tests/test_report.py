@@ -195,7 +195,7 @@ class TestParts:
         assert {f.check for f in made.findings} >= {"r_hat", "ess", "identification"}
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 5])
+@pytest.mark.parametrize("d", [1, *(pytest.param(d, marks=pytest.mark.slow) for d in (2, 3)), 5])
 def test_numbers_of_features(d, tmp_path):
     bm.report(blobs(50, d, 2), tmp_path, random_seed=1)
     assert files(tmp_path) == WHOLE
