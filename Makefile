@@ -21,16 +21,16 @@ test: .venv/.installed  ## the fast tests
 	@$(python) -m pytest $(ARGS)
 
 test-slow: .venv/.installed  ## the tests marked slow (seconds each; CI runs them)
-	@$(call pytest-marked,slow)
+	@$(call pytest-marked,slow and not long)
 
 test-long: .venv/.installed  ## the tests marked long (minutes each; before a release)
 	@$(call pytest-marked,long,--timeout=3600)
 
 # No test with the mark (pytest's exit code 5) is no failure, and no closing line "no tests ran".
 define pytest-marked
-$(python) -m pytest -q --collect-only -m $(1) >/dev/null 2>&1; \
-if test $$? -eq 5; then echo "no $(1) tests yet"; \
-else $(python) -m pytest -m $(1) $(2) $(ARGS); fi
+$(python) -m pytest -q --collect-only -m '$(1)' >/dev/null 2>&1; \
+if test $$? -eq 5; then echo 'no $(1) tests yet'; \
+else $(python) -m pytest -m '$(1)' $(2) $(ARGS); fi
 endef
 
 lint: .venv/.installed  ## style: ruff check and ruff format --check

@@ -27,7 +27,7 @@ def check(mixture, x, exact_mixture=None, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("structure", ["full", "diag"])
+@pytest.mark.parametrize("structure", ["full", pytest.param("diag", marks=pytest.mark.long)])
 @pytest.mark.parametrize("weights", [*STICKS, "Dirichlet(K, Gamma)", "Dirichlet(K, vector)"])
 def test_conjugate_components(weights, structure):
     check(bm.Mixture(WEIGHTS[weights], random_prior(2), structure), few_rows(6, 2))

@@ -16,7 +16,7 @@ from tests.support import STICKS, random_prior
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("structure", ["full", "tied"])
+@pytest.mark.parametrize("structure", ["full", pytest.param("tied", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", ["DP", "PY Gamma", "PY Gamma Beta"])
 def test_labelings_agree_with_enumeration(name, structure):
     """Share of rows on each stick: what no permutation of the components may change."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.nuts_coordinates import Parameters
 from bayesmix.nuts_target import Target
 from tests.benchmarks._harness import (
     ABSENT,
@@ -38,7 +39,7 @@ def gradients(
     """Seconds per evaluation, each engine at a point of its own."""
     problem = rows(n, d, k, spread)(settings)
     target = Target.of(problem.mixture, problem.x)
-    at = target.coordinates.position(**problem.start)
+    at = target.coordinates.position(Parameters(**problem.start))
 
     def ours() -> float:
         return seconds(lambda: [target(at) for _ in range(COUNT)])[0] / COUNT
