@@ -25,11 +25,19 @@ if TYPE_CHECKING:
 
     from bayesmix.covariance import Structure
     from bayesmix.passes import Statistics
-    from bayesmix.priors import ComponentPrior
+    from bayesmix.priors import ComponentPrior, GammaScale
 
     Floats = NDArray[np.float64]
 
-__all__ = ["conditional_mode", "draw", "held_scale", "log_prior", "random_scale"]
+__all__ = [
+    "conditional_mode",
+    "draw",
+    "held_scale",
+    "log_norm_of_scale",
+    "log_prior",
+    "random_scale",
+    "typical_deviation",
+]
 
 
 def held_scale(prior: ComponentPrior, structure: Structure) -> Floats:
@@ -41,6 +49,12 @@ def held_scale(prior: ComponentPrior, structure: Structure) -> Floats:
     if prior.scale_hyperprior is None:
         return np.asarray(prior.covariance_scale)
     return structure.scale_hyperprior(prior.scale_hyperprior).held * np.eye(prior.n_features)
+
+
+def typical_deviation(prior: ComponentPrior, structure: Structure) -> Floats:
+    """Standard deviations (D,) that are typical of a component: the unit of its mean."""
+    scale = np.diag(held_scale(prior, structure))
+    return np.sqrt(scale / (prior.dof + prior.n_features + 1))
 
 
 def random_scale(prior: ComponentPrior | None, structure: Structure) -> Floats | None:
@@ -227,20 +241,26 @@ def _log_means(
     return log_density
 
 
+def log_norm_of_scale(hyperprior: GammaScale) -> Floats:
+    """What the log density of each s_j adds to (shape - 1) log s_j - rate_j s_j."""
+    from scipy.special import gammaincc, gammaln
+
+    shape, rate, floor = (np.asarray(value) for value in hyperprior)
+    norm: Floats = shape * np.log(rate) - gammaln(shape) - np.log(gammaincc(shape, rate * floor))
+    return norm
+
+
 def _log_scale(prior: ComponentPrior, structure: Structure, scale: Floats) -> Floats | float:
     """Log density of a random S in its free diagonal entries, (...); 0 for a stated one."""
     if prior.scale_hyperprior is None:
         return 0.0
-    from scipy.special import gammaincc, gammaln
-
-    shape, *others = structure.scale_hyperprior(prior.scale_hyperprior)
-    rate, floor = np.asarray(others)
+    hyperprior = structure.scale_hyperprior(prior.scale_hyperprior)
+    shape, rate, floor = (np.asarray(value) for value in hyperprior)
     s = np.diagonal(scale, axis1=-2, axis2=-1)[..., : len(rate)]
     if np.any(scale != s[..., None] * np.eye(prior.n_features)):
         kind = "multiples of the identity" if len(rate) < prior.n_features else "diagonal matrices"
         raise ValueError(f"covariance_scale: expected {kind}, as the scale_hyperprior makes them")
-    constant = shape * np.log(rate) - gammaln(shape) - np.log(gammaincc(shape, rate * floor))
-    logs = constant + (shape - 1) * np.log(s) - rate * s
+    logs = log_norm_of_scale(hyperprior) + (shape - 1) * np.log(s) - rate * s
     return np.where(s >= floor, logs, -np.inf).sum(axis=-1)
 
 

@@ -13,9 +13,9 @@ from bayesmix.draws import (
     count_clusters,
     data_of,
     draws_of,
+    labels_of,
     log_likelihoods,
     occupied,
-    sampled_allocation,
 )
 from bayesmix.modes import chains_by_mode, describe_modes
 from bayesmix.priors import Dirichlet
@@ -142,8 +142,9 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     list of Finding
         Warnings name their remedy; a passed check is a finding of severity "ok".
     """
-    moving = _moving(post)
-    findings = [*_convergence(post, moving), *_improper(post), *_truncated(post)]
+    columns = _checked_columns(post)
+    moving = _moving(columns)
+    findings = [*_convergence(post, columns, moving), *_improper(post), *_truncated(post)]
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
     if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
@@ -168,17 +169,20 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
 
 def convergence(post: xr.DataTree) -> list[Finding]:
     """Judge whether the draws can be trusted at all: mixing, divergences."""
-    return _convergence(post, _moving(post))
+    columns = _checked_columns(post)
+    return _convergence(post, columns, _moving(columns))
 
 
-def _convergence(post: xr.DataTree, moving: pd.DataFrame | None) -> list[Finding]:
-    apart = _apart(post) if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES else ""
+def _convergence(
+    post: xr.DataTree, columns: dict[str, Floats], moving: pd.DataFrame | None
+) -> list[Finding]:
+    different = moving is not None and moving["r_hat"].max() > DIFFERENT_MODES
+    apart = _apart(columns) if different else ""
     return [*_mixing(moving, post["posterior"].sizes["chain"], apart), *_nuts(post)]
 
 
-def _apart(post: xr.DataTree) -> str:
+def _apart(columns: dict[str, Floats]) -> str:
     """Where the chains are, if not all in one mode."""
-    columns = _columns(label_invariant(post, random_seed=0))
     groups = chains_by_mode(columns, DIFFERENT_MODES)
     return f", {describe_modes(groups, columns)}" if len(groups) > 1 else ""
 
@@ -222,11 +226,7 @@ def _truncated(post: xr.DataTree) -> list[Finding]:
     if mixture is None or isinstance(mixture.weights, Dirichlet):
         return []
     last = mixture.n_components - 1
-    if "allocation" in post.children:
-        label = group(post, "allocation")["label"].values
-    else:
-        draws, rng = draws_of(post), np.random.default_rng(0)
-        label = draws.by_chain(sampled_allocation(draws, data_of(post).values, rng))
+    label = labels_of(post, random_seed=0)
     place = np.full(label.shape[:-1], last)  # of the last stick
     if "relabeling" in post.children:
         order = group(post, "relabeling")["permutation"].transpose("chain", "draw", "component")
@@ -294,18 +294,24 @@ def _summarize(dataset: xr.Dataset, ci_prob: float | None) -> pd.DataFrame:
     return table
 
 
-def _moving(post: xr.DataTree) -> pd.DataFrame | None:
-    """R-hat and ESS of label-invariant quantities that are not constant; None for few draws.
+def _checked_columns(post: xr.DataTree) -> dict[str, Floats]:
+    """Label-invariant draws (chain, draw) by name; none where they are too few to check."""
+    if post["posterior"].sizes["draw"] < CHECKABLE:
+        return {}
+    return _columns(label_invariant(post, random_seed=0))
+
+
+def _moving(columns: dict[str, Floats]) -> pd.DataFrame | None:
+    """R-hat and ESS of quantities that are not constant; None without quantities.
 
     The numbers of `summary`, all quantities at once.
     """
-    if post["posterior"].sizes["draw"] < CHECKABLE:
+    if not columns:
         return None
     import pandas as pd
     from arviz_base import rcParams
     from arviz_stats.base import array_stats
 
-    columns = _columns(label_invariant(post, random_seed=0))
     names = [name for name, values in columns.items() if not _constant(values)]
     axes = {"chain_axis": 0, "draw_axis": 1}
     prob = rcParams["stats.ci_prob"]

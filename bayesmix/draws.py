@@ -14,7 +14,7 @@ from bayesmix.covariance import Structure, structure_of
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_generator, as_table, random_words
 from bayesmix.passes import PassParameters
-from bayesmix.schema import SCHEMA, group, mixture_of
+from bayesmix.schema import BY_DRAW, SCHEMA, group, mixture_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,6 +30,7 @@ __all__ = [
     "count_clusters",
     "data_of",
     "draws_of",
+    "labels_of",
     "log_likelihoods",
     "log_priors",
     "occupied",
@@ -236,9 +237,15 @@ def occupied(tree: xr.DataTree, random_seed: RandomSeed = None) -> NDArray[np.in
     posterior = group(tree, "posterior")
     if "n_clusters" in posterior:
         return posterior["n_clusters"].transpose("chain", "draw").values
+    label = labels_of(tree, random_seed)
+    return count_clusters(label, int(label.max()) + 1)
+
+
+def labels_of(tree: xr.DataTree, random_seed: RandomSeed = None) -> NDArray[Any]:
+    """Labels of every draw, (chain, draw, obs): as stored, else drawn at the parameters."""
     if "allocation" in tree.children:
-        label = group(tree, "allocation")["label"].transpose("chain", "draw", "obs").values
-        return count_clusters(label, int(label.max()) + 1)
+        label: NDArray[Any] = group(tree, "allocation")["label"].transpose(*BY_DRAW, "obs").values
+        return label
     draws = draws_of(tree)
     label = sampled_allocation(draws, data_of(tree).values, as_generator(random_seed))
-    return draws.by_chain(count_clusters(label, draws.weights.shape[1]))
+    return draws.by_chain(label)

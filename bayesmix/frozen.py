@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.draws import point_of
+from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import generator_of_random_state
 from bayesmix.passes import PassParameters
 
@@ -96,9 +97,7 @@ class FrozenMixture:
         shape = () if size is None else tuple(np.atleast_1d(size))
         label = generator.choice(len(self.weights), size=shape, p=self.weights)
         out = generator.standard_normal((*shape, self.dim))
-        for k, factor in enumerate(np.linalg.cholesky(self.covariances)):
-            own = label == k
-            out[own] = self.means[k] + out[own] @ factor.T
+        move_to_components(out, label, self.means, np.linalg.cholesky(self.covariances))
         return _squeezed(out)
 
     @cached_property

@@ -35,6 +35,7 @@ __all__ = [
     "log_likelihood",
     "log_posterior",
     "log_prior",
+    "move_to_components",
     "responsibilities",
 ]
 
@@ -143,6 +144,21 @@ def log_posterior(
     return log_likelihood(x, weights, means, covariances) + log_prior(
         mixture, weights, means, covariances, covariance_scale, concentration, discount
     )
+
+
+def move_to_components(
+    noise: Floats, label: NDArray[np.integer], means: Floats, roots: Floats
+) -> None:
+    """Turn standard normal noise (..., D) into rows of components label (...), in place.
+
+    Parameters
+    ----------
+    roots : (K, D, D) ndarray
+        Cholesky factors of the covariances.
+    """
+    for k, (mean, root) in enumerate(zip(means, roots, strict=True)):
+        own = label == k
+        noise[own] = mean + noise[own] @ root.T
 
 
 def _joint(x: Floats, weights: Floats, means: Floats, covariances: Floats) -> Floats:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.component_prior import held_scale
+from bayesmix.component_prior import held_scale, typical_deviation
 from bayesmix.covariance import structure_of
 from bayesmix.priors import Dirichlet
 
@@ -79,9 +79,8 @@ class Coordinates:
 
     @cached_property
     def mean_scale(self) -> Floats:
-        """Unit of the means, (D,): the standard deviation that is typical of a component."""
-        scale = np.diag(held_scale(self.prior, self.structure))
-        return np.sqrt(scale / (self.prior.dof + self.prior.n_features + 1))
+        """Unit of the means, (D,)."""
+        return typical_deviation(self.prior, self.structure)
 
     @cached_property
     def n_groups(self) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.compiling import compile_once
+from bayesmix.component_prior import log_norm_of_scale
 from bayesmix.covariance import LOG_2PI
 from bayesmix.kernels import nuts
 from bayesmix.nuts_coordinates import Coordinates
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["Target"]
-
-_TARGETS = {
-    "full": nuts.FullTarget,
-    "tied": nuts.TiedTarget,
-    "diag": nuts.VariancesTarget,
-    "spherical": nuts.VariancesTarget,
-}
 
 
 @dataclass(frozen=True)
@@ -104,7 +98,7 @@ def _components(coordinates: Coordinates) -> Any:
     hyperprior = coordinates.scale_hyperprior
     if hyperprior is None:
         root = coordinates.root(np.asarray(prior.covariance_scale))
-    return _TARGETS[structure.name](
+    return nuts.TARGETS[structure.name](
         np.asarray(prior.mean),
         coordinates.mean_scale,
         mean_precision,
@@ -149,9 +143,5 @@ def _covariances_constant(coordinates: Coordinates) -> float:
     norms = sum(half * math.log(2) + math.lgamma(half) for half in halves)
     found -= coordinates.n_groups * norms
     if hyperprior is not None:
-        from scipy.special import gammaincc
-
-        shape, rate, floor = hyperprior.shape, np.array(hyperprior.rate), np.array(hyperprior.floor)
-        logs = shape * np.log(rate) - math.lgamma(shape) - np.log(gammaincc(shape, rate * floor))
-        found += float(logs.sum())
+        found += float(log_norm_of_scale(hyperprior).sum())
     return found

@@ -53,8 +53,6 @@ __all__ = [
     "statistics",
 ]
 
-_NARROW = 1e-5
-"""Rows' scatter relative to what moving it to the mean took away: below, digits were lost."""
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
@@ -102,7 +100,7 @@ class PassParameters:
         dense = self.structure.dense(found.second, *self.means.shape)
         spread = np.diagonal(dense, axis1=-2, axis2=-1)
         moved = found.sizes[:, None] * np.square(self.means - self.center)
-        return self._together(self.near & ~np.any(spread < _NARROW * moved, axis=1))
+        return self._together(self.near & ~np.any(spread < kernels.NARROW_ROWS * moved, axis=1))
 
     def _together(self, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.repeat(near.all(), len(near)) if self.structure.name == "tied" else near

@@ -22,7 +22,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.transforms import Transform
 
-from bayesmix.component_prior import held_scale
+from bayesmix.component_prior import held_scale, log_norm_of_scale
 from bayesmix.covariance import structure_of
 from bayesmix.priors import ComponentPrior, GammaScale
 
@@ -66,7 +66,7 @@ class Bartlett(ABC):
         """Gamma variables above their floors: one per feature; spherical, one for all of them."""
         one = self.covariance_type == "spherical"
         rate, floor = (np.asarray(a[0] if one else a) for a in (prior.rate, prior.floor))
-        density = _GammaAbove(prior.shape, rate, floor)
+        density = _GammaAbove(prior, rate, floor)
         return pm.CustomDist(
             SCALE,
             rate,
@@ -206,12 +206,12 @@ def bartlett_of(prior: ComponentPrior, covariance_type: str, n_components: int) 
 class _GammaAbove:
     """Gamma distribution of a shape and rates, on what is above the floors."""
 
-    def __init__(self, shape: float, rate: Floats, floor: Floats) -> None:
-        from scipy.special import gammaincc, gammaln
+    def __init__(self, prior: GammaScale, rate: Floats, floor: Floats) -> None:
+        from scipy.special import gammaincc
 
-        self.shape, self.floor = shape, floor
-        self.above = gammaincc(shape, rate * floor)
-        self.constant = shape * np.log(rate) - gammaln(shape) - np.log(self.above)
+        self.shape, self.floor = prior.shape, floor
+        self.above = gammaincc(self.shape, rate * floor)
+        self.constant = log_norm_of_scale(prior).reshape(rate.shape)
 
     def logp(self, value: Any, rate: Any) -> Any:
         logs = self.constant + (self.shape - 1) * pt.log(value) - rate * value

@@ -17,7 +17,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.transforms import Transform
 
-from bayesmix.component_prior import held_scale
+from bayesmix.component_prior import typical_deviation
 from bayesmix.covariance import LOG_2PI, STRUCTURES, structure_of
 from bayesmix.priors import (
     ComponentPrior,
@@ -39,8 +39,7 @@ def add_means(prior: ComponentPrior, arithmetic: Arithmetic, factor: Any, *, ord
             density = _WithCovariance(prior, arithmetic, ordered=ordered)
         case IndependentNormalInverseWishart():
             density = _Independent(prior, arithmetic, ordered=ordered)
-    scale = np.diag(held_scale(prior, structure_of(arithmetic.covariance_type)))
-    unit = np.sqrt(scale / (prior.dof + prior.n_features + 1))
+    unit = typical_deviation(prior, structure_of(arithmetic.covariance_type))
     return pm.CustomDist(
         "means",
         *density.parameters(factor),

@@ -7,7 +7,7 @@ with as many rows.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ import xarray as xr
 from bayesmix import component_prior, passes, weight_prior
 from bayesmix.covariance import structure_of
 from bayesmix.draws import Draws, draws_of
+from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.mixture import require_mixture
 from bayesmix.schema import BY_DRAW, SCHEMA, group, observed_data, posterior, root_attrs
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["ON_REQUEST", "add_groups", "n_numbers", "sample_prior_predictive"]
+__all__ = ["ON_REQUEST", "OnRequest", "add_groups", "n_numbers", "sample_prior_predictive"]
 
-ON_REQUEST = ("log_likelihood", "posterior_predictive", "prior", "prior_predictive")
+OnRequest = Literal["log_likelihood", "posterior_predictive", "prior", "prior_predictive"]
+ON_REQUEST: tuple[str, ...] = get_args(OnRequest)
 """Groups that `add_groups` makes."""
 
 
@@ -160,9 +162,7 @@ def _replicates(draws: Draws, n: int, generator: np.random.Generator) -> Floats:
     for rows, weights, means, factors in zip(out, draws.weights, draws.means, roots, strict=True):
         bounds = np.cumsum(weights)
         label = np.searchsorted(bounds[:-1], generator.uniform(0, bounds[-1], n), side="right")
-        for k in np.unique(label):
-            own = label == k
-            rows[own] = means[k] + rows[own] @ factors[k].T
+        move_to_components(rows, label, means, factors)
     return out
 
 

@@ -16,7 +16,7 @@ from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.mixture import require_mixture
 from bayesmix.nuts import OPTIONS
-from bayesmix.replicates import ON_REQUEST, add_groups, n_numbers
+from bayesmix.replicates import ON_REQUEST, OnRequest, add_groups, n_numbers
 from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
 from bayesmix.sampling_request import Request
@@ -33,14 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["sample"]
 
 Sampler = Literal["auto", "gibbs", "nuts"]
-Stored = Literal[
-    "parameters",
-    "allocation",
-    "log_likelihood",
-    "posterior_predictive",
-    "prior",
-    "prior_predictive",
-]
+Stored = Literal["parameters", "allocation", OnRequest]
 
 _BUDGET_BYTES = 2 << 30
 
@@ -159,19 +152,10 @@ def sample(
         progressbar,
         dict(nuts or {}),
     )
-    if unknown := set(nuts or ()) - (OPTIONS.keys() if engine == "nuts" else set()):
-        raise ValueError(
-            f'nuts: expected options among {", ".join(OPTIONS)}, beside sampler="nuts", got '
-            f"{', '.join(sorted(unknown))}"
-            + ("" if engine == "nuts" else f" beside {engine}, which has none")
-        )
+    _require_options(nuts or {}, engine)
     generator, on_request = as_generator(random_seed), set(ON_REQUEST) & set(store)
     if resume is not None:
-        if engine == "nuts":
-            raise ValueError(
-                'sampler: expected "gibbs" or "auto" beside resume, got "nuts", which cannot go '
-                "on; start anew"
-            )
+        _require_resumable(engine)
         ready = restored_chains(mixture, table, resume, thin)
         asked = replace(asked, keep_labels="allocation" in resume.children)
         on_request = set(ON_REQUEST) & resume.children.keys()
@@ -189,13 +173,20 @@ def sample(
         if isinstance(mixture.weights, StickPrior):
             tree.attrs["truncation_error"] = truncation_error(mixture.weights, len(table.values))
         _warn(tree)
+    _add_on_request(tree, on_request, asked, generator)
+    return tree
+
+
+def _add_on_request(
+    tree: xr.DataTree, names: set[str], asked: Request, generator: np.random.Generator
+) -> None:
+    """Add groups on request; what is sampled is not lost to an interrupt or a failure."""
     try:
-        add_groups(tree, on_request, mixture, table, generator)
+        add_groups(tree, names, asked.mixture, asked.table, generator)
     except KeyboardInterrupt:
         tree.attrs["interrupted"] = 1
-    except (MemoryError, np.linalg.LinAlgError) as error:  # what is sampled is not lost to it
-        warnings.warn(f"store: a group on request failed: {error!r}", RuntimeWarning, stacklevel=2)
-    return tree
+    except (MemoryError, np.linalg.LinAlgError) as error:
+        warnings.warn(f"store: a group on request failed: {error!r}", RuntimeWarning, stacklevel=3)
 
 
 def _require_arguments(
@@ -214,6 +205,23 @@ def _require_arguments(
         require_count(cores, "cores")
     if tune is not None and (not isinstance(tune, (int, np.integer)) or tune < 0):
         raise ValueError(f"tune: expected a whole number of at least 0, got {tune!r}")
+
+
+def _require_options(nuts: Mapping[str, Any], engine: str) -> None:
+    if unknown := set(nuts) - (OPTIONS.keys() if engine == "nuts" else set()):
+        raise ValueError(
+            f'nuts: expected options among {", ".join(OPTIONS)}, beside sampler="nuts", got '
+            f"{', '.join(sorted(unknown))}"
+            + ("" if engine == "nuts" else f" beside {engine}, which has none")
+        )
+
+
+def _require_resumable(engine: str) -> None:
+    if engine == "nuts":
+        raise ValueError(
+            'sampler: expected "gibbs" or "auto" beside resume, got "nuts", which cannot go '
+            "on; start anew"
+        )
 
 
 def _engine(mixture: Any, sampler: Sampler) -> Literal["gibbs", "nuts"]:

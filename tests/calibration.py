@@ -28,11 +28,15 @@ def ranks(chain_class, mixture, n, rng, *, transition, size, draws, burn, thin):
             for _ in range(thin):
                 transition(chain)
             points.append(point_of(chain, truth.x))
-        values = quantities(Points.stack([truth, *points]), mixture)
-        below = (values[1:] < values[0]).sum(axis=0)
-        ties = (values[1:] == values[0]).sum(axis=0)
-        found.append(below + rng.integers(0, ties + 1))
+        found.append(rank_of_first(quantities(Points.stack([truth, *points]), mixture), rng))
     return np.array(found)
+
+
+def rank_of_first(values, rng):
+    """Rank of the first row of values (B, Q) among the others, (Q,); ties at random."""
+    below = (values[1:] < values[0]).sum(axis=0)
+    ties = (values[1:] == values[0]).sum(axis=0)
+    return below + rng.integers(0, ties + 1)
 
 
 def scattered_start(chain_class, mixture, x, rng):

@@ -250,26 +250,18 @@ def test_hyperparameters_are_in_the_tree(weights):
     np.testing.assert_allclose(tree["sample_stats"]["lp"], lp, rtol=1e-8)
 
 
-def test_gibbs_needs_neither_nutpie_nor_pymc():
+@pytest.mark.parametrize(
+    ("sampler", "modules"),
+    [("gibbs", {"nutpie", "pymc", "pytensor", "arviz"}), ("nuts", {"pymc", "pytensor"})],
+)
+def test_what_a_sampler_does_not_need(sampler, modules):
     program = (
         "import sys, bayesmix as bm\n"
         "x = bm.datasets.load('faithful')\n"
-        "bm.sample(bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2)), x, draws=50, tune=50,"
-        " chains=2, random_seed=1, progressbar=False)\n"
-        "print(sorted({'nutpie', 'pymc', 'pytensor', 'arviz'} & set(sys.modules)))"
-    )
-    ended = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True,
-                           text=True, check=True)  # fmt: skip
-    assert ended.stdout.strip() == "[]"
-
-
-def test_nuts_does_not_need_pymc():
-    program = (
-        "import sys, bayesmix as bm\n"
-        "x = bm.datasets.load('faithful')\n"
-        "bm.sample(bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2)), x, sampler='nuts',"
-        " draws=50, tune=50, chains=2, random_seed=1, progressbar=False)\n"
-        "print(sorted({'pymc', 'pytensor'} & set(sys.modules)))"
+        "mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))\n"
+        f"bm.sample(mixture, x, sampler={sampler!r}, draws=50, tune=50, chains=2, random_seed=1,"
+        " progressbar=False)\n"
+        f"print(sorted({modules!r} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True,
                            text=True, check=True)  # fmt: skip

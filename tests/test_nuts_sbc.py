@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from tests.calibration import assert_uniform, quantities
+from tests.calibration import assert_uniform, quantities, rank_of_first
 from tests.fixtures_post import sample_quietly
 from tests.prior_draws import Points, draw
 from tests.support import random_independent_prior, random_prior
@@ -39,10 +39,7 @@ def ranks(mixture, size, rng, prior_of_truth=None):
     for seed in range(size):
         truth = draw(prior_of_truth or mixture, ROWS, 1, rng)
         points = Points.stack([truth, sampled(mixture, truth.x[0], seed)])
-        values = quantities(points, mixture)
-        below = (values[1:] < values[0]).sum(axis=0)
-        ties = (values[1:] == values[0]).sum(axis=0)
-        found.append(below + rng.integers(0, ties + 1))
+        found.append(rank_of_first(quantities(points, mixture), rng))
     return np.array(found)
 
 

@@ -7,11 +7,12 @@ instructions (`lanes`). Each is compiled for the structure that it meets, when i
 """
 
 from bayesmix.kernels.blocks import Source, block_size
-from bayesmix.kernels.frames import NEAR, FullPoint, Sums, TiedPoint, VariancesPoint
+from bayesmix.kernels.frames import NARROW_ROWS, NEAR, FullPoint, Sums, TiedPoint, VariancesPoint
 from bayesmix.kernels.philox import Stream
 from bayesmix.kernels.walks import Output, rows, statistics
 
 __all__ = [
+    "NARROW_ROWS",
     "NEAR",
     "FullPoint",
     "Output",

@@ -48,10 +48,11 @@ __all__ = [
     "normalize",
     "responsibilities",
     "row_totals",
+    "settle",
 ]
 
 LOWEST = -1.7e308
-NEGLIGIBLE = 1e-18  # responsibilities below this are zero: smaller ones are slow and add nothing
+_NEGLIGIBLE = 1e-18  # responsibilities below this are zero: smaller ones are slow and add nothing
 
 compiled = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 inlined = njit(nogil=True, error_model="numpy", inline="always")
@@ -204,12 +205,28 @@ def normalize(joint: Any, common: Any, weight: Any, n_components: int, size: int
         w = load_wide(weight, g)
         density = w * (load_wide(common, g) + (top + log(norm)))
         found = found + select_above(w, splat_wide(0.0), density, splat_wide(0.0))
-        scale, least = w / norm, norm * splat_wide(NEGLIGIBLE)
-        for k in range(n_components):
-            share = load_wide(joint, k * size + g)
-            kept = select_above(share, least, share * scale, splat_wide(0.0))
-            store(joint, k * size + g, kept)
+        _scale(joint, n_components, size, g, norm, w)
     return total(found)
+
+
+@inlined
+def _scale(share: Any, n_components: int, size: int, g: int, norm: Any, weight: Any) -> None:
+    """Turn shares of ``norm`` into weighted responsibilities, in place."""
+    scale, least = weight / norm, norm * splat_wide(_NEGLIGIBLE)
+    for k in range(n_components):
+        own = load_wide(share, k * size + g)
+        kept = select_above(own, least, own * scale, splat_wide(0.0))
+        store(share, k * size + g, kept)
+
+
+@compiled
+def settle(share: Any, weight: Any, n_components: int, size: int) -> None:
+    """Turn what `log_density` leaves, densities by the row's largest, into responsibilities."""
+    for g in range(0, size, WIDE):
+        norm = splat_wide(0.0)
+        for k in range(n_components):
+            norm = norm + load_wide(share, k * size + g)
+        _scale(share, n_components, size, g, norm, load_wide(weight, g))
 
 
 @compiled

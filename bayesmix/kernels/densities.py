@@ -24,9 +24,11 @@ from bayesmix.kernels.blocks import (
     compiled,
     load_weights,
     log_density,
+    settle,
 )
 from bayesmix.kernels.caching import cached, fingerprint_of
 from bayesmix.kernels.frames import (
+    NARROW_ROWS,
     FullPoint,
     Place,
     Sums,
@@ -35,7 +37,6 @@ from bayesmix.kernels.frames import (
     clear,
     scratch_of,
 )
-from bayesmix.kernels.lanes import WIDE, load_wide, select_above, splat_wide, store
 from bayesmix.kernels.structures import add_moments, fill, finish, prepare, recenter
 
 __all__ = ["ARGUMENTS", "Entry", "entry_of"]
@@ -51,9 +52,6 @@ bytes, the others lie in C order, in the structure's shape. ``width`` is the num
 diagonal factors, 1 for spherical; ``row_weight`` may be 0, for none. What the function finds it
 writes to the last four. Where a parameter is not a number, the rows' densities are none either."""
 
-_NEGLIGIBLE = 1e-18  # as in `blocks`
-_NARROW = 1e-5  # as in `passes`: rows narrower than this about their mean have lost digits
-
 _size = compiled(block_size)
 
 
@@ -68,20 +66,6 @@ def _numbers(typing_context: Any, address: Any) -> Any:
 
 
 @compiled
-def _settle(share: Any, weight: Any, n_components: int, size: int) -> None:
-    """Turn joint densities relative to a row's largest into weighted responsibilities."""
-    for g in range(0, size, WIDE):
-        norm = splat_wide(0.0)
-        for k in range(n_components):
-            norm = norm + load_wide(share, k * size + g)
-        scale, least = load_wide(weight, g) / norm, norm * splat_wide(_NEGLIGIBLE)
-        for k in range(n_components):
-            own = load_wide(share, k * size + g)
-            kept = select_above(own, least, own * scale, splat_wide(0.0))
-            store(share, k * size + g, kept)
-
-
-@compiled
 def _walk(point: Any, frame: Any, source: Any, size: int, rows: Any, sums: Any) -> None:
     k, d = point.means.shape
     scratch = scratch_of(k, d, size)
@@ -93,7 +77,7 @@ def _walk(point: Any, frame: Any, source: Any, size: int, rows: Any, sums: Any) 
         log_density(scratch.joint, scratch.common, k, size, found)
         for r in range(place.length):
             rows[first + r] = found[r]
-        _settle(scratch.joint, scratch.per_row, k, size)
+        settle(scratch.joint, scratch.per_row, k, size)
         add_moments(point, frame, place, scratch, sums)
     finish(point, frame, sums)
 
@@ -115,7 +99,7 @@ def _distrust(point: Any, sums: Any) -> bool:
         for j in range(d):
             shift = point.means[i, j] - point.center[j]
             moved = sums.sizes[i] * shift * shift
-            if point.near[i] and _spread(sums.second, i, j) < _NARROW * moved:
+            if point.near[i] and _spread(sums.second, i, j) < NARROW_ROWS * moved:
                 lost[i] = True
     if not lost.any():
         return False
@@ -139,19 +123,34 @@ def _usable(point: Any, frame: Any) -> bool:
 
 
 @compiled
-def _run(point: Any, source: Any, rows: Any, sums: Any) -> None:
+def _run(
+    point: Any,
+    n: int,
+    x: int,
+    across: int,
+    along: int,
+    row_weight: int,
+    rows: int,
+    sizes: int,
+    first: int,
+    second: Any,
+) -> None:
+    """Walk over the rows at an address; results go to addresses, S2 to an array."""
     recenter(point)
-    size = _size(*point.means.shape)
+    k, d = point.means.shape
+    source = Source(x, across, along, False, d, row_weight)
+    sums = Sums(carray(_numbers(sizes), (k,)), carray(_numbers(first), (k, d)), second)
+    found, size = carray(_numbers(rows), (n,)), _size(k, d)
     again = True
     while again:
         clear(sums)
         frame = prepare(point)
         if _usable(point, frame):
-            _walk(point, frame, source, size, rows, sums)
+            _walk(point, frame, source, size, found, sums)
             again = _distrust(point, sums)
         else:
-            for i in range(len(rows)):
-                rows[i] = np.nan
+            for i in range(n):
+                found[i] = np.nan
             again = False
 
 
@@ -167,13 +166,8 @@ def _make_full(fingerprint: str) -> Callable:
             np.empty(d),
             np.empty(k, np.bool_),
         )
-        sums = Sums(
-            carray(_numbers(s0), (k,)),
-            carray(_numbers(s1), (k, d)),
-            carray(_numbers(s2), (k, d, d)),
-        )
-        source = Source(x, across, along, False, d, row_weight)
-        _run(point, source, carray(_numbers(rows), (n,)), sums)
+        second = carray(_numbers(s2), (k, d, d))
+        _run(point, n, x, across, along, row_weight, rows, s0, s1, second)
 
     return density_full
 
@@ -191,13 +185,8 @@ def _make_tied(fingerprint: str) -> Callable:
             np.empty(k, np.bool_),
             False,
         )
-        sums = Sums(
-            carray(_numbers(s0), (k,)),
-            carray(_numbers(s1), (k, d)),
-            carray(_numbers(s2), (1, d, d)),
-        )
-        source = Source(x, across, along, False, d, row_weight)
-        _run(point, source, carray(_numbers(rows), (n,)), sums)
+        second = carray(_numbers(s2), (1, d, d))
+        _run(point, n, x, across, along, row_weight, rows, s0, s1, second)
 
     return density_tied
 
@@ -218,13 +207,8 @@ def _make_variances(fingerprint: str) -> Callable:
             np.empty(d),
             np.empty(k, np.bool_),
         )
-        sums = Sums(
-            carray(_numbers(s0), (k,)),
-            carray(_numbers(s1), (k, d)),
-            carray(_numbers(s2), (k, width)),
-        )
-        source = Source(x, across, along, False, d, row_weight)
-        _run(point, source, carray(_numbers(rows), (n,)), sums)
+        second = carray(_numbers(s2), (k, width))
+        _run(point, n, x, across, along, row_weight, rows, s0, s1, second)
 
     return density_variances
 

@@ -15,6 +15,7 @@ import numpy as np
 from bayesmix.kernels.blocks import Source, aligned, compiled, inlined, load_block
 
 __all__ = [
+    "NARROW_ROWS",
     "NEAR",
     "Frame",
     "FullPoint",
@@ -38,6 +39,9 @@ __all__ = [
 
 NEAR = 32.0
 """Whitened distance from the center up to which moments may be taken about it."""
+NARROW_ROWS = 1e-5
+"""Scatter, relative to what moving the moments to the mean takes off, below which digits are lost:
+a component's rows are narrower than it, and the shared center does not serve."""
 
 
 class FullPoint(NamedTuple):

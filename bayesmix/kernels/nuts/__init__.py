@@ -6,13 +6,11 @@ the same way to a gradient (`density`). Samplers call it by its address (`callba
 """
 
 from bayesmix.kernels.nuts.callback import density_callback, memory_of, position_callback
-from bayesmix.kernels.nuts.components import FullTarget, TiedTarget, VariancesTarget
+from bayesmix.kernels.nuts.components import TARGETS
 from bayesmix.kernels.nuts.weights import WeightsTarget
 
 __all__ = [
-    "FullTarget",
-    "TiedTarget",
-    "VariancesTarget",
+    "TARGETS",
     "WeightsTarget",
     "density_callback",
     "memory_of",

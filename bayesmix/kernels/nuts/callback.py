@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from bayesmix.kernels.blocks import Source, block_size
 from bayesmix.kernels.caching import cached_callback
-from bayesmix.kernels.nuts.components import FullTarget, TiedTarget, VariancesTarget
+from bayesmix.kernels.nuts.components import TARGETS
 from bayesmix.kernels.nuts.density import log_density
 from bayesmix.kernels.nuts.weights import WeightsTarget
 
@@ -129,9 +129,7 @@ def _make_position(fingerprint: str) -> Callable:
 @cache
 def density_callback(structure: str) -> Any:
     """``density(n, position, gradient, value, header)`` writes the last two; 0 where finite."""
-    variances = VariancesTarget
-    targets = {"full": FullTarget, "tied": TiedTarget, "diag": variances, "spherical": variances}
-    return cached_callback(partial(_make_density, target=targets[structure]), _DENSITY)
+    return cached_callback(partial(_make_density, target=TARGETS[structure]), _DENSITY)
 
 
 @cache

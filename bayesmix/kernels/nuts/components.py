@@ -22,9 +22,7 @@ from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint
 
 __all__ = [
-    "FullTarget",
-    "TiedTarget",
-    "VariancesTarget",
+    "TARGETS",
     "add_square",
     "empty_point",
     "empty_sums",
@@ -64,6 +62,15 @@ class TiedTarget(FullTarget):
 
 class VariancesTarget(FullTarget):
     """The same for diag and spherical."""
+
+
+TARGETS = {
+    "full": FullTarget,
+    "tied": TiedTarget,
+    "diag": VariancesTarget,
+    "spherical": VariancesTarget,
+}
+"""By the names of the structures."""
 
 
 def empty_point(target: Any, n_components: int) -> Any:
