@@ -16,6 +16,7 @@ import warnings
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 from pymc.blocking import DictToArrayBijection
 
 CHAINS = 4
@@ -28,13 +29,15 @@ def model(problem: dict[str, np.ndarray], form: str) -> pm.Model:
         weights = pm.Dirichlet("weights", problem["concentration"])
         scale = np.linalg.inv(problem["covariance_scale"])
         precision = pm.Wishart("precision", nu=int(problem["dof"]), V=scale, shape=(k, d, d))
-        kappa = float(problem["mean_precision"])
-        means = pm.MvNormal("means", problem["mean"], tau=kappa * precision, shape=(k, d))
+        # not tau=: of a batch of Wishart matrices PyMC 6.4 and PyTensor 3.3 rewrite it wrongly
+        factor = pt.linalg.cholesky(pt.linalg.inv(precision))
+        wide = factor / np.sqrt(float(problem["mean_precision"]))
+        means = pm.MvNormal("means", problem["mean"], chol=wide, shape=(k, d))
         if form == "list":
-            each = [pm.MvNormal.dist(mu=means[j], tau=precision[j]) for j in range(k)]
+            each = [pm.MvNormal.dist(mu=means[j], chol=factor[j]) for j in range(k)]
             pm.Mixture("x", weights, each, observed=problem["x"])
         else:
-            batch = pm.MvNormal.dist(mu=means, tau=precision)
+            batch = pm.MvNormal.dist(mu=means, chol=factor)
             pm.Mixture("x", weights, batch, observed=problem["x"])
     return found
 
