@@ -147,13 +147,13 @@ def compare_to_posterior(
         reference[name].values for name in ("weights", "means", "covariances")
     )
     own = Draws(structure_of("full"), 1, weights[None], means[None], covariances[None])
-    parameters = next(iter(own))
     return Comparison(
         components=_components(own, draws, features, ci_prob),
         memberships=_memberships(
-            passes.responsibilities(table.values, parameters), membership(post, ci_prob=ci_prob)
+            passes.responsibilities(table.values, own.parameters)[0],
+            membership(post, ci_prob=ci_prob),
         ),
-        log_likelihood=float(passes.log_density(table.values, parameters).sum()),
+        log_likelihood=float(log_likelihoods(own, table.values)[0]),
         log_likelihood_draws=log_likelihoods(draws, table.values),
         advice=str(post["relabeling"].attrs["advice"]),
         post=post,

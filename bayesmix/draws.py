@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,9 @@ __all__ = [
 ]
 
 
+_BLOCK_BYTES = 1 << 25
+
+
 @dataclass(frozen=True)
 class Draws:
     """S = chains x draws points."""
@@ -59,21 +61,16 @@ class Draws:
     discount: Floats | None = None
     """Shape (S,), where the tree has it."""
 
-    @cached_property
-    def precision_cholesky(self) -> Floats:
-        """Factors in the structure's shape, (S, ...)."""
-        return self.structure.precision_cholesky(self.structure.compact(self.covariances))
-
     def __len__(self) -> int:
         return len(self.weights)
 
-    def __iter__(self) -> Iterator[PassParameters]:
+    @cached_property
+    def parameters(self) -> PassParameters:
+        """All points as the pass wants them."""
         with np.errstate(divide="ignore"):  # a weight of zero is allowed
             log_weights = np.log(self.weights)
-        for s in range(len(self)):
-            yield PassParameters(
-                self.structure, log_weights[s], self.means[s], self.precision_cholesky[s]
-            )
+        factor = self.structure.precision_cholesky(self.structure.compact(self.covariances))
+        return PassParameters(self.structure, log_weights, self.means, factor)
 
     def by_chain(self, values: NDArray[Any]) -> NDArray[Any]:
         """Unstack values (S, ...) to (chain, draw, ...)."""
@@ -182,7 +179,7 @@ def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
 
 def log_likelihoods(draws: Draws, x: Floats) -> Floats:
     """Log-likelihood of all rows at every draw, (S,)."""
-    return np.array([passes.log_density(x, point).sum() for point in draws])
+    return passes.log_likelihood(x, draws.parameters)
 
 
 def log_priors(draws: Draws, mixture: Mixture) -> Floats:
@@ -215,9 +212,11 @@ def log_priors(draws: Draws, mixture: Mixture) -> Floats:
 def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) -> NDArray[Any]:
     """Draw every row's label at every draw of the parameters, (S, n), smallest integer type."""
     out = np.empty((len(draws), len(x)), dtype=np.min_scalar_type(-draws.weights.shape[1]))
-    for s, point in enumerate(draws):
-        key = random_words(generator, 2)
-        out[s] = passes.sampled_labels(x, point, key)
+    keys = random_words(generator, (len(draws), 2))
+    size = max(1, _BLOCK_BYTES // (8 * len(x)))
+    for start in range(0, len(draws), size):
+        own = slice(start, start + size)
+        out[own] = passes.sampled_labels(x, draws.parameters[own], keys[own])
     return out
 
 

@@ -98,7 +98,7 @@ def _moments(x: Floats, draws: Draws, tails: tuple[float, float]) -> list[Floats
     out: list[list[Floats]] = []
     for start in range(0, len(x), size):
         rows = x[start : start + size]
-        resp = np.stack([passes.responsibilities(rows, point) for point in draws])
+        resp = passes.responsibilities(rows, draws.parameters)
         out.append([resp.mean(axis=0), resp.std(axis=0), *np.quantile(resp, tails, axis=0)])
     return [np.concatenate(parts) for parts in zip(*out, strict=True)]
 

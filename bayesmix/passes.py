@@ -9,20 +9,24 @@ the rows gives the log-likelihood and the statistics
     S_{2k} = \sum_i r_{ik} (x_i - m_k)(x_i - m_k)^\top,
 
 with :math:`S_2` in the shape of the covariance structure. They are EM's M-step, and by Fisher's
-identity the gradient of the log-likelihood. `log_density`, `responsibilities`, `labels` and
-`sampled_labels` are the first half of the same walk.
+identity the gradient of the log-likelihood. `log_likelihood`, `log_density`, `responsibilities`,
+`labels` and `sampled_labels` are the first half of the same walk.
 
 Rows are an array of float64 or float32 in any memory order, a memory map among them, or
 `rows.Chunks`. They are cut into parts that depend on their number alone, threads take parts as
 they come free, and the parts' statistics are added in their order: results are the same to the
 last bit for any number of threads. Memory beyond the output does not grow with the rows.
+
+All but `statistics` take the points of many draws at once: a part of the rows stays in the core's
+cache while the draws pass by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -46,6 +50,7 @@ __all__ = [
     "Statistics",
     "labels",
     "log_density",
+    "log_likelihood",
     "parts_of",
     "responsibilities",
     "sampled_labels",
@@ -56,19 +61,21 @@ __all__ = [
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
 _PARTS_BYTES = 1 << 25  # of all parts' statistics together
+_MOST_TASKS = 64  # that the draws of one part are dealt to
+_TASK_ROWS = 5_000  # times draws: fewer are not worth a thread
 
 
 @dataclass(frozen=True)
 class PassParameters:
-    """One point as the pass wants it."""
+    """One point as the pass wants it, or the points of many draws, by their axes in front."""
 
     structure: Structure
     log_weights: Floats
-    """Shape (K,); minus infinity for an empty component."""
+    """Shape (..., K); minus infinity for an empty component."""
     means: Floats
-    """Shape (K, D)."""
+    """Shape (..., K, D)."""
     precision_cholesky: Floats
-    """In the structure's shape."""
+    """In the structure's shape, behind the same axes."""
 
     @classmethod
     def from_point(
@@ -79,9 +86,14 @@ class PassParameters:
             log_weights = np.log(weights)
         return cls(structure, log_weights, means, structure.precision_cholesky(covariances))
 
+    def __getitem__(self, draws: slice) -> PassParameters:
+        """Some of many points."""
+        given = self.log_weights, self.means, self.precision_cholesky
+        return PassParameters(self.structure, *(a[draws] for a in given))
+
     @cached_property
     def center(self) -> Floats:
-        """Mean of the mixture: what rows are centered at."""
+        """Mean of one mixture: what rows are centered at."""
         return np.exp(self.log_weights) @ self.means
 
     @cached_property
@@ -108,23 +120,56 @@ class PassParameters:
     def compiled_point(
         self, near: NDArray[np.bool_] | None = None, *, scatter_known: bool = False
     ) -> Any:
-        """The point in the type of its kernel."""
+        """One point in the type of its kernel."""
         near = self.near if near is None else near
-        factor = self.precision_cholesky
-        if not self.structure.correlated:
-            k, d = self.means.shape
-            factor = np.broadcast_to(factor.reshape(k, -1), (k, d))
-        given = (self.log_weights, self.means, factor, self.center)
+        given = (self.log_weights, self.means, self._kernel_factor, self.center)
         # copies: one memory order and writable, so one compiled kernel
         weights, means, factor, center = (np.array(a, float, order="C") for a in given)
-        near = np.array(near)
+        return self._point(weights, means, factor, center, np.array(near), scatter_known)
+
+    def compiled_points(self) -> kernels.Points:
+        """All points, in the order of their draws."""
+        given = (self.log_weights, self.means, self._kernel_factor)
+        n = int(np.prod(self.draws_shape))
+        return kernels.Points(*(np.array(a, float, order="C").reshape(n, -1) for a in given))
+
+    def point_memory(self) -> Any:
+        """Memory for one point at a time."""
+        (k, d), factor = self.means.shape[-2:], self._kernel_factor
+        own = np.empty(factor.shape[len(self.draws_shape) :])
+        memory = np.empty(k), np.empty((k, d)), own, np.empty(d), np.empty(k, np.bool_)
+        return self._point(*memory, scatter_known=False)
+
+    def _point(
+        self,
+        log_weights: Floats,
+        means: Floats,
+        factor: Floats,
+        center: Floats,
+        near: NDArray[np.bool_],
+        scatter_known: bool,
+    ) -> Any:
+        given = log_weights, means, factor, center, near
         match self.structure.name:
             case "full":
-                return kernels.FullPoint(weights, means, factor, center, near)
+                return kernels.FullPoint(*given)
             case "tied":
-                return kernels.TiedPoint(weights, means, factor, center, near, scatter_known)
+                return kernels.TiedPoint(*given, scatter_known)
             case _:
-                return kernels.VariancesPoint(weights, means, factor, center, near)
+                return kernels.VariancesPoint(*given)
+
+    @property
+    def _kernel_factor(self) -> Floats:
+        """The factor in the kernel's shape: without correlation one number per mean."""
+        if self.structure.correlated:
+            return self.precision_cholesky
+        factor = self.precision_cholesky.reshape(*self.means.shape[:-1], -1)
+        return np.broadcast_to(factor, self.means.shape)
+
+    @property
+    def draws_shape(self) -> tuple[int, ...]:
+        """The axes in front; none for one point."""
+        return self.means.shape[:-2]
 
     @property
     def second_shape(self) -> tuple[int, ...]:
@@ -198,24 +243,34 @@ def _statistics(
     return Statistics(log_likelihood, sums.sizes, sums.first, second)
 
 
+def log_likelihood(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
+    """Log density of all rows together at every point, (...)."""
+    found = np.zeros(parameters.draws_shape)
+    _walk_rows(x, parameters, Output.LOG_LIKELIHOOD, threads, values=found.reshape(-1, 1, 1))
+    return found
+
+
 def log_density(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
-    """Log density of every row under the mixture, (n,)."""
-    out = np.empty((x.shape[0], 1))
-    _walk_rows(x, parameters, Output.LOG_DENSITY, threads, values=out)
-    return out[:, 0]
+    """Log density of every row under the mixture, (..., n)."""
+    out = np.empty((*parameters.draws_shape, x.shape[0]))
+    own = out.reshape(-1, x.shape[0], 1)
+    _walk_rows(x, parameters, Output.LOG_DENSITY, threads, values=own)
+    return out
 
 
 def responsibilities(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
-    """Probability of each component for every row, (n, K)."""
-    out = np.empty((x.shape[0], len(parameters.means)))
-    _walk_rows(x, parameters, Output.RESPONSIBILITIES, threads, values=out)
+    """Probability of each component for every row, (..., n, K)."""
+    out = np.empty((*parameters.draws_shape, x.shape[0], parameters.means.shape[-2]))
+    own = out.reshape(-1, *out.shape[-2:])
+    _walk_rows(x, parameters, Output.RESPONSIBILITIES, threads, values=own)
     return out
 
 
 def labels(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> NDArray[np.int64]:
-    """Most probable component of every row, the first of equal ones, (n,)."""
-    out = np.empty(x.shape[0], np.int64)
-    _walk_rows(x, parameters, Output.LABEL, threads, labels=out)
+    """Most probable component of every row, the first of equal ones, (..., n)."""
+    out = np.empty((*parameters.draws_shape, x.shape[0]), np.int64)
+    own = out.reshape(-1, x.shape[0])
+    _walk_rows(x, parameters, Output.LABEL, threads, labels=own)
     return out
 
 
@@ -226,14 +281,15 @@ def sampled_labels(
     *,
     threads: int | None = None,
 ) -> NDArray[np.int64]:
-    """Draw a component for every row from its responsibilities, (n,).
+    """Draw a component for every row from its responsibilities, (..., n).
 
     Row i is drawn by inversion with number i of the counter-based generator
     ``numpy.random.Generator(numpy.random.Philox(key=key))``, so draws depend on the key and the
-    row alone. A key is two uint64, new for every draw of labels.
+    row alone. A key is two uint64, new for every draw of labels: (..., 2).
     """
-    out = np.empty(x.shape[0], np.int64)
-    _walk_rows(x, parameters, Output.SAMPLED_LABEL, threads, labels=out, key=key)
+    out = np.empty((*parameters.draws_shape, x.shape[0]), np.int64)
+    own = out.reshape(-1, x.shape[0])
+    _walk_rows(x, parameters, Output.SAMPLED_LABEL, threads, labels=own, keys=key.reshape(-1, 2))
     return out
 
 
@@ -291,30 +347,9 @@ def _partial_sums(
         sums = _zero_sums(parameters)
         return kernels.statistics(point, piece.source, start, stop, size, sums), sums
 
-    n, bytes_each = len(piece.values), 8 * int(np.prod(parameters.second_shape))
-    return _over_parts("statistics", parameters, n, add, threads, bytes_each)
-
-
-def _over_parts(
-    kernel: str,
-    parameters: PassParameters,
-    n: int,
-    walk: Callable[[int, int], Any],
-    threads: int | None,
-    bytes_each: int = 1,
-) -> list[Any]:
-    """Compile a kernel, then return what it makes of every part of n rows, in their order."""
-    bounds = parts_of(n, parameters.means.shape, bytes_each)
-    found: list[Any] = [None] * (len(bounds) - 1)
-
-    def task(i: int) -> None:
-        found[i] = walk(bounds[i], bounds[i + 1])
-
-    structure = parameters.structure.name
-    words = f"the pass for {structure} covariances"
-    compile_once((kernel, structure), words, lambda: walk(0, 0))
-    run_tasks(task, len(found), threads)
-    return found
+    bytes_each = 8 * int(np.prod(parameters.second_shape))
+    parts = pairwise(parts_of(len(piece.values), parameters.means.shape, bytes_each))
+    return _run("statistics", parameters.structure, add, [*parts], (0, 0), threads)
 
 
 def _walk_rows(
@@ -325,26 +360,68 @@ def _walk_rows(
     *,
     values: Floats | None = None,
     labels: NDArray[np.int64] | None = None,
-    key: NDArray[np.uint64] | None = None,
+    keys: NDArray[np.uint64] | None = None,
 ) -> None:
-    """Write what `Output` says of every row to ``values`` or ``labels``."""
-    values = np.empty((0, 1)) if values is None else values
-    labels = np.empty(0, np.int64) if labels is None else labels
-    key0, key1 = np.zeros(2, np.uint64) if key is None else key
-    point = parameters.compiled_point()
+    """Write what `Output` says at every point to ``values`` (S, n, ...) or ``labels`` (S, n).
+
+    Log-likelihoods are added to ``values`` (S, 1, 1).
+    """
+    points, shape = parameters.compiled_points(), parameters.means.shape[-2:]
+    n_points = len(points.log_weights)
+    values = np.empty((n_points, 0, 1)) if values is None else values
+    labels = np.empty((n_points, 0), np.int64) if labels is None else labels
+    keys = np.zeros((n_points, 2), np.uint64) if keys is None else np.array(keys, order="C")
+    summed, block = output == Output.LOG_LIKELIHOOD, kernels.block_size(*shape)
     for piece in _sources(x):
-        stop = piece.start + len(piece.values)
-        stream = kernels.Stream(key0, key1, piece.start)
-        out = values[piece.start : stop], labels[piece.start : stop]
-        _walk_piece(piece, parameters, point, threads, int(output), stream, *out)
+
+        def walk(draws: slice, start: int, stop: int, piece: _Piece = piece) -> Floats:
+            own = np.zeros_like(values[draws]) if summed else values[draws]
+            kernels.rows(
+                kernels.Points(*(a[draws] for a in points)),
+                parameters.point_memory(),
+                piece.source,
+                start,
+                stop,
+                block,
+                int(output),
+                keys[draws],
+                piece.start,
+                own,
+                labels[draws],
+            )
+            return own
+
+        tasks = _tasks(n_points, parts_of(len(piece.values), shape))
+        nothing = slice(0, 0), 0, 0
+        found = _run("rows", parameters.structure, walk, tasks, nothing, threads)
+        if summed:
+            for (draws, _, _), own in zip(tasks, found, strict=True):
+                values[draws] += own
 
 
-def _walk_piece(
-    piece: _Piece, parameters: PassParameters, point: Any, threads: int | None, *output: Any
-) -> None:
-    size = kernels.block_size(*parameters.means.shape)
+def _tasks(n_points: int, bounds: list[int]) -> list[tuple[slice, int, int]]:
+    """Points and rows of every task, rows outermost."""
+    rows = max(1, bounds[-1] // (len(bounds) - 1))
+    size = max(-(-n_points // _MOST_TASKS), -(-_TASK_ROWS // rows))
+    draws = [slice(first, first + size) for first in range(0, n_points, size)]
+    return [(own, start, stop) for start, stop in pairwise(bounds) for own in draws]
 
-    def walk(start: int, stop: int) -> None:
-        kernels.rows(point, piece.source, start, stop, size, *output)
 
-    _over_parts("rows", parameters, len(piece.values), walk, threads)
+def _run(
+    kernel: str,
+    structure: Structure,
+    walk: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    nothing: tuple[Any, ...],
+    threads: int | None,
+) -> list[Any]:
+    """Compile a kernel by a task of ``nothing``, then return what ``walk`` makes of the tasks."""
+    found: list[Any] = [None] * len(tasks)
+
+    def task(i: int) -> None:
+        found[i] = walk(*tasks[i])
+
+    words = f"the pass for {structure.name} covariances"
+    compile_once((kernel, structure.name), words, lambda: walk(*nothing))
+    run_tasks(task, len(found), threads)
+    return found

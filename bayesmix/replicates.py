@@ -176,9 +176,7 @@ def _rows(rows: Floats, like: xr.Dataset, table: Table) -> xr.Dataset:
 
 def _log_likelihood(tree: xr.DataTree, draws: Draws, table: Table) -> xr.Dataset:
     """Log density of every row at every draw, labels summed out."""
-    values = np.empty((len(draws), len(table.values)))
-    for row, point in zip(values, draws, strict=True):
-        row[:] = passes.log_density(table.values, point)
+    values = passes.log_density(table.values, draws.parameters)
     coords = {name: group(tree, "posterior")[name] for name in BY_DRAW}
     coords["obs"] = observed_data(table)["obs"]
     return xr.Dataset({"x": (SCHEMA["log_likelihood"]["x"], draws.by_chain(values))}, coords=coords)

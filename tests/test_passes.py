@@ -202,6 +202,7 @@ def test_threads_do_not_change_a_bit(structure, block_rows, threads):
     assert_same(alone, passes.statistics(x, parameters, weight, threads=threads))
     key = np.array([1, 2], np.uint64)
     for walk in (
+        passes.log_likelihood,
         passes.log_density,
         passes.responsibilities,
         passes.labels,
@@ -209,6 +210,45 @@ def test_threads_do_not_change_a_bit(structure, block_rows, threads):
     ):
         same = walk(x, parameters, threads=1), walk(x, parameters, threads=threads)
         np.testing.assert_array_equal(*same)
+
+
+@pytest.mark.parametrize("n_draws", [1, 2, 70])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_points_at_once_are_each_alone(structure, n_draws, threads, block_rows, monkeypatch):
+    """More draws than tasks, and fewer; the points in any memory order."""
+    monkeypatch.setattr(passes, "_TASK_ROWS", 1)
+    x, _ = case(structure, "plain")
+    alone = [
+        parameters_of(structure, random_parameters(structure, 3, 4, seed=s)) for s in range(n_draws)
+    ]
+    names = "log_weights", "means", "precision_cholesky"
+    stacked = [np.array([getattr(one, name) for one in alone], order="F") for name in names]
+    points = passes.PassParameters(structure_of(structure), *stacked)
+    keys = np.arange(2 * n_draws, dtype=np.uint64).reshape(n_draws, 2)
+    for walk in (passes.log_density, passes.responsibilities, passes.labels, passes.log_likelihood):
+        expected = [walk(x, one, threads=1) for one in alone]
+        np.testing.assert_array_equal(walk(x, points, threads=threads), expected)
+    expected = [
+        passes.sampled_labels(x, one, key, threads=1) for one, key in zip(alone, keys, strict=True)
+    ]
+    found = passes.sampled_labels(x, points, keys, threads=threads)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_points_keep_the_axes_in_front(structure):
+    x, _ = case(structure, "plain")
+    alone = [parameters_of(structure, random_parameters(structure, 3, 4, seed=s)) for s in range(6)]
+    names = "log_weights", "means", "precision_cholesky"
+    stacked = [np.array([getattr(one, name) for one in alone]) for name in names]
+    points = passes.PassParameters(
+        structure_of(structure), *(a.reshape(2, 3, *a.shape[1:]) for a in stacked)
+    )
+    found = passes.log_density(x, points)
+    assert found.shape == (2, 3, len(x))
+    np.testing.assert_array_equal(found[1, 2], passes.log_density(x, alone[5]))
+    assert passes.responsibilities(x, points).shape == (2, 3, len(x), 3)
+    total = passes.log_likelihood(x, points)
+    np.testing.assert_allclose(total, found.sum(axis=-1), rtol=1e-13)
 
 
 @pytest.mark.parametrize("k", [1, 4, 7])
@@ -250,6 +290,8 @@ def test_chunks_are_the_whole_table(structure, lengths):
     key = np.array([1, 2], np.uint64)
     for walk in (passes.log_density, passes.responsibilities, passes.labels):
         np.testing.assert_array_equal(walk(chunks, parameters), walk(x, parameters))
+    total = passes.log_likelihood(chunks, parameters)
+    np.testing.assert_allclose(total, passes.log_likelihood(x, parameters), rtol=1e-14)
     np.testing.assert_array_equal(
         passes.sampled_labels(chunks, parameters, key), passes.sampled_labels(x, parameters, key)
     )

@@ -7,8 +7,15 @@ instructions (`lanes`). Each is compiled for the structure that it meets, when i
 """
 
 from bayesmix.kernels.blocks import Source, block_size
-from bayesmix.kernels.frames import NARROW_ROWS, NEAR, FullPoint, Sums, TiedPoint, VariancesPoint
-from bayesmix.kernels.philox import Stream
+from bayesmix.kernels.frames import (
+    NARROW_ROWS,
+    NEAR,
+    FullPoint,
+    Points,
+    Sums,
+    TiedPoint,
+    VariancesPoint,
+)
 from bayesmix.kernels.walks import Output, rows, statistics
 
 __all__ = [
@@ -16,8 +23,8 @@ __all__ = [
     "NEAR",
     "FullPoint",
     "Output",
+    "Points",
     "Source",
-    "Stream",
     "Sums",
     "TiedPoint",
     "VariancesPoint",

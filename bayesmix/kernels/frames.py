@@ -20,6 +20,7 @@ __all__ = [
     "Frame",
     "FullPoint",
     "Place",
+    "Points",
     "Scratch",
     "Sums",
     "TiedPoint",
@@ -80,6 +81,17 @@ class VariancesPoint(NamedTuple):
     """(K, D), reciprocal standard deviations."""
     center: Any
     near: Any
+
+
+class Points(NamedTuple):
+    """Points of many draws, all of one structure, each laid flat."""
+
+    log_weights: Any
+    """(S, K)."""
+    means: Any
+    """(S, K D)."""
+    factor: Any
+    """(S, numbers of a point's factor)."""
 
 
 class Frame(NamedTuple):

@@ -19,9 +19,9 @@ import bayesmix.kernels.full as full
 import bayesmix.kernels.tied as tied
 import bayesmix.kernels.variances as variances
 from bayesmix.kernels.blocks import compiled, load_block
-from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint
+from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint, copy
 
-__all__ = ["add_moments", "fill", "finish", "prepare", "recenter"]
+__all__ = ["add_moments", "fill", "finish", "prepare", "recenter", "take"]
 
 _STRUCTURES: dict[Any, ModuleType] = {FullPoint: full, TiedPoint: tied, VariancesPoint: variances}
 
@@ -74,3 +74,12 @@ def recenter(point: Any) -> None:
         for k in range(len(point.means)):
             point.center[j] += math.exp(point.log_weights[k]) * point.means[k, j]
     mark_near(point)
+
+
+@compiled
+def take(points: Any, s: int, point: Any) -> None:
+    """Copy one of many points to ``point``, its center at the mixture's mean."""
+    copy(points.log_weights[s], point.log_weights)
+    copy(points.means[s], point.means.ravel())
+    copy(points.factor[s], point.factor.ravel())
+    recenter(point)

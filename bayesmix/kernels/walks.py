@@ -18,25 +18,32 @@ from bayesmix.kernels.blocks import (
 )
 from bayesmix.kernels.caching import cached
 from bayesmix.kernels.frames import Place, scratch_of
-from bayesmix.kernels.philox import uniforms
-from bayesmix.kernels.structures import add_moments, fill, finish, prepare
+from bayesmix.kernels.philox import Stream, uniforms
+from bayesmix.kernels.structures import add_moments, fill, finish, prepare, take
 
 __all__ = ["Output", "rows", "statistics"]
 
 
 class Output(IntEnum):
-    """What `rows` finds for every row."""
+    """What `rows` finds at every point, for every row but for the first."""
 
-    LOG_DENSITY = 0
-    RESPONSIBILITIES = 1
-    LABEL = 2
-    SAMPLED_LABEL = 3
+    LOG_LIKELIHOOD = 0
+    LOG_DENSITY = 1
+    RESPONSIBILITIES = 2
+    LABEL = 3
+    SAMPLED_LABEL = 4
 
 
 @compiled
 def _labels(found: Any, start: int, count: int, labels: Any) -> None:
     for r in range(count):
         labels[start + r] = int(found[r])
+
+
+@compiled
+def _densities(found: Any, start: int, count: int, values: Any) -> None:
+    for r in range(count):
+        values[start + r, 0] = found[r]
 
 
 @compiled
@@ -67,37 +74,46 @@ def _make_statistics(fingerprint: str) -> Callable:
 
 def _make_rows(fingerprint: str) -> Callable:
     def rows(
+        points: Any,
         point: Any,
         source: Any,
         start: int,
         stop: int,
         size: int,
         output: int,
-        stream: Any,
+        keys: Any,
+        origin: int,
         values: Any,
         labels: Any,
     ) -> None:
         fingerprint  # noqa: B018
-        frame = prepare(point)
         k, d = point.means.shape
         scratch = scratch_of(k, d, size)
         found, uniform = aligned(size), scratch.per_row
-        for first in range(start, stop, size):
-            count = min(size, stop - first)
-            fill(point, frame, Place(source, first, count), scratch)
-            if output == Output.LOG_DENSITY:
-                log_density(scratch.joint, scratch.common, k, size, found)
-                values[first : first + count, 0] = found[:count]
-            elif output == Output.LABEL:
-                largest(scratch.joint, k, size, found)
-                _labels(found, first, count, labels)
-            elif output == Output.RESPONSIBILITIES:
-                responsibilities(scratch.joint, k, size)
-                _probabilities(scratch, first, count, values)
-            else:
-                uniforms(stream, first, count, uniform)
-                own = labels[first : first + count]
-                choose_labels(scratch.joint, scratch.common, k, size, uniform, own)
+        for s in range(len(points.log_weights)):
+            take(points, s, point)
+            frame = prepare(point)
+            for first in range(start, stop, size):
+                at, count = origin + first, min(size, stop - first)
+                fill(point, frame, Place(source, first, count), scratch)
+                if output == Output.LOG_LIKELIHOOD:
+                    log_density(scratch.joint, scratch.common, k, size, found)
+                    for r in range(count):
+                        values[s, 0, 0] += found[r]
+                elif output == Output.LOG_DENSITY:
+                    log_density(scratch.joint, scratch.common, k, size, found)
+                    _densities(found, at, count, values[s])
+                elif output == Output.LABEL:
+                    largest(scratch.joint, k, size, found)
+                    _labels(found, at, count, labels[s])
+                elif output == Output.RESPONSIBILITIES:
+                    responsibilities(scratch.joint, k, size)
+                    _probabilities(scratch, at, count, values[s])
+                else:
+                    stream = Stream(keys[s, 0], keys[s, 1], origin)
+                    uniforms(stream, first, count, uniform)
+                    own = labels[s, at : at + count]
+                    choose_labels(scratch.joint, scratch.common, k, size, uniform, own)
 
     return rows
 
@@ -107,5 +123,8 @@ statistics = cached(_make_statistics)
 about the point's means to zeroed ``sums``, block by block of ``size`` rows, and returns their
 log-likelihood."""
 rows = cached(_make_rows)
-"""``rows(point, source, start, stop, size, output, stream, values, labels)`` writes what `Output`
-says of rows start to stop to ``values`` (n, 1 or K) or ``labels`` (n,)."""
+"""``rows(points, point, source, start, stop, size, output, keys, origin, values, labels)`` writes
+what `Output` says of the source's rows start to stop at every one of `Points`, with the memory of
+``point``. Row i of the source is row ``origin + i`` of ``values`` (S, n, 1 or K) or ``labels``
+(S, n), and in the random numbers of ``keys`` (S, 2). Log-likelihoods are added to ``values``
+(S, 1, 1)."""
