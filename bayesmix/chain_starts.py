@@ -28,6 +28,7 @@ _SEARCH_ROWS = 2_000  # enough to find where labels may start
 _SEARCH_STARTS = 4
 _CHUNK = 100_000
 _SEARCH_ITERATIONS = 30
+_NEAR_NATS = 20.0  # an optimum further below the best is no mode of the posterior
 
 
 def dispersed_labels(
@@ -35,8 +36,8 @@ def dispersed_labels(
 ) -> list[NDArray[np.int64]]:
     """Labels (n,) for every chain: in turn those of an optimum of EM, one cluster, many.
 
-    Optima are those of at most 2,000 rows, the best first; many clusters are the rows nearest to
-    K random ones.
+    Optima are those of at most 2,000 rows, the best first, without the hopeless; many clusters
+    are the rows nearest to K random ones.
     """
     x = table.values
     with np.errstate(over="ignore", invalid="ignore"):  # of wild values the chains will say so
@@ -58,7 +59,7 @@ def _labels(
 
 
 def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list[Point]:
-    """Distinct optima on some of the rows, the best first; none where EM finds none."""
+    """Distinct optima on some of the rows that are worth a chain, the best first, if any."""
     if mixture.n_components == 1 or len(x) <= mixture.n_components:
         return []
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
@@ -75,7 +76,8 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
         return []
     usable = [fit for fit in fits if np.isfinite(fit.objective)]
     distinct = {round(fit.objective, 1): fit.point for fit in usable}
-    return [distinct[key] for key in sorted(distinct, reverse=True)]
+    ranked = sorted(distinct, reverse=True)
+    return [distinct[key] for key in ranked if ranked[0] - key < _NEAR_NATS]
 
 
 def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -320,6 +320,16 @@ class TestStarts:
             assert len(np.unique(start)) == 3
         assert not np.array_equal(labels[2], labels[5])
 
+    @pytest.mark.parametrize("seed", range(4))
+    def test_no_chain_starts_at_a_hopeless_optimum(self, seed):
+        """EM finds two optima for two clusters of iris, 94 nats apart."""
+        x = bm.datasets.load("iris")
+        mixture = bm.Mixture(bm.Dirichlet(2), bm.weakly_informative(x))
+        labels = dispersed_labels(mixture, as_table(x), 10, np.random.default_rng(seed))
+        setosa = np.arange(150) < 50
+        for start in labels[::3]:
+            assert len(np.unique(start[setosa])) == len(np.unique(start[~setosa])) == 1
+
     def test_nearest_of_random_rows(self):
         """Every cluster is the cell of one of its rows, in units of the features' spread."""
         from bayesmix.chain_starts import _nearest
