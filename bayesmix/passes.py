@@ -23,6 +23,7 @@ cache while the draws pass by.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,8 +131,9 @@ class PassParameters:
     def compiled_points(self) -> kernels.Points:
         """All points, in the order of their draws."""
         given = (self.log_weights, self.means, self._kernel_factor)
-        n = int(np.prod(self.draws_shape))
-        return kernels.Points(*(np.array(a, float, order="C").reshape(n, -1) for a in given))
+        return kernels.Points(
+            *(np.array(a, float, order="C").reshape(self.n_draws, -1) for a in given)
+        )
 
     def point_memory(self) -> Any:
         """Memory for one point at a time."""
@@ -170,6 +172,11 @@ class PassParameters:
     def draws_shape(self) -> tuple[int, ...]:
         """The axes in front; none for one point."""
         return self.means.shape[:-2]
+
+    @property
+    def n_draws(self) -> int:
+        """Number of points."""
+        return math.prod(self.draws_shape)
 
     @property
     def second_shape(self) -> tuple[int, ...]:
@@ -245,33 +252,30 @@ def _statistics(
 
 def log_likelihood(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
     """Log density of all rows together at every point, (...)."""
-    found = np.zeros(parameters.draws_shape)
-    _walk_rows(x, parameters, Output.LOG_LIKELIHOOD, threads, values=found.reshape(-1, 1, 1))
-    return found
+    found = np.zeros((parameters.n_draws, 1, 1))
+    _walk_rows(x, parameters, Output.LOG_LIKELIHOOD, threads, values=found)
+    return found.reshape(parameters.draws_shape)
 
 
 def log_density(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
     """Log density of every row under the mixture, (..., n)."""
-    out = np.empty((*parameters.draws_shape, x.shape[0]))
-    own = out.reshape(-1, x.shape[0], 1)
-    _walk_rows(x, parameters, Output.LOG_DENSITY, threads, values=own)
-    return out
+    out = np.empty((parameters.n_draws, x.shape[0], 1))
+    _walk_rows(x, parameters, Output.LOG_DENSITY, threads, values=out)
+    return out.reshape(*parameters.draws_shape, x.shape[0])
 
 
 def responsibilities(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
     """Probability of each component for every row, (..., n, K)."""
-    out = np.empty((*parameters.draws_shape, x.shape[0], parameters.means.shape[-2]))
-    own = out.reshape(-1, *out.shape[-2:])
-    _walk_rows(x, parameters, Output.RESPONSIBILITIES, threads, values=own)
-    return out
+    out = np.empty((parameters.n_draws, x.shape[0], parameters.means.shape[-2]))
+    _walk_rows(x, parameters, Output.RESPONSIBILITIES, threads, values=out)
+    return out.reshape(*parameters.draws_shape, *out.shape[1:])
 
 
 def labels(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> NDArray[np.int64]:
     """Most probable component of every row, the first of equal ones, (..., n)."""
-    out = np.empty((*parameters.draws_shape, x.shape[0]), np.int64)
-    own = out.reshape(-1, x.shape[0])
-    _walk_rows(x, parameters, Output.LABEL, threads, labels=own)
-    return out
+    out = np.empty((parameters.n_draws, x.shape[0]), np.int64)
+    _walk_rows(x, parameters, Output.LABEL, threads, labels=out)
+    return out.reshape(*parameters.draws_shape, x.shape[0])
 
 
 def sampled_labels(
@@ -287,10 +291,9 @@ def sampled_labels(
     ``numpy.random.Generator(numpy.random.Philox(key=key))``, so draws depend on the key and the
     row alone. A key is two uint64, new for every draw of labels: (..., 2).
     """
-    out = np.empty((*parameters.draws_shape, x.shape[0]), np.int64)
-    own = out.reshape(-1, x.shape[0])
-    _walk_rows(x, parameters, Output.SAMPLED_LABEL, threads, labels=own, keys=key.reshape(-1, 2))
-    return out
+    out, keys = np.empty((parameters.n_draws, x.shape[0]), np.int64), key.reshape(-1, 2)
+    _walk_rows(x, parameters, Output.SAMPLED_LABEL, threads, labels=out, keys=keys)
+    return out.reshape(*parameters.draws_shape, x.shape[0])
 
 
 class _Piece(NamedTuple):
@@ -367,7 +370,7 @@ def _walk_rows(
     Log-likelihoods are added to ``values`` (S, 1, 1).
     """
     points, shape = parameters.compiled_points(), parameters.means.shape[-2:]
-    n_points = len(points.log_weights)
+    n_points = parameters.n_draws
     values = np.empty((n_points, 0, 1)) if values is None else values
     labels = np.empty((n_points, 0), np.int64) if labels is None else labels
     keys = np.zeros((n_points, 2), np.uint64) if keys is None else np.array(keys, order="C")
@@ -401,7 +404,7 @@ def _walk_rows(
 
 def _tasks(n_points: int, bounds: list[int]) -> list[tuple[slice, int, int]]:
     """Points and rows of every task, rows outermost."""
-    rows = max(1, bounds[-1] // (len(bounds) - 1))
+    rows = max(1, bounds[-1] // max(1, len(bounds) - 1))
     size = max(-(-n_points // _MOST_TASKS), -(-_TASK_ROWS // rows))
     draws = [slice(first, first + size) for first in range(0, n_points, size)]
     return [(own, start, stop) for start, stop in pairwise(bounds) for own in draws]

@@ -235,6 +235,17 @@ def test_many_points_at_once_are_each_alone(structure, n_draws, threads, block_r
     np.testing.assert_array_equal(found, expected)
 
 
+def test_no_rows_at_many_points(structure):
+    point = random_parameters(structure, 3, 4, seed=3)
+    one = parameters_of(structure, point)
+    names = "log_weights", "means", "precision_cholesky"
+    points = passes.PassParameters(one.structure, *(getattr(one, name)[None] for name in names))
+    none = np.empty((0, 4))
+    assert passes.log_density(none, points).shape == (1, 0)
+    assert passes.responsibilities(none, points).shape == (1, 0, 3)
+    np.testing.assert_array_equal(passes.log_likelihood(none, points), [0.0])
+
+
 def test_points_keep_the_axes_in_front(structure):
     x, _ = case(structure, "plain")
     alone = [parameters_of(structure, random_parameters(structure, 3, 4, seed=s)) for s in range(6)]
