@@ -13,7 +13,9 @@ from tests.benchmarks._harness import Disagreement
 
 STANDARD_ERRORS = 4.5
 """Between two means of the same quantity; some twenty are compared."""
-RHAT_LIMIT = 1.01
+RHAT_LIMIT = 1.02
+"""Of the worst of some eight quantities in the worst of ten runs: of hundreds of effective draws one
+in so many is above 1.01 by chance."""
 
 
 class Quantity(NamedTuple):

@@ -4,7 +4,7 @@ PyMC is sampled as `pymc.sample` chooses, in a process of its own in this enviro
 the interpreter that the variable BAYESMIX_PEERS_PYTHON names, or in this one. All have the same
 prior, the peers start at the clusters that the rows were drawn from, and the means of everything
 that no relabeling changes must agree within Monte Carlo error, the peers' chains with R-hat below
-1.01.
+1.02.
 
 Effective draws are ArviZ's for the bulk, of the slowest quantity that no relabeling changes,
 divided by all the seconds of a call after the first: of ours from the search for starts to the
