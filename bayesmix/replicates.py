@@ -17,6 +17,7 @@ from bayesmix.covariance import structure_of
 from bayesmix.draws import Draws, draws_of
 from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import as_generator, as_table, require_count
+from bayesmix.memory import require_memory
 from bayesmix.mixture import require_mixture
 from bayesmix.schema import BY_DRAW, SCHEMA, group, observed_data, posterior, root_attrs
 
@@ -63,7 +64,8 @@ def sample_prior_predictive(
     Raises
     ------
     ValueError
-        If the mixture has no component prior, or one for another number of features.
+        If the mixture has no component prior, or one for another number of features, or the rows
+        would exceed 2 GiB.
 
     Examples
     --------
@@ -79,6 +81,8 @@ def sample_prior_predictive(
     require_count(draws, "draws")
     table = as_table(x)
     mixture.require_features(len(table.features))
+    wanted = 8 * n_numbers("prior_predictive", draws, table.values.shape)
+    require_memory(wanted, "draws: as many rows as the data at each", "use fewer draws")
     tree = xr.DataTree.from_dict({"observed_data": observed_data(table)})
     mixture = mixture.truncated(len(table.values))
     both = {"prior", "prior_predictive"}

@@ -312,3 +312,16 @@ class TestOptions:
     def test_unknown(self, sampler, message):
         with pytest.raises(ValueError, match=message):
             bm.sample(model("full"), frame(), sampler=sampler, nuts={"depth": 3})
+
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            ({"target_accept": 1.0}, r"a target_accept between 0 and 1, .* got 1\.0$"),
+            ({"target_accept": "high"}, r"a target_accept .* got 'high'$"),
+            ({"max_treedepth": 0}, r"a whole number of at least 1, got 0$"),
+            ({"adaptation": "dense"}, r"an adaptation among low_rank, diag, got 'dense'$"),
+        ],
+    )
+    def test_values_out_of_range(self, option, message):
+        with pytest.raises(ValueError, match=r"^nuts: .*expected " + message):
+            bm.sample(model("full"), frame(), sampler="nuts", nuts=option)

@@ -26,6 +26,7 @@ from tests.benchmarks._agreement import (
     least_ess,
     require_convergence,
     require_same_posterior,
+    together,
 )
 from tests.benchmarks._harness import (
     ABSENT,
@@ -214,12 +215,12 @@ def _firm_agreement(d: int, k: int, folder: Path, settings: Settings, sampler: s
 
 
 def _agreement(runs: dict[str, _Runs], settings: Settings) -> list[float]:
-    """The same of every repeat of every peer, once its chains have converged."""
+    """The same of every repeat of every peer, once the chains of everyone have converged."""
     found = []
+    if not settings.quick:
+        for name, each in runs.items():
+            require_convergence(name, together(each.found))
     for name in runs.keys() - {"bayesmix"}:
-        if not settings.quick:
-            for each in runs[name].found:
-                require_convergence(name, each)
         pairs = zip(runs[name].found, runs["bayesmix"].found, strict=True)
         found += [require_same_posterior(name, *pair) for pair in pairs]
     return found
