@@ -14,7 +14,7 @@ from bayesmix.chain_states import restored_chains
 from bayesmix.diagnostics import convergence
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
-from bayesmix.memory import require_memory
+from bayesmix.memory import require_memory, require_memory_of_parameters
 from bayesmix.mixture import require_mixture
 from bayesmix.nuts import require_options
 from bayesmix.replicates import ON_REQUEST, OnRequest, add_groups, n_numbers
@@ -240,8 +240,7 @@ def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
     for name in on_request:
         wanted = 8 * n_numbers(name, n_draws, (n, d))
         require_memory(wanted, f"store: the group {name}", f"{fewer}, or leave it out")
-    parameters = 8 * n_draws * k * (d * d + d + 1)
-    require_memory(parameters, "draws: parameters of every draw", fewer)
+    require_memory_of_parameters(n_draws, (k, d), fewer)
 
 
 def _warn(tree: xr.DataTree) -> None:

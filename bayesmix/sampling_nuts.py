@@ -45,7 +45,7 @@ def nuts_tree(asked: Request, generator: np.random.Generator) -> xr.DataTree:
     require_memory(
         8 * steps * (target.coordinates.n + N_STATISTICS),
         "draws: every step, tuning and what thin leaves out included,",
-        "use fewer draws or a smaller thin",
+        "use fewer draws, a smaller thin or less tuning",
     )
     starts = positions_near_optima(target.coordinates, x, asked.chains, for_starts)
     words = f"NUTS, {asked.chains} chain{'s' if asked.chains > 1 else ''}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["draw", "log_dirichlet", "log_prior"]
 
 _TINY = np.finfo(float).tiny
+_LEAST = 1e-300  # an exponential variable over it is a number
 
 
 def log_prior(
@@ -78,9 +79,9 @@ def draw(
     gamma, beta = prior.random_concentration, prior.random_discount
     concentration = discount = None
     if gamma is not None:  # neither may round to where there is no law of the weights
-        concentration = np.maximum(generator.gamma(gamma.shape, 1 / gamma.rate, size), _TINY)
+        concentration = np.maximum(generator.gamma(gamma.shape, 1 / gamma.rate, size), _LEAST)
     if beta is not None:
-        discount = np.minimum(generator.beta(beta.a, beta.b, size), 1 - 2.0**-53)
+        discount = np.clip(generator.beta(beta.a, beta.b, size), _LEAST, 1 - 2.0**-53)
     if isinstance(prior, Dirichlet):
         each = np.broadcast_to(prior.concentrations, (size, prior.n_components))
         if concentration is not None:

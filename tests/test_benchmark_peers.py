@@ -13,6 +13,7 @@ import xarray as xr
 from bayesmix import schema
 from tests.benchmarks._agreement import (
     Quantity,
+    judged,
     label_invariant,
     least_ess,
     require_convergence,
@@ -132,38 +133,32 @@ def test_what_never_moved_is_not_judged(problem: Problem) -> None:
     assert 400 < least_ess(found) < 1600
 
 
-def quantity(ess: float, r_hat: float, mean: float, mcse: float) -> Quantity:
-    """One whose draws do not matter."""
-    return Quantity(ess, r_hat, mean, mcse, np.empty((0, 0)))
-
-
 def test_runs_together_are_judged_by_all_their_chains() -> None:
-    """Runs whose own chains agree, at different places; what stood still in one is left out."""
-    generator = np.random.default_rng(1)
-    draws = generator.normal(size=(3, 4, 200))
-    runs = [{"a": Quantity.of(own), "b": Quantity.of(own)} for own in draws]
-    runs[2] = {"a": Quantity.of(draws[2] + 1)}
-    found = together(runs)
-    assert found.keys() == {"a"}
-    assert found["a"].draws.shape == (12, 200)
-    assert max(run["a"].r_hat for run in runs) < 1.05
+    """Runs whose own chains agree, at different places or not moving at all."""
+    draws = np.random.default_rng(1).normal(size=(3, 4, 200))
+    runs = [{"a": own, "b": own, "c": np.zeros((4, 200))} for own in draws]
+    runs[2] = {"a": draws[2] + 1, "b": np.zeros((4, 200)), "c": np.zeros((4, 200))}
+    found = judged(together(runs))
+    assert found.keys() == {"a", "b"}
+    assert max(judged(run)["a"].r_hat for run in runs) < 1.05
     assert found["a"].r_hat > 1.1
-    assert found["a"].mean == pytest.approx(np.mean([run["a"].mean for run in runs]))
+    assert found["b"].r_hat > 1.1
+    assert found["a"].mean == pytest.approx(np.mean([run["a"].mean() for run in runs]))
 
 
 def test_posteriors_agree_up_to_monte_carlo_error() -> None:
-    ours = {"a": quantity(400, 1, 0.0, 0.03), "b": quantity(400, 1, 5.0, 0.3)}
-    same = {"a": quantity(400, 1, 0.1, 0.04), "b": quantity(400, 1, 5.0, 0.4), "c": ours["a"]}
+    ours = {"a": Quantity(400, 1, 0.0, 0.03), "b": Quantity(400, 1, 5.0, 0.3)}
+    same = {"a": Quantity(400, 1, 0.1, 0.04), "b": Quantity(400, 1, 5.0, 0.4), "c": ours["a"]}
     assert require_same_posterior("peer", same, ours) == pytest.approx(2)
-    apart = same | {"b": quantity(400, 1, 8.0, 0.4)}
+    apart = same | {"b": Quantity(400, 1, 8.0, 0.4)}
     with pytest.raises(Disagreement, match=r"peer: b has the mean 8, bayesmix 5, 6\.0 standard"):
         require_same_posterior("peer", apart, ours)
 
 
 def test_undefined_mean_is_no_agreement() -> None:
-    ours = dict.fromkeys("abc", quantity(400, 1, 0.0, 0.03))
+    ours = dict.fromkeys("abc", Quantity(400, 1, 0.0, 0.03))
     for name in "abc":
-        theirs = ours | {name: quantity(np.nan, np.nan, np.nan, 0.03)}
+        theirs = ours | {name: Quantity(np.nan, np.nan, np.nan, 0.03)}
         with pytest.raises(Disagreement, match=f"peer: {name} has the mean nan"):
             require_same_posterior("peer", theirs, ours)
         with pytest.raises(Disagreement, match="peer: R-hat nan"):
@@ -172,9 +167,9 @@ def test_undefined_mean_is_no_agreement() -> None:
 
 
 def test_chains_that_disagree_are_not_timed() -> None:
-    require_convergence("peer", {"a": quantity(400, 1.009, 0, 1)})
+    require_convergence("peer", {"a": Quantity(400, 1.009, 0, 1)})
     with pytest.raises(Disagreement, match=r"peer: R-hat 1\.020, not below 1\.01"):
-        require_convergence("peer", {"a": quantity(9, 1.02, 0, 1), "b": quantity(9, 1, 0, 1)})
+        require_convergence("peer", {"a": Quantity(9, 1.02, 0, 1), "b": Quantity(9, 1, 0, 1)})
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ class TestInterrupt:
     def test_before_any_draw_that_is_kept(self, press):
         press(TUNE + 1)
         with pytest.raises(KeyboardInterrupt):
-            self.run(1, draws=1, thin=10_000_000)
+            self.run(1, draws=1, thin=1_000_000)
 
     def test_draws_up_to_it_are_those_of_an_undisturbed_run(self, press):
         press(TUNE + 100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -24,34 +24,41 @@ class Quantity(NamedTuple):
     r_hat: float
     mean: float
     mcse: float
-    draws: np.ndarray
-    """(chain, draw)."""
-
-    @classmethod
-    def of(cls, draws: np.ndarray) -> Self:
-        """Effective draws are ArviZ's for the bulk."""
-        judged = ess(draws, method="bulk"), rhat(draws), draws.mean(), mcse(draws)
-        return cls(*map(float, judged), draws)
 
 
 type Quantities = dict[str, Quantity]
+type Values = dict[str, np.ndarray]
+"""(chain, draw) of every quantity."""
 
 
-def label_invariant(post: xr.DataTree) -> Quantities:
-    """Judge each quantity that moved."""
+def values_of(post: xr.DataTree) -> Values:
+    """What no relabeling changes, number by number."""
     found = {}
     for name, values in diagnostics.label_invariant(post, random_seed=0).items():
         parts = values.values.reshape(*values.shape[:2], -1)
         for i, part in enumerate(np.moveaxis(parts, -1, 0)):
-            if np.ptp(part) > 0:
-                found[f"{name}[{i}]"] = Quantity.of(part)
+            found[f"{name}[{i}]"] = part
     return found
 
 
-def together(runs: Sequence[Quantities]) -> Quantities:
-    """Judge the chains of all runs at once, each quantity that moved in every run."""
-    names = set(runs[0]).intersection(*runs)
-    return {name: Quantity.of(np.concatenate([run[name].draws for run in runs])) for name in names}
+def judged(values: Values) -> Quantities:
+    """Judge each quantity that moved; effective draws are ArviZ's for the bulk."""
+    found = {}
+    for name, part in values.items():
+        if np.ptp(part) > 0:
+            numbers = ess(part, method="bulk"), rhat(part), part.mean(), mcse(part)
+            found[name] = Quantity(*map(float, numbers))
+    return found
+
+
+def together(runs: Sequence[Values]) -> Values:
+    """The chains of all runs, those too in which a quantity stood still."""
+    return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
+
+
+def label_invariant(post: xr.DataTree) -> Quantities:
+    """Judge what no relabeling changes."""
+    return judged(values_of(post))
 
 
 def least_ess(found: Quantities) -> float:

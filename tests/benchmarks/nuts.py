@@ -45,7 +45,7 @@ ROWS = (
     Row(
         "ess-500x2",
         "second call, 500 × 2, K = 3",
-        partial(race, Race(rows(500, 2, 3, MODERATE), "nuts", PEERS, stock=True)),
+        partial(race, Race(rows(500, 2, 3, MODERATE), "nuts", PEERS, stock=True, draws=2000)),
     ),
     Row(
         "ess-faithful",
