@@ -10,6 +10,7 @@ from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.em import search
 from bayesmix.inputs import random_words
+from bayesmix.optima import log_mass
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
 
@@ -28,7 +29,7 @@ _SEARCH_ROWS = 2_000  # enough to find where labels may start
 _SEARCH_STARTS = 4
 _CHUNK = 100_000
 _SEARCH_ITERATIONS = 30
-_NEAR_NATS = 20.0  # an optimum further below the best is no mode of the posterior
+_NEAR_NATS = 20.0  # an optimum with less of the mass than this is not worth a chain
 
 
 def dispersed_labels(
@@ -36,8 +37,8 @@ def dispersed_labels(
 ) -> list[NDArray[np.int64]]:
     """Labels (n,) for every chain: in turn those of an optimum of EM, one cluster, many.
 
-    Optima are those of at most 2,000 rows, the best first, without the hopeless; many clusters
-    are the rows nearest to K random ones.
+    Optima are those of at most 2,000 rows that hold some of the posterior's mass, the most first;
+    many clusters are the rows nearest to K random ones.
     """
     x = table.values
     with np.errstate(over="ignore", invalid="ignore"):  # of wild values the chains will say so
@@ -59,13 +60,14 @@ def _labels(
 
 
 def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list[Point]:
-    """Distinct optima on some of the rows that are worth a chain, the best first, if any."""
+    """Distinct optima on some of the rows that are worth a chain, by their mass, if any."""
     if mixture.n_components == 1 or len(x) <= mixture.n_components:
         return []
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
+    problem = _problem(mixture, x[rows])
     try:
         _, fits = search(
-            _problem(mixture, x[rows]),
+            problem,
             generator,
             init_params="k-means++",
             n_init=_SEARCH_STARTS,
@@ -76,8 +78,9 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
         return []
     usable = [fit for fit in fits if np.isfinite(fit.objective)]
     distinct = {round(fit.objective, 1): fit.point for fit in usable}
-    ranked = sorted(distinct, reverse=True)
-    return [distinct[key] for key in ranked if ranked[0] - key < _NEAR_NATS]
+    masses = {key: log_mass(problem, point) for key, point in distinct.items()}
+    ranked = sorted(masses, key=lambda key: -masses[key])
+    return [distinct[key] for key in ranked if masses[ranked[0]] - masses[key] < _NEAR_NATS]
 
 
 def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -156,9 +156,9 @@ def move_to_components(
     roots : (K, D, D) ndarray
         Cholesky factors of the covariances.
     """
-    for k, (mean, root) in enumerate(zip(means, roots, strict=True)):
+    for k in np.unique(label):
         own = label == k
-        noise[own] = mean + noise[own] @ root.T
+        noise[own] = means[k] + noise[own] @ roots[k].T
 
 
 def _joint(x: Floats, weights: Floats, means: Floats, covariances: Floats) -> Floats:

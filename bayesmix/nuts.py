@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.inputs import require_count
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.kernels.nuts import position_callback
 
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     _Arrays = dict[str, NDArray[Any]]
 
-__all__ = ["OPTIONS", "Chains", "sample_nuts"]
+__all__ = ["N_STATISTICS", "Chains", "require_options", "sample_nuts"]
 
 _USUAL = {"adaptation": "low_rank", "target_accept": 0.9}  # 0.8 diverges at overlapping components
 _WALLS = {"adaptation": "diag", "target_accept": 0.98}
 """Where weights come and go: their logarithms spread over tens of nats up to a wall of one nat."""
-OPTIONS = {
+_OPTIONS = {
     "target_accept": "target_accept",
     "max_treedepth": "maxdepth",
     "adaptation": "adaptation",
 }
 """PyMC's names of what a user may set to nutpie's."""
+_ADAPTATIONS = "low_rank", "diag"
 _POLL_SECONDS = 0.002
 _REPORT_MILLISECONDS = 100
 _SAME_NAMES = (
@@ -50,6 +52,8 @@ _STATISTICS = {
     "maxdepth_reached": "reached_max_treedepth",
 } | {name: name for name in _SAME_NAMES}
 """nutpie's name to PyMC's; its ``lp`` is ``lp_unconstrained`` here."""
+N_STATISTICS = len(_STATISTICS)
+"""Numbers of a step beside its position."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,24 @@ class Chains:
     statistics: dict[str, NDArray[Any]]
     """(chain, draw), by PyMC's names."""
     interrupted: bool
+
+
+def require_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that `sample_nuts` does not take, and values that they cannot have."""
+    if unknown := options.keys() - _OPTIONS.keys():
+        raise ValueError(
+            f"nuts: expected options among {', '.join(_OPTIONS)}, got {', '.join(sorted(unknown))}"
+        )
+    accept = options.get("target_accept", 0.9)
+    if not isinstance(accept, (float, np.floating)) or not 0 < accept < 1:
+        raise ValueError(
+            f"nuts: expected a target_accept between 0 and 1, neither included, got {accept!r}"
+        )
+    require_count(options.get("max_treedepth", 10), "nuts: max_treedepth")
+    if (adaptation := options.get("adaptation", "diag")) not in _ADAPTATIONS:
+        raise ValueError(
+            f"nuts: expected an adaptation among {', '.join(_ADAPTATIONS)}, got {adaptation!r}"
+        )
 
 
 def sample_nuts(
@@ -92,7 +114,7 @@ def sample_nuts(
         Whether the prior favors empty components: small steps, and no low-rank mass matrix, which
         is misled there.
     options : mapping, optional
-        What `OPTIONS` lists, instead of what is usual.
+        As `require_options` wants them, instead of what is usual.
 
     Raises
     ------
@@ -107,7 +129,7 @@ def sample_nuts(
             "columns, or check them for wild values"
         )
     settings = {"draws": draws, "tune": tune} | (_WALLS if walls else _USUAL)
-    settings |= {OPTIONS[name]: value for name, value in (options or {}).items()}
+    settings |= {_OPTIONS[name]: value for name, value in (options or {}).items()}
     chains = deque(
         _Chain(target, start, int(seed), settings, report)
         for start, seed in zip(starts, seeds, strict=True)

@@ -17,8 +17,8 @@ Rows are an array of float64 or float32 in any memory order, a memory map among 
 they come free, and the parts' statistics are added in their order: results are the same to the
 last bit for any number of threads. Memory beyond the output does not grow with the rows.
 
-All but `statistics` take the points of many draws at once: a part of the rows stays in the core's
-cache while the draws pass by.
+All but `statistics` take the points of many draws at once: a task is a part of the rows and some of
+the draws.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ class PassParameters:
         self, near: NDArray[np.bool_] | None = None, *, scatter_known: bool = False
     ) -> Any:
         """One point in the type of its kernel."""
+        assert not self.draws_shape, "the points of many draws, where one is expected"
         near = self.near if near is None else near
         given = (self.log_weights, self.means, self._kernel_factor, self.center)
         # copies: one memory order and writable, so one compiled kernel
@@ -131,9 +132,10 @@ class PassParameters:
     def compiled_points(self) -> kernels.Points:
         """All points, in the order of their draws."""
         given = (self.log_weights, self.means, self._kernel_factor)
-        return kernels.Points(
-            *(np.array(a, float, order="C").reshape(self.n_draws, -1) for a in given)
-        )
+        lead = len(self.draws_shape)
+        # one memory order and writable, so one compiled kernel; copies only where they are not
+        own = (np.require(a, float, ["C", "W"]) for a in given)
+        return kernels.Points(*(a.reshape(self.n_draws, math.prod(a.shape[lead:])) for a in own))
 
     def point_memory(self) -> Any:
         """Memory for one point at a time."""
@@ -163,10 +165,9 @@ class PassParameters:
     @property
     def _kernel_factor(self) -> Floats:
         """The factor in the kernel's shape: without correlation one number per mean."""
-        if self.structure.correlated:
-            return self.precision_cholesky
-        factor = self.precision_cholesky.reshape(*self.means.shape[:-1], -1)
-        return np.broadcast_to(factor, self.means.shape)
+        if self.structure.name == "spherical":
+            return np.broadcast_to(self.precision_cholesky[..., None], self.means.shape)
+        return self.precision_cholesky
 
     @property
     def draws_shape(self) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from bayesmix.covariance import structure_of
 from bayesmix.draws import Draws, draws_of
 from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import as_generator, as_table, require_count
+from bayesmix.memory import require_memory, require_memory_of_parameters
 from bayesmix.mixture import require_mixture
 from bayesmix.schema import BY_DRAW, SCHEMA, group, observed_data, posterior, root_attrs
 
@@ -63,7 +64,8 @@ def sample_prior_predictive(
     Raises
     ------
     ValueError
-        If the mixture has no component prior, or one for another number of features.
+        If the mixture has no component prior, or one for another number of features, or rows or
+        parameters would exceed 2 GiB.
 
     Examples
     --------
@@ -79,8 +81,12 @@ def sample_prior_predictive(
     require_count(draws, "draws")
     table = as_table(x)
     mixture.require_features(len(table.features))
+    wanted = 8 * n_numbers("prior_predictive", draws, table.values.shape)
+    require_memory(wanted, "draws: as many rows as the data at each", "use fewer draws")
     tree = xr.DataTree.from_dict({"observed_data": observed_data(table)})
     mixture = mixture.truncated(len(table.values))
+    shape = mixture.n_components, len(table.features)
+    require_memory_of_parameters(draws, shape, "use fewer draws")
     both = {"prior", "prior_predictive"}
     for name, made in _prior_groups(mixture, table, draws, as_generator(random_seed), both):
         tree[name] = xr.DataTree(made)

@@ -14,8 +14,9 @@ from bayesmix.chain_states import restored_chains
 from bayesmix.diagnostics import convergence
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.interrupts import noted_interrupt
+from bayesmix.memory import require_memory, require_memory_of_parameters
 from bayesmix.mixture import require_mixture
-from bayesmix.nuts import OPTIONS
+from bayesmix.nuts import require_options
 from bayesmix.replicates import ON_REQUEST, OnRequest, add_groups, n_numbers
 from bayesmix.sampling_gibbs import gibbs_tree, resumed_tree
 from bayesmix.sampling_nuts import nuts_tree
@@ -34,8 +35,6 @@ __all__ = ["sample"]
 
 Sampler = Literal["auto", "gibbs", "nuts"]
 Stored = Literal["parameters", "allocation", OnRequest]
-
-_BUDGET_BYTES = 2 << 30
 
 
 def sample(
@@ -208,12 +207,12 @@ def _require_arguments(
 
 
 def _require_options(nuts: Mapping[str, Any], engine: str) -> None:
-    if unknown := set(nuts) - (OPTIONS.keys() if engine == "nuts" else set()):
+    if nuts and engine != "nuts":
         raise ValueError(
-            f'nuts: expected options among {", ".join(OPTIONS)}, beside sampler="nuts", got '
-            f"{', '.join(sorted(unknown))}"
-            + ("" if engine == "nuts" else f" beside {engine}, which has none")
+            f'nuts: expected options beside sampler="nuts" only, got {", ".join(sorted(nuts))} '
+            f"beside {engine}, which has none"
         )
+    require_options(nuts)
 
 
 def _require_resumable(engine: str) -> None:
@@ -233,27 +232,15 @@ def _engine(mixture: Any, sampler: Sampler) -> Literal["gibbs", "nuts"]:
 
 def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
     (n, d), k = asked.table.values.shape, asked.mixture.n_components
-    labels = n_draws * n * np.min_scalar_type(-k).itemsize if asked.keep_labels else 0
-    parameters = 8 * n_draws * k * (d * d + d + 1)
-    if labels > _BUDGET_BYTES:
-        raise ValueError(
-            f"store: labels of every row at every draw would take {labels / 2**30:.1f} GiB, more "
-            f"than {_BUDGET_BYTES / 2**30:.0f} GiB; use fewer draws (thin= makes them count), or "
-            'store=("parameters",)'
-        )
+    fewer = "use fewer draws (thin= makes them count)"
+    if asked.keep_labels:
+        labels = n_draws * n * np.min_scalar_type(-k).itemsize
+        what = "store: labels of every row at every draw"
+        require_memory(labels, what, f'{fewer}, or store=("parameters",)')
     for name in on_request:
         wanted = 8 * n_numbers(name, n_draws, (n, d))
-        if wanted > _BUDGET_BYTES:
-            raise ValueError(
-                f"store: the group {name} would take {wanted / 2**30:.1f} GiB, more than "
-                f"{_BUDGET_BYTES / 2**30:.0f} GiB; use fewer draws (thin= makes them count), or "
-                "leave it out"
-            )
-    if parameters > _BUDGET_BYTES:
-        raise ValueError(
-            f"draws: parameters of every draw would take {parameters / 2**30:.1f} GiB, more than "
-            f"{_BUDGET_BYTES / 2**30:.0f} GiB; use fewer draws (thin= makes them count)"
-        )
+        require_memory(wanted, f"store: the group {name}", f"{fewer}, or leave it out")
+    require_memory_of_parameters(n_draws, (k, d), fewer)
 
 
 def _warn(tree: xr.DataTree) -> None:

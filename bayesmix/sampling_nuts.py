@@ -15,7 +15,8 @@ from bayesmix.draws import (
 )
 from bayesmix.inputs import random_words
 from bayesmix.interrupts import noted_interrupt
-from bayesmix.nuts import sample_nuts
+from bayesmix.memory import require_memory
+from bayesmix.nuts import N_STATISTICS, sample_nuts
 from bayesmix.nuts_starts import positions_near_optima, wants_empty
 from bayesmix.nuts_target import Target
 from bayesmix.progress import progress
@@ -39,11 +40,16 @@ def nuts_tree(asked: Request, generator: np.random.Generator) -> xr.DataTree:
     x = asked.table.values
     for_starts, for_chains, for_labels = generator.spawn(3)
     target = Target.of(asked.mixture, x)
-    starts = positions_near_optima(target.coordinates, x, asked.chains, for_starts)
     draws, tune = asked.draws * asked.thin, _TUNE if asked.tune is None else asked.tune
+    steps = asked.chains * (draws + tune)
+    require_memory(
+        8 * steps * (target.coordinates.n + N_STATISTICS),
+        "draws: every step, tuning and what thin leaves out included,",
+        "use fewer draws, a smaller thin or less tuning",
+    )
+    starts = positions_near_optima(target.coordinates, x, asked.chains, for_starts)
     words = f"NUTS, {asked.chains} chain{'s' if asked.chains > 1 else ''}"
-    total = asked.chains * (draws + tune)
-    with progress(words, total, show=asked.progressbar, unit="steps") as report:
+    with progress(words, steps, show=asked.progressbar, unit="steps") as report:
         found = sample_nuts(
             target,
             starts,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["draw", "log_dirichlet", "log_prior"]
 
 _TINY = np.finfo(float).tiny
+_LEAST = 1e-300  # an exponential variable over it is a number
 
 
 def log_prior(
@@ -76,8 +77,11 @@ def draw(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Draw weights (S, K) from their prior, with concentration and discount (S,) where random."""
     gamma, beta = prior.random_concentration, prior.random_discount
-    concentration = None if gamma is None else generator.gamma(gamma.shape, 1 / gamma.rate, size)
-    discount = None if beta is None else generator.beta(beta.a, beta.b, size)
+    concentration = discount = None
+    if gamma is not None:  # neither may round to where there is no law of the weights
+        concentration = np.maximum(generator.gamma(gamma.shape, 1 / gamma.rate, size), _LEAST)
+    if beta is not None:
+        discount = np.clip(generator.beta(beta.a, beta.b, size), _LEAST, 1 - 2.0**-53)
     if isinstance(prior, Dirichlet):
         each = np.broadcast_to(prior.concentrations, (size, prior.n_components))
         if concentration is not None:

@@ -13,10 +13,12 @@ import xarray as xr
 from bayesmix import schema
 from tests.benchmarks._agreement import (
     Quantity,
+    judged,
     label_invariant,
     least_ess,
     require_convergence,
     require_same_posterior,
+    together,
 )
 from tests.benchmarks._harness import Disagreement
 from tests.benchmarks._peers import Bayesm, NumPyro
@@ -129,6 +131,19 @@ def test_what_never_moved_is_not_judged(problem: Problem) -> None:
     )
     assert not label_invariant(still).keys() - {"n_clusters[0]"}
     assert 400 < least_ess(found) < 1600
+
+
+def test_runs_together_are_judged_by_all_their_chains() -> None:
+    """Runs whose own chains agree, at different places or not moving at all."""
+    draws = np.random.default_rng(1).normal(size=(3, 4, 200))
+    runs = [{"a": own, "b": own, "c": np.zeros((4, 200))} for own in draws]
+    runs[2] = {"a": draws[2] + 1, "b": np.zeros((4, 200)), "c": np.zeros((4, 200))}
+    found = judged(together(runs))
+    assert found.keys() == {"a", "b"}
+    assert max(judged(run)["a"].r_hat for run in runs) < 1.05
+    assert found["a"].r_hat > 1.1
+    assert found["b"].r_hat > 1.1
+    assert found["a"].mean == pytest.approx(np.mean([run["a"].mean() for run in runs]))
 
 
 def test_posteriors_agree_up_to_monte_carlo_error() -> None:

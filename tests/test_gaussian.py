@@ -496,3 +496,20 @@ def test_random_covariances_have_their_structure(structure, rng):
     back = structure_of(structure).dense(compact(structure, dense), 3, 4)
     np.testing.assert_array_equal(back, dense)
     assert np.linalg.cond(dense).max() < 1e3
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        bm.Dirichlet(3, bm.Gamma(1e-3, 1.0)),
+        bm.DirichletProcess(bm.Gamma(1e-3, 1.0), truncation=4),
+        bm.PitmanYor(bm.Gamma(1e-3, 1.0), bm.Beta(1e-3, 1.0), truncation=4),
+        bm.PitmanYor(bm.Gamma(1e-3, 1.0), bm.Beta(1.0, 1e-3), truncation=4),
+    ],
+)
+def test_draws_from_an_extreme_prior_are_weights(prior):
+    """Half of the concentrations and discounts are beyond what numbers hold."""
+    weights, concentration, discount = weight_prior.draw(prior, 500, np.random.default_rng(1))
+    assert np.all(concentration > 0)
+    assert discount is None or np.all((discount > 0) & (discount < 1))
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-12)

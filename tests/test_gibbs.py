@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import bayesmix as bm
-from bayesmix import gaussian
+from bayesmix import gaussian, memory
 from bayesmix.chain_starts import dispersed_labels
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import as_table
@@ -165,14 +165,14 @@ class TestSeeds:
 class TestBudget:
     def test_labels(self, monkeypatch):
         many = frame().iloc[np.arange(1200) % 60]
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 2 * 100 * 1200 - 1)
+        monkeypatch.setattr(memory, "BUDGET_BYTES", 2 * 100 * 1200 - 1)
         with pytest.raises(ValueError, match=r"^store: labels .* GiB, more than .* GiB.*thin"):
             gibbs(model("full"), many, draws=100)
         gibbs(model("full"), many, draws=99, tune=0)
         gibbs(model("full"), many, draws=100, store=("parameters",), tune=0)
 
     def test_parameters(self, monkeypatch):
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 2 * 100 * 2 * 7 - 1)
+        monkeypatch.setattr(memory, "BUDGET_BYTES", 8 * 2 * 100 * 2 * 7 - 1)
         with pytest.raises(ValueError, match=r"^draws: parameters .* would take .* GiB, more than"):
             gibbs(model("full"), frame(), draws=100, store=("parameters",))
         gibbs(model("full"), frame(), draws=99, store=("parameters",), tune=0)

@@ -13,6 +13,7 @@ import xarray as xr
 
 import bayesmix as bm
 from bayesmix import gibbs as engine
+from bayesmix import memory
 from tests.fixtures_post import frame, model, sample_quietly
 from tests.support import STRUCTURES, blobs, random_independent_prior
 
@@ -123,7 +124,7 @@ class TestResume:
 
     def test_budget_counts_both(self, monkeypatch):
         tree = run(draws=30)
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 3 * 60 * 2 * 7)
+        monkeypatch.setattr(memory, "BUDGET_BYTES", 8 * 3 * 60 * 2 * 7)
         go_on(tree, draws=30)
         with pytest.raises(ValueError, match=r"^draws: parameters of every draw"):
             go_on(tree, draws=31)

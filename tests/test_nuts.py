@@ -80,7 +80,7 @@ class TestInterrupt:
     def test_before_any_draw_that_is_kept(self, press):
         press(TUNE + 1)
         with pytest.raises(KeyboardInterrupt):
-            self.run(1, draws=1, thin=10_000_000)
+            self.run(1, draws=1, thin=1_000_000)
 
     def test_draws_up_to_it_are_those_of_an_undisturbed_run(self, press):
         press(TUNE + 100)
@@ -312,3 +312,16 @@ class TestOptions:
     def test_unknown(self, sampler, message):
         with pytest.raises(ValueError, match=message):
             bm.sample(model("full"), frame(), sampler=sampler, nuts={"depth": 3})
+
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            ({"target_accept": 1.0}, r"a target_accept between 0 and 1, .* got 1\.0$"),
+            ({"target_accept": "high"}, r"a target_accept .* got 'high'$"),
+            ({"max_treedepth": 0}, r"a whole number of at least 1, got 0$"),
+            ({"adaptation": "dense"}, r"an adaptation among low_rank, diag, got 'dense'$"),
+        ],
+    )
+    def test_values_out_of_range(self, option, message):
+        with pytest.raises(ValueError, match=r"^nuts: .*expected " + message):
+            bm.sample(model("full"), frame(), sampler="nuts", nuts=option)

@@ -235,6 +235,30 @@ def test_many_points_at_once_are_each_alone(structure, n_draws, threads, block_r
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_point_leaves_nothing_for_the_next(structure):
+    """Near components and far ones in turn, in one task: what tied rows share is a point's own."""
+    x, near = case(structure, "plain")
+    _, far = case(structure, "far apart")
+    alone = [parameters_of(structure, point) for point in (near, far, near, far)]
+    assert alone[0].near.all()
+    assert not alone[1].near.all()
+    names = "log_weights", "means", "precision_cholesky"
+    stacked = [np.array([getattr(one, name) for one in alone]) for name in names]
+    points = passes.PassParameters(structure_of(structure), *stacked)
+    assert len(passes._tasks(4, [0, len(x)])) == 1
+    for walk in (passes.log_density, passes.responsibilities, passes.labels, passes.log_likelihood):
+        np.testing.assert_array_equal(walk(x, points), [walk(x, one) for one in alone])
+
+
+def test_no_draws(structure):
+    one = parameters_of(structure, random_parameters(structure, 3, 4, seed=3))
+    names = "log_weights", "means", "precision_cholesky"
+    points = passes.PassParameters(one.structure, *(getattr(one, name)[None] for name in names))
+    x, _ = case(structure, "plain")
+    assert passes.log_density(x, points[:0]).shape == (0, len(x))
+    assert passes.log_likelihood(x, points[:0]).shape == (0,)
+
+
 def test_no_rows_at_many_points(structure):
     point = random_parameters(structure, 3, 4, seed=3)
     one = parameters_of(structure, point)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix import gaussian, replicates, sampling
+from bayesmix import gaussian, memory, replicates
 from bayesmix.schema import mixture_of
 from tests import prior_draws
 from tests.fixtures_post import sample_quietly
@@ -171,9 +171,15 @@ class TestStoredOnRequest:
         np.testing.assert_allclose(total, more["sample_stats"]["log_likelihood_total"], rtol=1e-9)
 
     def test_beyond_the_budget(self, mixture, monkeypatch):
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 30 * 2 * 40 - 1)
+        monkeypatch.setattr(memory, "BUDGET_BYTES", 8 * 30 * 2 * 40 - 1)
         with pytest.raises(ValueError, match=r"^store: the group posterior_predictive would take"):
             bm.sample(mixture, X, draws=20, chains=2, store=("posterior_predictive",))
+
+    def test_prior_beyond_the_budget(self, mixture, monkeypatch):
+        monkeypatch.setattr(memory, "BUDGET_BYTES", 8 * 20 * X.size - 1)
+        with pytest.raises(ValueError, match=r"^draws: as many rows as the data .* GiB; use fewer"):
+            bm.sample_prior_predictive(mixture, X, draws=20)
+        bm.sample_prior_predictive(mixture, X, draws=19)
 
     def test_an_interrupt_keeps_what_is_sampled(self, mixture, monkeypatch):
         def interrupted(*_):

@@ -14,9 +14,10 @@ import pytest
 import xarray as xr
 
 import bayesmix as bm
-from bayesmix import gaussian
+from bayesmix import gaussian, memory
 from bayesmix.covariance import structure_of
 from bayesmix.interrupts import noted_interrupt
+from bayesmix.nuts import N_STATISTICS
 from tests.conjugate import assert_conjugate_posterior
 from tests.fixtures_post import (
     CHAINS,
@@ -192,14 +193,18 @@ class TestStore:
         assert "n_clusters" not in tree["posterior"]
 
     def test_labels_beyond_the_budget(self, monkeypatch):
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 2 * 100 * 60 - 1)
+        monkeypatch.setattr(memory, "BUDGET_BYTES", 2 * 100 * 60 - 1)
         with pytest.raises(ValueError, match=r"^store: labels .* would take .* GiB, more than"):
             bm.sample(model("full"), frame(), sampler="nuts", draws=100, chains=2)
 
-    def test_without_labels_only_parameters_count(self, monkeypatch):
-        monkeypatch.setattr(sampling, "_BUDGET_BYTES", 8 * 5 * 2 * (4 + 2 + 1))
-        tree = self.without_labels()
-        assert tree["posterior"].sizes["draw"] == 5
+    def test_every_step_of_nuts_counts(self, monkeypatch):
+        """Ten steps of eleven coordinates, and what is recorded of each."""
+        needed = 8 * 10 * (11 + N_STATISTICS)
+        monkeypatch.setattr(memory, "BUDGET_BYTES", needed)
+        assert self.without_labels()["posterior"].sizes["draw"] == 5
+        monkeypatch.setattr(memory, "BUDGET_BYTES", needed - 1)
+        with pytest.raises(ValueError, match=r"^draws: every step, .* would take .* smaller thin"):
+            self.without_labels()
 
 
 @pytest.mark.parametrize(

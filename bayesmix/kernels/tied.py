@@ -61,6 +61,7 @@ def add_joint(point: Any, frame: Any, place: Any, scratch: Any) -> None:
         _whiten(point.factor, scratch.block, size, scratch.derived, scratch.common)
         _linear(frame.offset.T, frame.cost, scratch.derived, size, scratch.joint)
     else:
+        scratch.common[:] = 0.0  # what a point before this one may have left
         for k in range(len(point.means)):
             block, out = rows_about(point, place, scratch, k), part(scratch.joint, k, size)
             quadratic(point.factor, frame.offset[k], block, size, frame.cost[k], out)

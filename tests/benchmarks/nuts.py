@@ -3,8 +3,8 @@
 PyMC is sampled as `pymc.sample` chooses, in a process of its own in this environment; NumPyro in
 the interpreter that the variable BAYESMIX_PEERS_PYTHON names, or in this one. All have the same
 prior, the peers start at the clusters that the rows were drawn from, and the means of everything
-that no relabeling changes must agree within Monte Carlo error, the peers' chains with R-hat below
-1.02.
+that no relabeling changes must agree within Monte Carlo error, the chains of an engine's runs, all
+together, with R-hat below 1.01.
 
 Effective draws are ArviZ's for the bulk, of the slowest quantity that no relabeling changes,
 divided by all the seconds of a call after the first: of ours from the search for starts to the
@@ -45,7 +45,7 @@ ROWS = (
     Row(
         "ess-500x2",
         "second call, 500 × 2, K = 3",
-        partial(race, Race(rows(500, 2, 3, MODERATE), "nuts", PEERS, stock=True)),
+        partial(race, Race(rows(500, 2, 3, MODERATE), "nuts", PEERS, stock=True, draws=2000)),
     ),
     Row(
         "ess-faithful",
