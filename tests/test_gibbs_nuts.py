@@ -19,7 +19,9 @@ def weak_prior(x) -> bm.NormalInverseWishart:
     """Worth a few rows, clusters smaller than the data."""
     values = x.to_numpy()
     d = values.shape[1]
-    return bm.NormalInverseWishart(values.mean(axis=0), 1.0, d + 6.0, 0.4 * np.cov(values.T))
+    return bm.NormalInverseWishart(
+        values.mean(axis=0), 1.0, d + 6.0, 0.4 * np.atleast_2d(np.cov(values.T))
+    )
 
 
 def species_prior(x) -> bm.NormalInverseWishart:
@@ -72,6 +74,8 @@ def invariants(tree, x) -> dict[str, np.ndarray]:
         ("faithful", 2, "tied", 2.0, bm.weakly_informative),
         ("faithful", 2, "full", bm.Gamma(2, 4), bm.weakly_informative),
         ("faithful / 14", 3, "full", bm.Gamma(2, 12), bm.weakly_informative),
+        ("galaxy", 3, "full", 20.0, weak_prior),
+        ("iris", 2, "full", 1.0, bm.weakly_informative),
     ],
 )
 def test_gibbs_and_nuts_agree(data, k, structure, concentration, prior):
