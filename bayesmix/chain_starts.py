@@ -10,7 +10,7 @@ from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.em import search
 from bayesmix.inputs import random_words
-from bayesmix.optima import log_mass
+from bayesmix.optima import by_mass, distinct_points, log_mass
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
 
@@ -76,11 +76,9 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
         )
     except ValueError:  # every start is singular
         return []
-    usable = [fit for fit in fits if np.isfinite(fit.objective)]
-    distinct = {round(fit.objective, 1): fit.point for fit in usable}
-    masses = {key: log_mass(problem, point) for key, point in distinct.items()}
-    ranked = sorted(masses, key=lambda key: -masses[key])
-    return [distinct[key] for key in ranked if masses[ranked[0]] - masses[key] < _NEAR_NATS]
+    points = distinct_points(fits, decimals=1)
+    masses = [log_mass(problem, point) for point in points]
+    return [points[i] for i in by_mass(masses, _NEAR_NATS)]
 
 
 def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.int64]:

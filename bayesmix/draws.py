@@ -67,10 +67,8 @@ class Draws:
     @cached_property
     def parameters(self) -> PassParameters:
         """All points as the pass wants them."""
-        with np.errstate(divide="ignore"):  # a weight of zero is allowed
-            log_weights = np.log(self.weights)
-        factor = self.structure.precision_cholesky(self.structure.compact(self.covariances))
-        return PassParameters(self.structure, log_weights, self.means, factor)
+        covariances = self.structure.compact(self.covariances)
+        return PassParameters.from_point(self.structure, self.weights, self.means, covariances)
 
     def by_chain(self, values: NDArray[Any]) -> NDArray[Any]:
         """Unstack values (S, ...) to (chain, draw, ...)."""

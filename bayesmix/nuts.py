@@ -73,15 +73,17 @@ def require_options(options: Mapping[str, Any]) -> None:
         raise ValueError(
             f"nuts: expected options among {', '.join(_OPTIONS)}, got {', '.join(sorted(unknown))}"
         )
-    accept = options.get("target_accept", 0.9)
+    asked = {"max_treedepth": 1} | _USUAL | dict(options)
+    accept = asked["target_accept"]
     if not isinstance(accept, (float, np.floating)) or not 0 < accept < 1:
         raise ValueError(
             f"nuts: expected a target_accept between 0 and 1, neither included, got {accept!r}"
         )
-    require_count(options.get("max_treedepth", 10), "nuts: max_treedepth")
-    if (adaptation := options.get("adaptation", "diag")) not in _ADAPTATIONS:
+    require_count(asked["max_treedepth"], "nuts: max_treedepth")
+    if asked["adaptation"] not in _ADAPTATIONS:
         raise ValueError(
-            f"nuts: expected an adaptation among {', '.join(_ADAPTATIONS)}, got {adaptation!r}"
+            f"nuts: expected an adaptation among {', '.join(_ADAPTATIONS)}, "
+            f"got {asked['adaptation']!r}"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.em import run, search
 from bayesmix.nuts_coordinates import Parameters
-from bayesmix.optima import Status, log_mass
+from bayesmix.optima import Status, by_mass, distinct_points, log_mass
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
 
@@ -96,11 +96,11 @@ def _searched(
         )
     except ValueError:  # every start is singular
         return []
-    distinct = {round(fit.objective, 2): fit.point for fit in fits if np.isfinite(fit.objective)}
+    points = distinct_points(fits, decimals=2)
     if coordinates.mixture.capability("nuts").exchangeable:
-        distinct = {key: point.ordered() for key, point in distinct.items()}
+        points = [point.ordered() for point in points]
     labelings = math.lgamma(k + 1)
-    return [_Optimum(problem, p, log_mass(problem, p) + labelings) for p in distinct.values()]
+    return [_Optimum(problem, p, log_mass(problem, p) + labelings) for p in points]
 
 
 def wants_empty(mixture: Mixture) -> bool:
@@ -112,8 +112,7 @@ def wants_empty(mixture: Mixture) -> bool:
 
 
 def _worth_a_chain(optima: list[_Optimum]) -> list[_Optimum]:
-    ranked = sorted(optima, key=lambda optimum: -optimum.log_mass)
-    return [o for o in ranked if ranked[0].log_mass - o.log_mass < _NEAR_NATS]
+    return [optima[i] for i in by_mass([o.log_mass for o in optima], _NEAR_NATS)]
 
 
 def _completed(

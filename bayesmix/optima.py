@@ -25,6 +25,8 @@ __all__ = [
     "Status",
     "advice",
     "best",
+    "by_mass",
+    "distinct_points",
     "judge",
     "log_mass",
     "min_eigenvalue_ratio",
@@ -199,6 +201,18 @@ def log_mass(problem: Problem, point: Point) -> float:
         precisions = own + sizes[:, None, None] * precisions
     conditional += 0.5 * float((np.linalg.slogdet(precisions)[1] - d * LOG_2PI).sum())
     return float(objective - conditional)
+
+
+def distinct_points(fits: list[Fit], decimals: int) -> list[Point]:
+    """One point for every finite objective, told apart by so many decimals."""
+    usable = [fit for fit in fits if np.isfinite(fit.objective)]
+    return [*{round(fit.objective, decimals): fit.point for fit in usable}.values()]
+
+
+def by_mass(log_masses: list[float], nats: float) -> list[int]:
+    """Find the places of masses within so many nats of the largest, the largest first."""
+    ranked = sorted(range(len(log_masses)), key=lambda i: -log_masses[i])
+    return [i for i in ranked if log_masses[ranked[0]] - log_masses[i] < nats]
 
 
 def min_eigenvalue_ratio(covariances: Floats, reference: Floats) -> float:

@@ -34,6 +34,13 @@ def parameters_of(structure: str, point: Parameters) -> passes.PassParameters:
     )
 
 
+def points_of(alone: list[passes.PassParameters], order: str = "C") -> passes.PassParameters:
+    """The points of many draws."""
+    names = "log_weights", "means", "precision_cholesky"
+    stacked = (np.array([getattr(one, name) for one in alone], order=order) for name in names)
+    return passes.PassParameters(alone[0].structure, *stacked)
+
+
 def case(structure: str, name: str) -> tuple[np.ndarray, Parameters]:
     """Rows and a point in hard and easy positions, as ``float64`` numbers."""
     k, d = (3, 4) if name != "one feature" else (3, 1)
@@ -221,9 +228,7 @@ def test_many_points_at_once_are_each_alone(structure, n_draws, threads, block_r
     alone = [
         parameters_of(structure, random_parameters(structure, 3, 4, seed=s)) for s in range(n_draws)
     ]
-    names = "log_weights", "means", "precision_cholesky"
-    stacked = [np.array([getattr(one, name) for one in alone], order="F") for name in names]
-    points = passes.PassParameters(structure_of(structure), *stacked)
+    points = points_of(alone, order="F")
     keys = np.arange(2 * n_draws, dtype=np.uint64).reshape(n_draws, 2)
     for walk in (passes.log_density, passes.responsibilities, passes.labels, passes.log_likelihood):
         expected = [walk(x, one, threads=1) for one in alone]
@@ -242,9 +247,7 @@ def test_a_point_leaves_nothing_for_the_next(structure):
     alone = [parameters_of(structure, point) for point in (near, far, near, far)]
     assert alone[0].near.all()
     assert not alone[1].near.all()
-    names = "log_weights", "means", "precision_cholesky"
-    stacked = [np.array([getattr(one, name) for one in alone]) for name in names]
-    points = passes.PassParameters(structure_of(structure), *stacked)
+    points = points_of(alone)
     assert len(passes._tasks(4, [0, len(x)])) == 1
     for walk in (passes.log_density, passes.responsibilities, passes.labels, passes.log_likelihood):
         np.testing.assert_array_equal(walk(x, points), [walk(x, one) for one in alone])
@@ -252,8 +255,7 @@ def test_a_point_leaves_nothing_for_the_next(structure):
 
 def test_no_draws(structure):
     one = parameters_of(structure, random_parameters(structure, 3, 4, seed=3))
-    names = "log_weights", "means", "precision_cholesky"
-    points = passes.PassParameters(one.structure, *(getattr(one, name)[None] for name in names))
+    points = points_of([one])
     x, _ = case(structure, "plain")
     assert passes.log_density(x, points[:0]).shape == (0, len(x))
     assert passes.log_likelihood(x, points[:0]).shape == (0,)
@@ -262,8 +264,7 @@ def test_no_draws(structure):
 def test_no_rows_at_many_points(structure):
     point = random_parameters(structure, 3, 4, seed=3)
     one = parameters_of(structure, point)
-    names = "log_weights", "means", "precision_cholesky"
-    points = passes.PassParameters(one.structure, *(getattr(one, name)[None] for name in names))
+    points = points_of([one])
     none = np.empty((0, 4))
     assert passes.log_density(none, points).shape == (1, 0)
     assert passes.responsibilities(none, points).shape == (1, 0, 3)
@@ -273,11 +274,9 @@ def test_no_rows_at_many_points(structure):
 def test_points_keep_the_axes_in_front(structure):
     x, _ = case(structure, "plain")
     alone = [parameters_of(structure, random_parameters(structure, 3, 4, seed=s)) for s in range(6)]
-    names = "log_weights", "means", "precision_cholesky"
-    stacked = [np.array([getattr(one, name) for one in alone]) for name in names]
-    points = passes.PassParameters(
-        structure_of(structure), *(a.reshape(2, 3, *a.shape[1:]) for a in stacked)
-    )
+    flat = points_of(alone)
+    given = flat.log_weights, flat.means, flat.precision_cholesky
+    points = passes.PassParameters(flat.structure, *(a.reshape(2, 3, *a.shape[1:]) for a in given))
     found = passes.log_density(x, points)
     assert found.shape == (2, 3, len(x))
     np.testing.assert_array_equal(found[1, 2], passes.log_density(x, alone[5]))
