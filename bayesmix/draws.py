@@ -12,7 +12,7 @@ from bayesmix import passes
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_generator, as_table, random_words
-from bayesmix.passes import PassParameters
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.schema import BY_DRAW, SCHEMA, group, mixture_of
 
 if TYPE_CHECKING:

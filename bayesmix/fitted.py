@@ -13,7 +13,7 @@ from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import Table, generator_of_random_state, require_count, require_nonnegative
 from bayesmix.mixture import CovarianceType
-from bayesmix.passes import PassParameters
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.problem import Point
 from bayesmix.rows import Chunks, Rows, are_chunks, as_rows
 

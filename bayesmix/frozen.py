@@ -13,7 +13,7 @@ from bayesmix.covariance import structure_of
 from bayesmix.draws import point_of
 from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import generator_of_random_state
-from bayesmix.passes import PassParameters
+from bayesmix.pass_parameters import PassParameters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -33,7 +33,8 @@ from bayesmix.component_prior import held_scale
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import random_words
 from bayesmix.kernels import gibbs as compiled
-from bayesmix.passes import PassParameters, parts_of, source_of
+from bayesmix.pass_parameters import PassParameters
+from bayesmix.passes import parts_of, source_of
 from bayesmix.priors import Dirichlet, NormalInverseWishart
 
 if TYPE_CHECKING:

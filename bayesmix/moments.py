@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.covariance import STRUCTURES, Structure
-from bayesmix.passes import PassParameters, statistics
+from bayesmix.pass_parameters import PassParameters
+from bayesmix.passes import statistics
 from bayesmix.rows import Rows, pieces
 
 if TYPE_CHECKING:

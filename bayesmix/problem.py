@@ -13,7 +13,8 @@ from bayesmix.covariance import Structure, structure_of
 from bayesmix.inputs import require_full_rank, require_varying
 from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.moments import Moments, moments
-from bayesmix.passes import PassParameters, Statistics, statistics
+from bayesmix.pass_parameters import PassParameters
+from bayesmix.passes import Statistics, statistics
 from bayesmix.priors import Dirichlet
 from bayesmix.rows import Rows
 from bayesmix.weight_prior import log_dirichlet

@@ -83,7 +83,7 @@ def test_gibbs_runs_without_its_peers_and_says_so(alone: tuple[str, dict]) -> No
     assert all(each["measured"] is None for each in bayesm["criteria"] + numpyro["criteria"])
     assert "peer" not in bayesm
     assert "peer" not in numpyro
-    assert "not installed" in printed  # how often depends on what fits into the table
+    assert printed.count("not installed") >= 6  # three cells, three ratios
 
 
 def test_gibbs_records_one_chain_and_two(alone: tuple[str, dict]) -> None:

@@ -23,6 +23,7 @@ import time
 import numpy as np
 from bayesmix import compiling, kernels, passes
 from bayesmix.covariance import structure_of
+from bayesmix.pass_parameters import PassParameters
 
 compiling._SILENT_SECONDS = float(sys.argv[1])
 run_tasks = passes.run_tasks
@@ -33,7 +34,7 @@ def run_tasks_of_many_rows(*args):
 
 passes.run_tasks = run_tasks_of_many_rows
 one = np.ones((1, 2))
-point = passes.PassParameters.from_point(structure_of("diag"), np.ones(1), one, one)
+point = PassParameters.from_point(structure_of("diag"), np.ones(1), one, one)
 passes.statistics(np.random.default_rng(1).normal(size=(300, 2)), point)
 print(sum(kernels.statistics.stats.cache_hits.values()))
 """

@@ -28,6 +28,7 @@ LAYERS = (
         "weight_prior",
         "gaussian",
         "kernels",
+        "pass_parameters",
         "passes",
         "moments",
         "schema",

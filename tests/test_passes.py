@@ -14,6 +14,7 @@ from bayesmix import gaussian, kernels, passes
 from bayesmix.covariance import structure_of
 from bayesmix.kernels import blocks, lanes
 from bayesmix.moments import moments
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.rows import Chunks
 from tests.support import (
     EPS,
@@ -27,18 +28,18 @@ from tests.support import (
 WIDE = np.longdouble
 
 
-def parameters_of(structure: str, point: Parameters) -> passes.PassParameters:
+def parameters_of(structure: str, point: Parameters) -> PassParameters:
     covariances = compact(structure, point.covariances)
-    return passes.PassParameters.from_point(
+    return PassParameters.from_point(
         structure_of(structure), point.weights, point.means, covariances
     )
 
 
-def points_of(alone: list[passes.PassParameters], order: str = "C") -> passes.PassParameters:
+def points_of(alone: list[PassParameters], order: str = "C") -> PassParameters:
     """The points of many draws."""
     names = "log_weights", "means", "precision_cholesky"
     stacked = (np.array([getattr(one, name) for one in alone], order=order) for name in names)
-    return passes.PassParameters(alone[0].structure, *stacked)
+    return PassParameters(alone[0].structure, *stacked)
 
 
 def case(structure: str, name: str) -> tuple[np.ndarray, Parameters]:
@@ -276,7 +277,7 @@ def test_points_keep_the_axes_in_front(structure):
     alone = [parameters_of(structure, random_parameters(structure, 3, 4, seed=s)) for s in range(6)]
     flat = points_of(alone)
     given = flat.log_weights, flat.means, flat.precision_cholesky
-    points = passes.PassParameters(flat.structure, *(a.reshape(2, 3, *a.shape[1:]) for a in given))
+    points = PassParameters(flat.structure, *(a.reshape(2, 3, *a.shape[1:]) for a in given))
     found = passes.log_density(x, points)
     assert found.shape == (2, 3, len(x))
     np.testing.assert_array_equal(found[1, 2], passes.log_density(x, alone[5]))

@@ -14,6 +14,7 @@ from pytensor.compile.mode import Mode
 
 from bayesmix import gaussian
 from bayesmix.covariance import structure_of
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.pymc_op import MixtureDensity, WeightedMoments
 from bayesmix.pymc_structures import arithmetic_of
 from tests.support import STRUCTURES, Parameters, compact, random_parameters, rows_of
@@ -138,7 +139,7 @@ def test_components_far_apart_and_rows_far_narrower_than_theirs(structure, offse
     x = means[rng.integers(K, size=600)] + 1e-6 * rng.normal(size=(600, 2))
     parameters = inputs_of(structure, point)
     found = MixtureDensity(structure, K, 2).walk(None, x, *parameters)
-    expected = passes.statistics(x, passes.PassParameters(structure_of(structure), *parameters))
+    expected = passes.statistics(x, PassParameters(structure_of(structure), *parameters))
     wanted = (expected.sizes, expected.first, expected.second)
     assert abs(found[0].sum() - expected.log_likelihood) < 1e-12 * np.abs(found[0]).sum()
     for a, b in zip(found[1:], wanted, strict=True):

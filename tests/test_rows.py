@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix import passes, starts
 from bayesmix.covariance import structure_of
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.rows import Chunks, are_chunks, as_rows, pieces, take
 from tests.support import blobs
 
@@ -175,7 +176,7 @@ def test_another_number_of_rows_at_a_later_reading_is_refused(change, x):
         yield x[: 100 + (change if readings > 1 else 0)]
 
     chunks = Chunks(source)
-    point = passes.PassParameters.from_point(
+    point = PassParameters.from_point(
         structure_of("diag"), np.ones(1), np.zeros((1, 3)), np.ones((1, 3))
     )
     assert message_of(passes.log_density, chunks, point) == (

@@ -17,6 +17,7 @@ import bayesmix as bm
 from bayesmix import passes
 from bayesmix import threads as threads_module
 from bayesmix.covariance import structure_of
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.threads import available_threads, run_tasks
 from tests.support import compact, random_parameters, rows_of
 
@@ -127,7 +128,7 @@ def test_concurrent_callers_get_what_one_gets(structure, monkeypatch):
     point = random_parameters(structure, 3, 4, seed=3)
     x = rows_of(point, 5000, seed=5)
     covariances = compact(structure, point.covariances)
-    parameters = passes.PassParameters.from_point(
+    parameters = PassParameters.from_point(
         structure_of(structure), point.weights, point.means, covariances
     )
     alone = passes.statistics(x, parameters, threads=1)
@@ -153,13 +154,14 @@ import multiprocessing, os, threading, warnings
 import numpy as np
 import bayesmix.passes as passes
 from bayesmix.covariance import structure_of
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.threads import run_tasks
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 passes._PART_BLOCKS = 1
 x = np.random.default_rng(1).normal(size=(20_000, 2))
 mean, ones = np.array([[-1.0, 0.0], [1.0, 0.0]]), np.ones((2, 2))
-point = passes.PassParameters.from_point(structure_of("diag"), np.full(2, 0.5), mean, ones)
+point = PassParameters.from_point(structure_of("diag"), np.full(2, 0.5), mean, ones)
 
 def found():
     sums = passes.statistics(x, point, threads=2)

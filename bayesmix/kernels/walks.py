@@ -72,6 +72,43 @@ def _make_statistics(fingerprint: str) -> Callable:
     return statistics
 
 
+@compiled
+def _rows_at(
+    point: Any,
+    source: Any,
+    start: int,
+    stop: int,
+    scratch: Any,
+    output: int,
+    stream: Any,
+    values: Any,
+    labels: Any,
+) -> None:
+    """What `rows` does at one point."""
+    frame, k, size = prepare(point), len(point.means), scratch.size
+    found, uniform = aligned(size), scratch.per_row
+    for first in range(start, stop, size):
+        at, count = stream.first_row + first, min(size, stop - first)
+        fill(point, frame, Place(source, first, count), scratch)
+        if output == Output.LOG_LIKELIHOOD:
+            log_density(scratch.joint, scratch.common, k, size, found)
+            for r in range(count):
+                values[0, 0] += found[r]
+        elif output == Output.LOG_DENSITY:
+            log_density(scratch.joint, scratch.common, k, size, found)
+            _densities(found, at, count, values)
+        elif output == Output.LABEL:
+            largest(scratch.joint, k, size, found)
+            _labels(found, at, count, labels)
+        elif output == Output.RESPONSIBILITIES:
+            responsibilities(scratch.joint, k, size)
+            _probabilities(scratch, at, count, values)
+        else:
+            uniforms(stream, first, count, uniform)
+            own = labels[at : at + count]
+            choose_labels(scratch.joint, scratch.common, k, size, uniform, own)
+
+
 def _make_rows(fingerprint: str) -> Callable:
     def rows(
         points: Any,
@@ -89,31 +126,10 @@ def _make_rows(fingerprint: str) -> Callable:
         fingerprint  # noqa: B018
         k, d = point.means.shape
         scratch = scratch_of(k, d, size)
-        found, uniform = aligned(size), scratch.per_row
         for s in range(len(points.log_weights)):
             take(points, s, point)
-            frame = prepare(point)
-            for first in range(start, stop, size):
-                at, count = origin + first, min(size, stop - first)
-                fill(point, frame, Place(source, first, count), scratch)
-                if output == Output.LOG_LIKELIHOOD:
-                    log_density(scratch.joint, scratch.common, k, size, found)
-                    for r in range(count):
-                        values[s, 0, 0] += found[r]
-                elif output == Output.LOG_DENSITY:
-                    log_density(scratch.joint, scratch.common, k, size, found)
-                    _densities(found, at, count, values[s])
-                elif output == Output.LABEL:
-                    largest(scratch.joint, k, size, found)
-                    _labels(found, at, count, labels[s])
-                elif output == Output.RESPONSIBILITIES:
-                    responsibilities(scratch.joint, k, size)
-                    _probabilities(scratch, at, count, values[s])
-                else:
-                    stream = Stream(keys[s, 0], keys[s, 1], origin)
-                    uniforms(stream, first, count, uniform)
-                    own = labels[s, at : at + count]
-                    choose_labels(scratch.joint, scratch.common, k, size, uniform, own)
+            stream = Stream(keys[s, 0], keys[s, 1], origin)
+            _rows_at(point, source, start, stop, scratch, output, stream, values[s], labels[s])
 
     return rows
 

@@ -28,7 +28,7 @@ from tests.benchmarks import THREADS
 
 RESULTS = Path(__file__).parent / "results"
 ABSENT = "not installed"
-WIDTH = 150
+WIDTH = 180
 
 
 class Disagreement(Exception):
