@@ -152,7 +152,7 @@ def conditional_mode(
     ----------
     prior : NormalInverseWishart, IndependentNormalInverseWishart or None
     structure : Structure
-    center : (K, D) ndarray
+    center : (..., K, D) ndarray
         What the statistics are about.
     found : Statistics
     covariances : ndarray in the structure's shape, optional
@@ -160,7 +160,7 @@ def conditional_mode(
 
     Returns
     -------
-    means : (K, D) ndarray
+    means : (..., K, D) ndarray
     covariances : ndarray in the structure's shape
 
     References
@@ -168,9 +168,9 @@ def conditional_mode(
     X.-L. Meng and D. B. Rubin, "Maximum Likelihood Estimation via the ECM Algorithm: A General
     Framework", Biometrika 80, 1993.
     """
-    sizes, d = found.sizes, center.shape[1]
+    sizes, d = found.sizes, center.shape[-1]
     shift = np.divide(
-        found.first, sizes[:, None], out=np.zeros_like(center), where=sizes[:, None] > 0
+        found.first, sizes[..., None], out=np.zeros_like(center), where=sizes[..., None] > 0
     )
     within = found.second - _outer(structure, shift, sizes)
 
@@ -188,12 +188,12 @@ def conditional_mode(
             kappa, anchor = prior.mean_precision, np.asarray(prior.mean)
             means = center + shift
             scatter = within + _outer(structure, means - anchor, kappa * sizes / (kappa + sizes))
-            means = means + (kappa / (kappa + sizes))[:, None] * (anchor - means)
+            means = means + (kappa / (kappa + sizes))[..., None] * (anchor - means)
             return means, covariances_at(scatter, sizes + 1)  # a mean's density counts as a row
         case IndependentNormalInverseWishart():
             if covariances is None:
                 covariances = covariances_at(within, sizes)
-            step = _step(prior, structure.dense(covariances, *center.shape), center, found)
+            step = _step(prior, structure.dense(covariances, *center.shape[-2:]), center, found)
             scatter = within + _outer(structure, shift - step, sizes)
             return center + step, covariances_at(scatter, sizes)
 
@@ -201,7 +201,7 @@ def conditional_mode(
 def _step(
     prior: IndependentNormalInverseWishart, dense: Floats, center: Floats, found: Statistics
 ) -> Floats:
-    r"""From the center to the means' mode given covariances (K, D, D).
+    r"""From the center to the means' mode given covariances (..., K, D, D).
 
     With :math:`M_k = n_k V + \Sigma_k` it is
     :math:`\Sigma_k M_k^{-1} (m - c_k) + V M_k^{-1} S_{1k}`: nothing is inverted but M, and a
@@ -209,7 +209,7 @@ def _step(
     """
     spread = np.asarray(prior.mean_covariance)
     sides = np.stack([np.asarray(prior.mean) - center, found.first], axis=-1)
-    solved = np.linalg.solve(found.sizes[:, None, None] * spread + dense, sides)
+    solved = np.linalg.solve(found.sizes[..., None, None] * spread + dense, sides)
     step: Floats = (dense @ solved[..., :1] + spread @ solved[..., 1:])[..., 0]
     return step
 
@@ -280,4 +280,4 @@ def _draw_scale(
 
 
 def _outer(structure: Structure, delta: Floats, weight: Floats) -> Floats:
-    return structure.scatter(delta[:, None, :], weight[:, None])
+    return structure.scatter(delta[..., None, :], weight[..., None])

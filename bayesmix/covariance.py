@@ -81,7 +81,7 @@ class Structure(ABC):
 
     @abstractmethod
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
-        """Weighted sum of outer products, rows (K, m, D) and weights (K, m), own shape."""
+        """Weighted sum of outer products, own shape; rows (..., K, m, D), weights (..., K, m)."""
 
     @abstractmethod
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
@@ -218,10 +218,10 @@ class Tied(_Matrices):
         return delta @ factor
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
-        return (np.swapaxes(weight[..., None] * delta, -1, -2) @ delta).sum(axis=0)
+        return (np.swapaxes(weight[..., None] * delta, -1, -2) @ delta).sum(axis=-3)
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
-        return np.asarray(sizes.sum())
+        return np.asarray(sizes.sum(axis=-1))
 
     def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
         return _log_inverse_wishart(factor, dof, scale)
@@ -290,7 +290,7 @@ class Diag(_Variances):
         return delta * factor[..., k, None, :]
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
-        return np.einsum("km,kmd->kd", weight, np.square(delta))
+        return np.einsum("...km,...kmd->...kd", weight, np.square(delta))
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
@@ -332,7 +332,7 @@ class Spherical(_Variances):
         return delta * factor[..., k, None, None]
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
-        return np.einsum("km,kmd->k", weight, np.square(delta))
+        return np.einsum("...km,...kmd->...k", weight, np.square(delta))
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return n_features * sizes

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.ascent import run
 from bayesmix.covariance import STRUCTURES
 from bayesmix.inputs import as_generator, as_weights, require_count, require_nonnegative
-from bayesmix.optima import Fit, Status, advice, best, judge, min_eigenvalue_ratio, verdict
+from bayesmix.optima import Fit, Status, advice, best, verdict
 from bayesmix.passes import Statistics
 from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.rows import Chunks, as_rows
@@ -82,55 +83,6 @@ def start_point(problem: Problem, resp: Floats) -> Point:
         covariance = tied.ridge(problem.data_moments.covariance, problem.reg_covar)
     average = problem.structure.average(covariance, problem.n_components)
     return replace(point, structure=problem.structure, covariances=average)
-
-
-def run(problem: Problem, start: Point, *, max_iter: int, tol: float) -> Fit:
-    """Iterate from one start until what is left to gain is below ``tol`` per row.
-
-    Parameters
-    ----------
-    problem : Problem
-    start : Point
-    max_iter : int
-    tol : float
-        Against Aitken's estimate of the objective still to be gained, divided by the number of
-        rows.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If a covariance of the start itself is singular.
-    """
-    point = start
-    found, objective = problem.expect(point)
-    trace = [objective]
-    status = Status.MAX_ITER if np.isfinite(objective) else Status.NON_FINITE
-    while status is Status.MAX_ITER and len(trace) <= max_iter:
-        try:
-            proposal = problem.maximize(point.means, found, point.covariances)
-            new_found, objective = problem.expect(proposal)
-        except np.linalg.LinAlgError:
-            status = Status.SINGULAR
-            break
-        if not np.isfinite(objective):
-            status = Status.NON_FINITE
-            break
-        point, found = proposal, new_found
-        trace.append(objective)
-        if _converged(trace, problem.total, tol):
-            status = Status.CONVERGED
-    fit = Fit(
-        point=point,
-        objective=trace[-1],
-        log_likelihood=found.log_likelihood,
-        trace=np.asarray(trace),
-        status=status,
-        min_eigenvalue_ratio=min_eigenvalue_ratio(
-            problem.without_ridge(point), problem.reference_covariance
-        ),
-        min_component_size=float(found.sizes.min()),
-    )
-    return judge(problem, fit)
 
 
 def search(
@@ -275,16 +227,3 @@ def warn_of(status: Status, sentence: str, *, stacklevel: int) -> None:
     warnings.warn(
         f"EM: {advice(status)} ({sentence})", ConvergenceWarning, stacklevel=stacklevel + 1
     )
-
-
-def _converged(trace: list[float], total: float, tol: float) -> bool:
-    gain = trace[-1] - trace[-2]
-    if abs(gain) <= 1e-14 * (abs(trace[-1]) + total):
-        return True
-    if len(trace) < 4:
-        return False
-    gains = np.diff(trace[-4:])
-    if not np.all(gains > 0):
-        return False
-    rate = max(gains[1] / gains[0], gains[2] / gains[1])
-    return rate < 1 and max(gain, gain * rate / (1 - rate)) < tol * total

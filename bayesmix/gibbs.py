@@ -122,7 +122,7 @@ class Chain:
         unit = structure.average(np.eye(d), k)  # until the first sweep
         point = PassParameters(structure, np.full(k, -np.log(k)), means, unit)
         state = compiled.State(
-            point.compiled_point(np.ones(k, np.bool_)),
+            point.compiled_point(),
             np.array(labels, np.min_scalar_type(-k)),
             kernels.Sums(np.zeros(k), np.zeros((k, d)), np.zeros(point.second_shape)),
             np.array(covariance_scale, float),

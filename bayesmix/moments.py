@@ -37,9 +37,9 @@ class Moments:
     """Shape (D, D), divisor `total`."""
 
     def scatter_about(self, center: Floats) -> Floats:
-        """Sum of outer products of the rows less ``center``, (D, D)."""
+        """Sum of outer products of the rows less ``center`` (..., D), (..., D, D)."""
         shift = (self.origin - center) + self.shift
-        return self.total * (self.covariance + np.outer(shift, shift))
+        return self.total * (self.covariance + shift[..., :, None] * shift[..., None, :])
 
 
 def moments(

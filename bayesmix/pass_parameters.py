@@ -43,47 +43,33 @@ class PassParameters:
             log_weights = np.log(weights)
         return cls(structure, log_weights, means, structure.precision_cholesky(covariances))
 
-    def __getitem__(self, draws: slice) -> PassParameters:
+    def __getitem__(self, draws: Any) -> PassParameters:
         """Some of many points."""
         given = self.log_weights, self.means, self.precision_cholesky
         return PassParameters(self.structure, *(a[draws] for a in given))
 
     @cached_property
     def center(self) -> Floats:
-        """Mean of one mixture: what rows are centered at."""
-        return np.exp(self.log_weights) @ self.means
+        """Mean of every mixture, (..., D): what rows are centered at."""
+        return (np.exp(self.log_weights)[..., None, :] @ self.means)[..., 0, :]
+
+    def still_near(self, near: NDArray[np.bool_], found: Statistics) -> NDArray[np.bool_]:
+        """Which near components (..., K) the spread of their rows leaves so; tied: all or none."""
+        dense = self.structure.dense(found.second, *self.means.shape[-2:])
+        spread = np.diagonal(dense, axis1=-2, axis2=-1)
+        moved = found.sizes[..., None] * np.square(self.means - self.center[..., None, :])
+        still = near & ~np.any(spread < kernels.NARROW_ROWS * moved, axis=-1)
+        if self.structure.name == "tied":
+            still[...] = still.all(axis=-1, keepdims=True)
+        return still
 
     @cached_property
-    def near(self) -> NDArray[np.bool_]:
-        """Whether rows about `center` serve a component, (K,); tied: all or none."""
-        shift, structure = self.means - self.center, self.structure
-        factor = self.precision_cholesky
-        lengths = [
-            np.square(structure.whiten(shift[k : k + 1], factor, k)).sum()
-            for k in range(len(shift))
-        ]
-        return self._together(np.array(lengths) <= kernels.NEAR**2)
-
-    def still_near(self, found: Statistics) -> NDArray[np.bool_]:
-        """Which components are `near` by the spread of their rows, too, (K,)."""
-        dense = self.structure.dense(found.second, *self.means.shape)
-        spread = np.diagonal(dense, axis1=-2, axis2=-1)
-        moved = found.sizes[:, None] * np.square(self.means - self.center)
-        return self._together(self.near & ~np.any(spread < kernels.NARROW_ROWS * moved, axis=1))
-
-    def _together(self, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        return np.repeat(near.all(), len(near)) if self.structure.name == "tied" else near
-
-    def compiled_point(
-        self, near: NDArray[np.bool_] | None = None, *, scatter_known: bool = False
-    ) -> Any:
-        """One point in the type of its kernel."""
-        assert not self.draws_shape, "the points of many draws, where one is expected"
-        near = self.near if near is None else near
-        given = (self.log_weights, self.means, self._kernel_factor, self.center)
-        # copies: one memory order and writable, so one compiled kernel
-        weights, means, factor, center = (np.array(a, float, order="C") for a in given)
-        return self._point(weights, means, factor, center, np.array(near), scatter_known)
+    def stacked(self) -> PassParameters:
+        """All points with one axis in front, in the order of their draws."""
+        lead = len(self.draws_shape)
+        given = self.log_weights, self.means, self.precision_cholesky
+        flat = (a.reshape(self.n_draws, *a.shape[lead:]) for a in given)
+        return PassParameters(self.structure, *flat)
 
     def compiled_points(self) -> kernels.Points:
         """All points, in the order of their draws."""
@@ -93,30 +79,26 @@ class PassParameters:
         own = (np.require(a, float, ["C", "W"]) for a in given)
         return kernels.Points(*(a.reshape(self.n_draws, math.prod(a.shape[lead:])) for a in own))
 
-    def point_memory(self) -> Any:
+    def compiled_point(self) -> Any:
+        """One point in the type of its kernel, all components near."""
+        memory = self.point_memory()
+        given = self.log_weights, self.means, self._kernel_factor, self.center, True
+        for own, values in zip(memory, given, strict=False):
+            own[...] = values
+        return memory
+
+    def point_memory(self, *, scatter_known: bool = False) -> Any:
         """Memory for one point at a time."""
         (k, d), factor = self.means.shape[-2:], self._kernel_factor
         own = np.empty(factor.shape[len(self.draws_shape) :])
         memory = np.empty(k), np.empty((k, d)), own, np.empty(d), np.empty(k, np.bool_)
-        return self._point(*memory, scatter_known=False)
-
-    def _point(
-        self,
-        log_weights: Floats,
-        means: Floats,
-        factor: Floats,
-        center: Floats,
-        near: NDArray[np.bool_],
-        scatter_known: bool,
-    ) -> Any:
-        given = log_weights, means, factor, center, near
         match self.structure.name:
             case "full":
-                return kernels.FullPoint(*given)
+                return kernels.FullPoint(*memory)
             case "tied":
-                return kernels.TiedPoint(*given, scatter_known)
+                return kernels.TiedPoint(*memory, scatter_known)
             case _:
-                return kernels.VariancesPoint(*given)
+                return kernels.VariancesPoint(*memory)
 
     @property
     def _kernel_factor(self) -> Floats:
@@ -137,7 +119,7 @@ class PassParameters:
 
     @property
     def second_shape(self) -> tuple[int, ...]:
-        """Shape of the second moments inside the kernel."""
-        k, d = self.means.shape
+        """Shape of the second moments inside the kernel, at one point."""
+        k, d = self.means.shape[-2:]
         shapes = {"full": (k, d, d), "tied": (1, d, d), "diag": (k, d), "spherical": (k, 1)}
         return shapes[self.structure.name]

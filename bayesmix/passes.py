@@ -17,14 +17,15 @@ Rows are an array of float64 or float32 in any memory order, a memory map among 
 they come free, and the parts' statistics are added in their order: results are the same to the
 last bit for any number of threads. Memory beyond the output does not grow with the rows.
 
-All but `statistics` take the points of many draws at once: a task is a part of the rows and some of
-the draws.
+All take the points of many draws, or of many starts, at once: a task is a part of the rows and some
+of the points.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,22 +60,29 @@ __all__ = [
 
 _PART_BLOCKS = 16  # blocks of the smallest part worth a thread
 _MOST_PARTS = 64
-_PARTS_BYTES = 1 << 25  # of all parts' statistics together
+_PARTS_BYTES = 1 << 25  # of all parts' statistics at one point
+_SUMS_BYTES = 1 << 28  # of all parts' statistics together
 _MOST_TASKS = 64  # that the draws of one part are dealt to
 _TASK_ROWS = 5_000  # times draws: fewer are not worth a thread
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What one pass returns."""
+    """What one pass returns; a stack of points has its axes in front."""
 
-    log_likelihood: float
+    log_likelihood: Any
+    """Of all rows, (...): a float at one point."""
     sizes: Floats
-    """S0, shape (K,)."""
+    """S0, (..., K)."""
     first: Floats
-    """S1 about the means that the pass was given, shape (K, D)."""
+    """S1 about the point's means, (..., K, D)."""
     second: Floats
     """S2 about the same means, in the structure's shape."""
+
+    def __getitem__(self, points: Any) -> Statistics:
+        """Those at some of many points."""
+        given = self.log_likelihood, self.sizes, self.first, self.second
+        return Statistics(*(a[points] for a in given))
 
 
 def statistics(
@@ -85,7 +93,7 @@ def statistics(
     known: Moments | None = None,
     threads: int | None = None,
 ) -> Statistics:
-    """Log-likelihood and responsibility-weighted moments.
+    """Log-likelihood and responsibility-weighted moments at every point.
 
     Parameters
     ----------
@@ -98,34 +106,43 @@ def statistics(
     threads : int, optional
         By default all processors that the process may use. The result does not depend on it.
     """
-    found = _statistics(x, parameters, parameters.near, sample_weight, known, threads)
-    near = parameters.still_near(found)
-    if np.array_equal(near, parameters.near):
-        return found
-    return _statistics(x, parameters, near, sample_weight, known, threads)
+    points = parameters.stacked
+    found, near = _statistics(x, points, None, sample_weight, known, threads)
+    still = points.still_near(near, found)
+    again = np.flatnonzero(np.any(still != near, axis=1))
+    if len(again):
+        better, _ = _statistics(x, points[again], still[again], sample_weight, known, threads)
+        for name, part in vars(better).items():
+            getattr(found, name)[again] = part
+    if not parameters.draws_shape:
+        return replace(found[0], log_likelihood=float(found.log_likelihood[0]))
+    axes = parameters.draws_shape
+    return Statistics(*(a.reshape(*axes, *a.shape[1:]) for a in vars(found).values()))
 
 
 def _statistics(
     x: Rows,
-    parameters: PassParameters,
-    near: NDArray[np.bool_],
+    points: PassParameters,
+    trusted: NDArray[np.bool_] | None,
     sample_weight: Floats | None,
     known: Moments | None,
     threads: int | None,
-) -> Statistics:
-    """One walk, components that are ``near`` about the shared center."""
-    spared = known is not None and parameters.structure.name == "tied" and bool(near.all())
-    point = parameters.compiled_point(near, scatter_known=spared)
-    log_likelihood, sums = 0.0, _zero_sums(parameters)
-    for piece in _sources(x, sample_weight):
-        for found, own in _partial_sums(piece, parameters, point, threads):
-            log_likelihood += found
-            for whole, part in zip(sums, own, strict=True):
-                whole += part
-    second = sums.second.reshape(parameters.precision_cholesky.shape)
+) -> tuple[Statistics, NDArray[np.bool_]]:
+    """Walk over the rows; and say which components (S, K) were near, of those ``trusted``."""
+    spared = known is not None and points.structure.name == "tied"
+    trusted = np.ones(points.log_weights.shape, np.bool_) if trusted is None else trusted
+    sums = _zero_sums(points)
+    most = max(1, _SUMS_BYTES // (_MOST_PARTS * sums.second[0].nbytes))
+    for first in range(0, len(trusted), most):
+        some = slice(first, first + most)
+        part = _walk_sums(x, points[some], trusted[some], spared, sample_weight, threads)
+        for whole, piece in zip(sums, part, strict=True):
+            whole[some] = piece
+    second = sums.second.reshape(points.precision_cholesky.shape)
     if known is not None and spared:
-        second = second + known.scatter_about(parameters.center)
-    return Statistics(log_likelihood, sums.sizes, sums.first, second)
+        near = sums.near.all(axis=1)
+        second[near] += known.scatter_about(points.center[near])
+    return Statistics(sums.log_likelihood, sums.sizes, sums.first, second), sums.near
 
 
 def log_likelihood(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
@@ -213,24 +230,49 @@ def parts_of(n: int, shape: tuple[int, int], bytes_each: int = 1) -> list[int]:
     return [*range(0, n, block * blocks), n]
 
 
-def _zero_sums(parameters: PassParameters) -> kernels.Sums:
-    k, d = parameters.means.shape
-    return kernels.Sums(np.zeros(k), np.zeros((k, d)), np.zeros(parameters.second_shape))
+def _zero_sums(points: PassParameters) -> kernels.Totals:
+    s, k, d = points.means.shape
+    second = np.zeros((s, *points.second_shape))
+    near = np.zeros((s, k), np.bool_)
+    return kernels.Totals(near, np.zeros(s), np.zeros((s, k)), np.zeros((s, k, d)), second)
 
 
-def _partial_sums(
-    piece: _Piece, parameters: PassParameters, point: Any, threads: int | None
-) -> list[tuple[float, kernels.Sums]]:
-    """Log-likelihood and moments of every part."""
-    size = kernels.block_size(*parameters.means.shape)
+def _walk_sums(
+    x: Rows,
+    points: PassParameters,
+    trusted: NDArray[np.bool_],
+    scatter_known: bool,
+    sample_weight: Floats | None,
+    threads: int | None,
+) -> kernels.Totals:
+    """Log-likelihoods and moments of all rows, those of parts added in their order."""
+    shape, sums = points.means.shape[1:], _zero_sums(points)
+    block, bytes_each = kernels.block_size(*shape), 8 * math.prod(points.second_shape)
+    given, centers = points.compiled_points(), np.ascontiguousarray(points.center)
+    for piece in _sources(x, sample_weight):
 
-    def add(start: int, stop: int) -> tuple[float, kernels.Sums]:
-        sums = _zero_sums(parameters)
-        return kernels.statistics(point, piece.source, start, stop, size, sums), sums
+        def add(draws: slice, start: int, stop: int, piece: _Piece = piece) -> kernels.Totals:
+            own = _zero_sums(points[draws])
+            kernels.totals(
+                kernels.Points(*(a[draws] for a in given)),
+                centers[draws],
+                trusted[draws],
+                points.point_memory(scatter_known=scatter_known),
+                piece.source,
+                start,
+                stop,
+                block,
+                own,
+            )
+            return own
 
-    bytes_each = 8 * int(np.prod(parameters.second_shape))
-    parts = pairwise(parts_of(len(piece.values), parameters.means.shape, bytes_each))
-    return _run("statistics", parameters.structure, add, [*parts], (0, 0), threads)
+        tasks = _tasks(len(trusted), parts_of(len(piece.values), shape, bytes_each))
+        nothing = slice(0, 0), 0, 0
+        found = _run("statistics", points.structure, add, tasks, nothing, threads)
+        for (draws, _, _), own in zip(tasks, found, strict=True):
+            for whole, part in zip(sums, own, strict=True):
+                whole[draws] += part
+    return sums
 
 
 def _walk_rows(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ __all__ = ["Point", "Problem", "problem_of"]
 
 @dataclass(frozen=True)
 class Point:
-    """Weights (K,), means (K, D) and covariances in the structure's shape."""
+    """Weights (K,), means (K, D) and covariances in the structure's shape; or a stack of such."""
 
     structure: Structure
     weights: Floats
@@ -46,8 +47,20 @@ class Point:
 
     @property
     def dense_covariances(self) -> Floats:
-        """Covariances of shape (K, D, D)."""
-        return self.structure.dense(self.covariances, *self.means.shape)
+        """Covariances of shape (..., K, D, D)."""
+        return self.structure.dense(self.covariances, *self.means.shape[-2:])
+
+    def __getitem__(self, points: Any) -> Point:
+        """Some of a stack of points."""
+        given = self.weights, self.means, self.covariances
+        return Point(self.structure, *(a[points] for a in given))
+
+    @classmethod
+    def stack(cls, points: Sequence[Point]) -> Point:
+        """Points of one structure and size with an axis in front."""
+        names = ("weights", "means", "covariances")
+        own = (np.stack([getattr(point, name) for point in points]) for name in names)
+        return cls(points[0].structure, *own)
 
     def ordered(self) -> Point:
         """The same point with its components in the order of their means."""
@@ -93,32 +106,37 @@ class Problem:
         average = self.structure.average(self.data_moments.covariance, 1)
         return self.structure.dense(average, 1, self.x.shape[1])[0]
 
-    def expect(self, point: Point) -> tuple[Statistics, float]:
-        """E-step: the statistics at a point and the objective there."""
+    def expect(self, point: Point) -> tuple[Statistics, Any]:
+        """E-step: the statistics at a point, or a stack of them, and the objective there, (...)."""
         found = statistics(self.x, point.parameters, self.sample_weight, known=self.data_moments)
         return found, found.log_likelihood + self.log_prior(point)
 
     def without_ridge(self, point: Point) -> Floats:
-        """Dense covariances (K, D, D) less ``reg_covar``: what the rows alone give them."""
+        """Dense covariances (..., K, D, D) less ``reg_covar``: what the rows alone give them."""
         bare = self.structure.ridge(point.covariances, -self.reg_covar)
-        return self.structure.dense(bare, *point.means.shape)
+        return self.structure.dense(bare, *point.means.shape[-2:])
 
-    def log_prior(self, point: Point) -> float:
-        """Log prior density of a point; zero for maximum likelihood."""
+    def log_prior(self, point: Point) -> Any:
+        """Log prior density of a point, (...); zero for maximum likelihood."""
         if self.prior is None:
             return 0.0
         factor = point.parameters.precision_cholesky
-        return float(
-            log_dirichlet(self.concentrations, point.weights)
-            + component_prior.log_prior(self.prior, self.structure, point.means, factor)
+        return log_dirichlet(self.concentrations, point.weights) + component_prior.log_prior(
+            self.prior, self.structure, point.means, factor
         )
+
+    def keeps_components(self, found: Statistics) -> NDArray[np.bool_]:
+        """Whether every component has what the M-step needs, (...): rows, or a prior."""
+        if self.prior is not None:
+            return np.ones(found.sizes.shape[:-1], np.bool_)
+        return np.asarray(np.all(found.sizes > 1e-12 * self.total, axis=-1))
 
     def maximize(
         self, center: Floats, found: Statistics, covariances: Floats | None = None
     ) -> Point:
-        """M-step: where statistics about ``center`` (K, D) and the covariances so far lead."""
+        """M-step: where statistics about ``center`` (..., K, D) and the covariances so far lead."""
         sizes = found.sizes
-        if self.prior is None and not np.all(sizes > 1e-12 * self.total):
+        if not np.all(self.keeps_components(found)):
             raise np.linalg.LinAlgError("a component lost all its rows")
         means, covariances = component_prior.conditional_mode(
             self.prior, self.structure, center, found, covariances
@@ -126,7 +144,8 @@ class Problem:
         if self.reg_covar:
             covariances = self.structure.ridge(covariances, self.reg_covar)
         counts = np.maximum(sizes + self.concentrations - 1, 0)
-        return Point(self.structure, counts / counts.sum(), means, covariances)
+        weights = counts / counts.sum(axis=-1, keepdims=True)
+        return Point(self.structure, weights, means, covariances)
 
 
 def problem_of(

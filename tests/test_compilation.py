@@ -36,7 +36,7 @@ passes.run_tasks = run_tasks_of_many_rows
 one = np.ones((1, 2))
 point = PassParameters.from_point(structure_of("diag"), np.ones(1), one, one)
 passes.statistics(np.random.default_rng(1).normal(size=(300, 2)), point)
-print(sum(kernels.statistics.stats.cache_hits.values()))
+print(sum(kernels.totals.stats.cache_hits.values()))
 """
 
 FIT = """

@@ -1,8 +1,8 @@
 """The compiled kernels of the pass: serial, without the interpreter's lock, cached on disk.
 
-`statistics` and `rows` walk over consecutive rows (`walks`), block by block (`blocks`), with the
-arithmetic of the covariance structure (`structures`: `full`, `tied`, `variances`) on vector
-instructions (`lanes`). Each is compiled for the structure that it meets, when it meets it.
+`statistics`, `totals` and `rows` walk over consecutive rows (`walks`), block by block (`blocks`),
+with the arithmetic of the covariance structure (`structures`: `full`, `tied`, `variances`) on
+vector instructions (`lanes`). Each is compiled for the structure that it meets, when it meets it.
 `bayesmix.passes` spreads them over threads.
 """
 
@@ -14,9 +14,10 @@ from bayesmix.kernels.frames import (
     Points,
     Sums,
     TiedPoint,
+    Totals,
     VariancesPoint,
 )
-from bayesmix.kernels.walks import Output, rows, statistics
+from bayesmix.kernels.walks import Output, rows, statistics, totals
 
 __all__ = [
     "NARROW_ROWS",
@@ -27,8 +28,10 @@ __all__ = [
     "Source",
     "Sums",
     "TiedPoint",
+    "Totals",
     "VariancesPoint",
     "block_size",
     "rows",
     "statistics",
+    "totals",
 ]

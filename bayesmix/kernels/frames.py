@@ -24,6 +24,7 @@ __all__ = [
     "Scratch",
     "Sums",
     "TiedPoint",
+    "Totals",
     "VariancesPoint",
     "add_sums",
     "clear",
@@ -112,6 +113,17 @@ class Sums(NamedTuple):
     first: Any
     second: Any
     """(K, D, D) full, (1, D, D) tied, (K, D) diag, (K, 1) spherical."""
+
+
+class Totals(NamedTuple):
+    """Log-likelihoods (S,) and moments at many points: those of `Sums`, (S, ...)."""
+
+    near: Any
+    """Which components were near, (S, K)."""
+    log_likelihood: Any
+    sizes: Any
+    first: Any
+    second: Any
 
 
 @compiled

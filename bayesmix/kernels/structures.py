@@ -21,7 +21,7 @@ import bayesmix.kernels.variances as variances
 from bayesmix.kernels.blocks import compiled, load_block
 from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint, copy
 
-__all__ = ["add_moments", "fill", "finish", "prepare", "recenter", "take"]
+__all__ = ["add_moments", "fill", "finish", "load", "mark_near", "prepare", "recenter", "take"]
 
 _STRUCTURES: dict[Any, ModuleType] = {FullPoint: full, TiedPoint: tied, VariancesPoint: variances}
 
@@ -77,9 +77,15 @@ def recenter(point: Any) -> None:
 
 
 @compiled
-def take(points: Any, s: int, point: Any) -> None:
-    """Copy one of many points to ``point``, its center at the mixture's mean."""
+def load(points: Any, s: int, point: Any) -> None:
+    """Copy one of many points to ``point``, but for its center."""
     copy(points.log_weights[s], point.log_weights)
     copy(points.means[s], point.means.ravel())
     copy(points.factor[s], point.factor.ravel())
+
+
+@compiled
+def take(points: Any, s: int, point: Any) -> None:
+    """Copy one of many points to ``point``, its center at the mixture's mean."""
+    load(points, s, point)
     recenter(point)

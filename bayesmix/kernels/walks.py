@@ -17,11 +17,11 @@ from bayesmix.kernels.blocks import (
     responsibilities,
 )
 from bayesmix.kernels.caching import cached
-from bayesmix.kernels.frames import Place, scratch_of
+from bayesmix.kernels.frames import Place, Sums, copy, scratch_of
 from bayesmix.kernels.philox import Stream, uniforms
-from bayesmix.kernels.structures import add_moments, fill, finish, prepare, take
+from bayesmix.kernels.structures import add_moments, fill, finish, load, mark_near, prepare, take
 
-__all__ = ["Output", "rows", "statistics"]
+__all__ = ["Output", "rows", "statistics", "totals"]
 
 
 class Output(IntEnum):
@@ -70,6 +70,32 @@ def _make_statistics(fingerprint: str) -> Callable:
         return log_likelihood
 
     return statistics
+
+
+def _make_totals(fingerprint: str) -> Callable:
+    def totals(
+        points: Any,
+        centers: Any,
+        trusted: Any,
+        point: Any,
+        source: Any,
+        start: int,
+        stop: int,
+        size: int,
+        sums: Any,
+    ) -> None:
+        fingerprint  # noqa: B018
+        for s in range(len(points.log_weights)):
+            load(points, s, point)
+            copy(centers[s], point.center)
+            mark_near(point)
+            for k in range(len(point.near)):
+                point.near[k] = point.near[k] and trusted[s, k]
+                sums.near[s, k] = point.near[k]
+            own = Sums(sums.sizes[s], sums.first[s], sums.second[s])
+            sums.log_likelihood[s] = statistics(point, source, start, stop, size, own)
+
+    return totals
 
 
 @compiled
@@ -138,6 +164,10 @@ statistics = cached(_make_statistics)
 """``statistics(point, source, start, stop, size, sums)`` adds the moments of rows start to stop
 about the point's means to zeroed ``sums``, block by block of ``size`` rows, and returns their
 log-likelihood."""
+totals = cached(_make_totals)
+"""``totals(points, centers, trusted, point, source, start, stop, size, sums)`` finds the same at
+every one of `Points`, with the memory of ``point``, about ``centers`` (S, D) where components are
+near and ``trusted`` (S, K), and writes it to zeroed `Totals`."""
 rows = cached(_make_rows)
 """``rows(points, point, source, start, stop, size, output, keys, origin, values, labels)`` writes
 what `Output` says of the source's rows start to stop at every one of `Points`, with the memory of

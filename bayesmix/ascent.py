@@ -1,0 +1,293 @@
+"""The iterations of EM: many starts of one problem side by side, one pass for all at a time.
+
+One pass gives the objective at the current points and the statistics of the next; so the objective
+reported is always that of the parameters returned. A run goes its own way: what it finds does not
+depend on the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.acceleration import Accelerator, Coordinates
+from bayesmix.optima import Fit, Status, judge, min_eigenvalue_ratio
+from bayesmix.passes import Statistics
+from bayesmix.problem import Point
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.problem import Problem
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+__all__ = ["ascend", "run"]
+
+_GOES_ON = -1  # no status yet
+_PLAIN = 5  # iterations of EM before longer steps are tried
+_ROUNDING = 1e-14  # relative gain that is none
+
+
+def run(
+    problem: Problem, start: Point, *, max_iter: int, tol: float, accelerate: bool = True
+) -> Fit:
+    """Iterate from one start, see `ascend`.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a covariance of the start itself is singular.
+    """
+    (fit,) = ascend(
+        problem, Point.stack([start]), max_iter=max_iter, tol=tol, accelerate=accelerate
+    )
+    if fit.objective == -np.inf and fit.n_iter == 0:
+        raise np.linalg.LinAlgError("a covariance of the start is singular")
+    return fit
+
+
+def ascend(
+    problem: Problem, starts: Point, *, max_iter: int, tol: float, accelerate: bool = True
+) -> list[Fit]:
+    """Iterate from every start until what is left to gain is below ``tol`` per row.
+
+    Parameters
+    ----------
+    problem : Problem
+    starts : Point
+        A stack of them.
+    max_iter : int
+        Passes after the first.
+    tol : float
+        Against Aitken's estimate of the objective still to be gained, divided by the number of
+        rows.
+    accelerate : bool, default True
+        Try longer steps than EM's own, see `acceleration`. One that does not climb costs a pass
+        and is not taken.
+
+    Returns
+    -------
+    list of Fit
+        One per start.
+    """
+    runs = _begin(problem, starts, accelerate)
+    fits: list[Fit | None] = [None] * len(starts.weights)
+    for iteration in range(max_iter + 1):
+        runs = _stopped(problem, runs, tol, last=iteration == max_iter)
+        over = runs.status != _GOES_ON
+        for i in np.flatnonzero(over):
+            fits[runs.number[i]] = _fit(problem, runs, i)
+        runs = runs[~over]
+        if not len(runs.number):
+            break
+        runs = _step(problem, runs, longer=accelerate and iteration >= _PLAIN)
+    return [fit for fit in fits if fit is not None]
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Runs that go on, one entry each."""
+
+    number: NDArray[np.intp]
+    point: Point
+    found: Statistics
+    """At the point."""
+    objective: Floats
+    gains: Floats
+    """Of the last three steps, (S, 3); NaN before."""
+    plain: Flags
+    """Whether the next step is to be EM's own, (S,)."""
+    moved: Flags
+    """Whether the last pass found a better point, (S,)."""
+    own: Flags
+    """Whether it did so by EM's own step, (S,)."""
+    status: NDArray[np.int64]
+    traces: list[list[float]]
+    coordinates: Coordinates | None
+    memory: Accelerator | None
+
+    def __getitem__(self, runs: Flags) -> _Runs:
+        if runs.all():
+            return self
+        kept = {}
+        for name, value in vars(self).items():
+            if name == "traces":
+                kept[name] = [trace for trace, keep in zip(value, runs, strict=True) if keep]
+            elif name == "coordinates" or value is None:
+                kept[name] = value
+            else:
+                kept[name] = value[runs]
+        return _Runs(**kept)
+
+
+def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
+    count = len(starts.weights)
+    found, objective, failed = _expect(problem, starts)
+    memory = coordinates = None
+    if accelerate:
+        coordinates = Coordinates.of(problem)
+        memory = Accelerator.at(count, coordinates.flat(starts[~failed]).shape[1])
+    status = np.where(np.isfinite(objective), _GOES_ON, Status.NON_FINITE)
+    status = np.where(failed, Status.SINGULAR, status)
+    flags = np.zeros(count, np.bool_)
+    return _Runs(
+        np.arange(count),
+        starts,
+        found,
+        objective,
+        np.full((count, 3), np.nan),
+        flags,
+        flags,
+        flags,
+        status,
+        [[float(value)] for value in objective],
+        coordinates,
+        memory,
+    )
+
+
+def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
+    """One pass for every run: at EM's next point, or at a longer step."""
+    following, lost = _maximize(problem, runs)
+    proposal, long, memory = following, np.zeros(len(lost), np.bool_), runs.memory
+    if runs.coordinates is not None and memory is not None:
+        memory, flat = _remember(runs, following, lost)
+        if longer:
+            long = ~runs.plain & ~lost & np.isfinite(flat).all(axis=1)
+            proposal = _put(following, long, runs.coordinates.point(flat[long]))
+    found, objective, failed = _expect(problem, proposal)
+    failed |= lost
+    better = np.isfinite(objective) & (~long | (objective >= runs.objective)) & ~failed
+    if memory is not None:
+        memory = memory.judged(long & better, long & ~better)
+    gain = np.where(better, objective - runs.objective, np.nan)
+    gains = np.concatenate([runs.gains[:, 1:], gain[:, None]], axis=1)
+    status = np.where(~long & failed, Status.SINGULAR, runs.status)
+    status = np.where(~long & ~failed & ~np.isfinite(objective), Status.NON_FINITE, status)
+    objective = np.where(better, objective, runs.objective)
+    for trace, value, state in zip(runs.traces, objective, status, strict=True):
+        if state == _GOES_ON:
+            trace.append(float(value))
+    return replace(
+        runs,
+        point=_put(runs.point, better, proposal[better]),
+        found=_put(runs.found, better, found[better]),
+        objective=objective,
+        gains=np.where(better[:, None], gains, runs.gains),
+        plain=long & ~better,
+        moved=better,
+        own=better & ~long,
+        status=status,
+        memory=memory,
+    )
+
+
+def _remember(runs: _Runs, following: Point, lost: Flags) -> tuple[Accelerator, Floats]:
+    """What runs that have moved learn from it, and where all would go by longer steps."""
+    coordinates, memory = runs.coordinates, runs.memory
+    assert coordinates is not None
+    assert memory is not None
+    flat, residual = memory.flat.copy(), memory.residual.copy()
+    own = ~lost & (runs.moved | ~np.isfinite(memory.flat).all(axis=1))
+    flat[own] = coordinates.flat(runs.point[own])
+    with np.errstate(invalid="ignore"):  # components without weight
+        residual[own] = coordinates.flat(following[own]) - flat[own]
+    memory = _put(memory, own, memory[own].arrived(flat[own], residual[own]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return memory, memory.proposal()
+
+
+def _stopped(problem: Problem, runs: _Runs, tol: float, *, last: bool) -> _Runs:
+    """Say which runs have converged, or used up their iterations."""
+    gain, before = runs.gains[:, -1], runs.gains
+    rounding = _ROUNDING * (np.abs(runs.objective) + problem.total)
+    none = runs.moved & (np.abs(gain) <= rounding)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = np.maximum(before[:, 1] / before[:, 0], before[:, 2] / before[:, 1])
+        left = np.maximum(gain, gain * rate / (1 - rate))
+        little = runs.moved & np.all(before > 0, axis=1) & (rate < 1)
+        little &= left < tol * problem.total
+    status = runs.status.copy()
+    goes_on = status == _GOES_ON
+    status[goes_on & ((none & runs.own) | little)] = Status.CONVERGED
+    if last:
+        status[status == _GOES_ON] = Status.MAX_ITER
+    return replace(runs, status=status, plain=runs.plain | (none & ~runs.own))
+
+
+def _fit(problem: Problem, runs: _Runs, i: int) -> Fit:
+    point, found = runs.point[i], runs.found[i]
+    status = Status(int(runs.status[i]))
+    if runs.objective[i] == -np.inf and status is Status.SINGULAR:
+        return Fit.singular(point)
+    ratio = min_eigenvalue_ratio(problem.without_ridge(point), problem.reference_covariance)
+    fit = Fit(
+        point=point,
+        objective=float(runs.objective[i]),
+        log_likelihood=float(found.log_likelihood),
+        trace=np.array(runs.traces[i]),
+        status=status,
+        min_eigenvalue_ratio=ratio,
+        min_component_size=float(found.sizes.min()),
+    )
+    return judge(problem, fit)
+
+
+def _expect(problem: Problem, points: Point) -> tuple[Statistics, Floats, Flags]:
+    """E-steps, and which points have a singular covariance; nothing is found there."""
+    regular = _regular(points)
+    if regular.all():
+        found, objective = problem.expect(points)
+        return found, np.array(objective), ~regular
+    found = Statistics(
+        np.full(len(regular), -np.inf),
+        np.zeros_like(points.weights),
+        np.zeros_like(points.means),
+        np.zeros_like(points.covariances),
+    )
+    objective = np.full(len(regular), -np.inf)
+    if regular.any():
+        some, objective[regular] = problem.expect(points[regular])
+        found = _put(found, regular, some)
+    return found, objective, ~regular
+
+
+def _maximize(problem: Problem, runs: _Runs) -> tuple[Point, Flags]:
+    """M-steps, and which runs they end: a component has lost its rows, or is singular."""
+    kept = problem.keeps_components(runs.found)
+    some = slice(None) if kept.all() else kept
+    point = runs.point[some]
+    following = point
+    if kept.any():
+        following = problem.maximize(point.means, runs.found[some], point.covariances)
+    regular = _regular(following)
+    if kept.all() and regular.all():
+        return following, ~kept
+    kept[kept] = regular
+    return _put(runs.point, kept, following[regular]), ~kept
+
+
+def _regular(points: Point) -> Flags:
+    """Which points the pass can take: no covariance is singular."""
+    try:
+        points.parameters  # noqa: B018
+    except np.linalg.LinAlgError:
+        if len(points.weights) == 1:
+            return np.zeros(1, np.bool_)
+        alone = [_regular(points[i : i + 1]) for i in range(len(points.weights))]
+        return np.concatenate(alone)
+    return np.ones(len(points.weights), np.bool_)
+
+
+def _put[T: (Point, Statistics, Accelerator)](whole: T, where: Flags, part: T) -> T:
+    """A copy of a stack with other entries in some places."""
+    merged = {}
+    for name, value in vars(whole).items():
+        if isinstance(value, np.ndarray):
+            merged[name] = value.copy()
+            merged[name][where] = getattr(part, name)
+    return replace(whole, **merged)
