@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.acceleration import Accelerator, Coordinates
-from bayesmix.optima import Fit, Status, judge, min_eigenvalue_ratio
+from bayesmix.optima import Fit, Status, finished
 from bayesmix.passes import Statistics
 from bayesmix.problem import Point
 
@@ -224,17 +224,7 @@ def _fit(problem: Problem, runs: _Runs, i: int) -> Fit:
     status = Status(int(runs.status[i]))
     if runs.objective[i] == -np.inf and status is Status.SINGULAR:
         return Fit.singular(point)
-    ratio = min_eigenvalue_ratio(problem.without_ridge(point), problem.reference_covariance)
-    fit = Fit(
-        point=point,
-        objective=float(runs.objective[i]),
-        log_likelihood=float(found.log_likelihood),
-        trace=np.array(runs.traces[i]),
-        status=status,
-        min_eigenvalue_ratio=ratio,
-        min_component_size=float(found.sizes.min()),
-    )
-    return judge(problem, fit)
+    return finished(problem, point, found, float(runs.objective[i]), runs.traces[i], status)
 
 
 def _expect(problem: Problem, points: Point) -> tuple[Statistics, Floats, Flags]:

@@ -8,11 +8,11 @@ import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.em import search
 from bayesmix.inputs import random_words
 from bayesmix.optima import by_mass, distinct_points, log_mass
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
+from bayesmix.search import search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
     problem = _problem(mixture, x[rows])
     try:
-        _, fits = search(
+        found = search(
             problem,
             generator,
             init_params="k-means++",
@@ -76,7 +76,7 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
         )
     except ValueError:  # every start is singular
         return []
-    points = distinct_points(fits, decimals=1)
+    points = distinct_points(found.fits, decimals=1)
     masses = [log_mass(problem, point) for point in points]
     return [points[i] for i in by_mass(masses, _NEAR_NATS)]
 

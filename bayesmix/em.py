@@ -1,8 +1,4 @@
-r"""Expectation-maximization: the point that maximizes the likelihood, or the posterior.
-
-One pass per iteration gives the objective at the current point and the statistics of the next;
-so the objective reported is always that of the parameters returned.
-"""
+"""Expectation-maximization: the point that maximizes the likelihood, or the posterior."""
 
 from __future__ import annotations
 
@@ -11,118 +7,21 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bayesmix.ascent import run
-from bayesmix.covariance import STRUCTURES
 from bayesmix.inputs import as_generator, as_weights, require_count, require_nonnegative
-from bayesmix.optima import Fit, Status, advice, best, verdict
-from bayesmix.passes import Statistics
-from bayesmix.problem import Point, Problem, problem_of
+from bayesmix.optima import Status, advice
+from bayesmix.problem import problem_of
 from bayesmix.rows import Chunks, as_rows
-from bayesmix.starts import InitParams, sample_rows, start_responsibilities
+from bayesmix.search import search
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from xarray import DataTree
 
     from bayesmix.inputs import RandomSeed
     from bayesmix.mixture import Mixture
 
-    Floats = NDArray[np.float64]
 
-__all__ = [
-    "SINGULAR_START",
-    "fit_em",
-    "random_start",
-    "run",
-    "sampled",
-    "search",
-    "start_point",
-    "warn_of",
-]
-
-SINGULAR_START = (
-    "x: every start is singular, because columns determine each other or there are fewer distinct "
-    "rows than the {} components; drop columns, use fewer components, or give a component prior"
-)
-
-
-def random_start(
-    problem: Problem, init_params: InitParams, generator: np.random.Generator
-) -> Point:
-    """Draw a start from a problem that holds its rows in memory, see `sampled`."""
-    assert isinstance(problem.x, np.ndarray)
-    resp = start_responsibilities(
-        init_params, problem.x, problem.n_components, generator, problem.sample_weight
-    )
-    return start_point(problem, resp)
-
-
-def sampled(problem: Problem, generator: np.random.Generator) -> Problem:
-    """The same problem on the rows that starts are looked for in, an array."""
-    x, weight = sample_rows(problem.x, problem.n_components, generator, problem.sample_weight)
-    return replace(problem, x=x, sample_weight=weight)
-
-
-def start_point(problem: Problem, resp: Floats) -> Point:
-    """Build a start from responsibilities (n, K): their means, one pooled covariance for all."""
-    tied = STRUCTURES["tied"]
-    assert isinstance(problem.x, np.ndarray)  # see `sampled`
-    mean = np.average(problem.x, axis=0, weights=problem.sample_weight)
-    delta = problem.x - mean
-    weight = resp if problem.sample_weight is None else resp * problem.sample_weight[:, None]
-    scatter = tied.scatter(delta[None], weight.sum(axis=1)[None])
-    found = Statistics(np.nan, weight.sum(axis=0), weight.T @ delta, scatter)
-    center = np.repeat(mean[None], problem.n_components, axis=0)
-    point = replace(problem, structure=tied).maximize(center, found)
-    covariance = point.covariances
-    try:
-        np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:  # no spread within the groups of the start
-        covariance = tied.ridge(problem.data_moments.covariance, problem.reg_covar)
-    average = problem.structure.average(covariance, problem.n_components)
-    return replace(point, structure=problem.structure, covariances=average)
-
-
-def search(
-    problem: Problem,
-    generator: np.random.Generator,
-    *,
-    init_params: InitParams,
-    n_init: int,
-    max_iter: int,
-    tol: float,
-) -> tuple[int, list[Fit]]:
-    """Run EM from several random starts.
-
-    Returns
-    -------
-    index : int
-        Of the winner, see `optima.best`.
-    fits : list of Fit
-        One per start.
-
-    Raises
-    ------
-    ValueError
-        If no start has a covariance of full rank.
-    """
-    fits = []
-    children = generator.spawn(n_init)
-    sample = sampled(problem, generator)
-    for child in children:
-        try:
-            start = random_start(sample, init_params, child)
-        except np.linalg.LinAlgError:  # too few distinct rows for a start at all
-            continue
-        try:
-            fits.append(run(problem, start, max_iter=max_iter, tol=tol))
-        except np.linalg.LinAlgError:
-            fits.append(Fit.singular(start))
-    if all(fit.status is Status.SINGULAR and fit.objective == -np.inf for fit in fits):
-        raise ValueError(SINGULAR_START.format(problem.n_components))
-    return best(fits, tol=tol, total=problem.total)
+__all__ = ["fit_em", "warn_of"]
 
 
 def fit_em(
@@ -147,7 +46,8 @@ def fit_em(
         disk. A callable that returns an iterator of chunks, or a list of chunks, is read anew for
         every iteration.
     n_init : int, default 10
-        Number of starts, seeded by squared distance after whitening.
+        Starts that are run to the end, at least ten, chosen from two and a half times as many
+        short runs; see ``docs/em.md``.
     max_iter : int, default 1000
         Iterations per start.
     tol : float, default 1e-6
@@ -197,23 +97,22 @@ def fit_em(
     require_nonnegative(tol, "tol")
     table = as_rows(x)
     problem = problem_of(mixture, table, as_weights(sample_weight, table.values.shape[0]))
-    index, fits = search(
+    found = search(
         problem,
         as_generator(random_seed),
-        init_params="k-means++",
+        init_params="search",
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
     )
-    winner = fits[index]
+    winner = found.winner
     if mixture.capability("em").exchangeable:
         winner = replace(winner, point=winner.point.ordered())
-    sentence = verdict(fits, fits[index], tol=tol, total=problem.total)
     if winner.status is not Status.CONVERGED:
-        warn_of(winner.status, sentence, stacklevel=2)
+        warn_of(winner.status, found.verdict, stacklevel=2)
     groups = {
         "point_estimate": point_estimate(winner, table.features, mixture.components),
-        "optimization": optimization(fits, index, sentence),
+        "optimization": optimization(found),
     }
     if not isinstance(table.values, Chunks):
         groups["observed_data"] = observed_data(table)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from bayesmix.ascent import run
 from bayesmix.covariance import Structure, structure_of
-from bayesmix.em import SINGULAR_START, random_start, run, sampled, search, warn_of
+from bayesmix.em import warn_of
 from bayesmix.fitted import FittedMixture
 from bayesmix.given import completed, given_point
 from bayesmix.inputs import (
@@ -20,10 +21,18 @@ from bayesmix.inputs import (
     require_nonnegative,
 )
 from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.optima import Fit, Status, best, require_finite_reference, verdict
+from bayesmix.optima import Status, require_finite_reference
 from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.problem import Point, Problem, problem_of
-from bayesmix.starts import InitParams
+from bayesmix.search import (
+    SINGULAR_START,
+    Found,
+    InitParams,
+    random_start,
+    sampled,
+    search,
+    told,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -48,10 +57,12 @@ class GaussianMixture(FittedMixture):
         Added to every variance, as in scikit-learn; not used with ``prior``.
     max_iter : int, default 1000
     n_init : int, default 1
-        Number of starts; the best genuine optimum wins.
-    init_params : {"k-means++", "kmeans", "random", "random_from_data"}, default "k-means++"
-        See `starts.start_responsibilities`. The default treats a weight of 2 as the row twice and
-        does not depend on the scale of the columns.
+        Starts that are run to the end; the best genuine optimum wins. With "search" at least ten.
+    init_params : {"search", "k-means++", "kmeans", "random", "random_from_data"}, default "search"
+        "search" looks for the best optimum: many short runs, of many rows on a sample, then moves
+        that merge and split components (``docs/em.md``). Others are starts of scikit-learn's kind,
+        run on all rows. All but "kmeans" and "random" treat a weight of 2 as the row twice and do
+        not depend on the scale of the columns.
     weights_init, means_init, precisions_init : array_like, optional
         Where to start; what is not given comes from ``init_params``.
     random_state : int, SeedSequence, Generator or RandomState, optional
@@ -62,6 +73,9 @@ class GaussianMixture(FittedMixture):
     verbose_interval : int, default 10
     prior : NormalInverseWishart or IndependentNormalInverseWishart, optional
         Maximize the posterior density under this component prior instead of the likelihood.
+    accelerate : bool, default True
+        Try steps longer than EM's own where it crawls. False is plain EM: with the same start and
+        ``max_iter`` that of scikit-learn.
 
     Attributes
     ----------
@@ -72,12 +86,14 @@ class GaussianMixture(FittedMixture):
         scikit-learn's upper factor.
     converged_ : bool
     n_iter_ : int
+        Passes over the rows after the first.
     lower_bound_ : float
         Objective per row at the parameters returned.
     lower_bounds_ : list of float
         After every iteration.
     starts_ : list of Fit
-        Every start with its ``status``, ``objective``, ``n_iter``.
+        Every start with its ``status``, ``objective``, ``n_iter``; where "search" went by a sample
+        of many rows, what it led to on all of them.
     n_features_in_, feature_names_in_
 
     Warns
@@ -102,7 +118,7 @@ class GaussianMixture(FittedMixture):
         reg_covar: float = 1e-6,
         max_iter: int = 1000,
         n_init: int = 1,
-        init_params: InitParams = "k-means++",
+        init_params: InitParams = "search",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
@@ -111,6 +127,7 @@ class GaussianMixture(FittedMixture):
         verbose: int = 0,
         verbose_interval: int = 10,
         prior: ComponentPrior | None = None,
+        accelerate: bool = True,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -127,6 +144,7 @@ class GaussianMixture(FittedMixture):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.prior = prior
+        self.accelerate = accelerate
 
     @classmethod
     def from_parameters(
@@ -219,23 +237,23 @@ class GaussianMixture(FittedMixture):
         with np.errstate(over="ignore", invalid="ignore"):
             require_finite_reference(problem.data_moments.covariance)
         start = self._given_start(problem)
+        how = {"max_iter": self.max_iter, "tol": self.tol, "accelerate": self.accelerate}
         if start is None:
-            index, fits = search(
+            found = search(
                 problem,
                 generator_of_random_state(self.random_state),
                 init_params=self.init_params,
                 n_init=self.n_init,
-                max_iter=self.max_iter,
-                tol=self.tol,
+                **how,
             )
         else:
             try:
-                fit = run(problem, start, max_iter=self.max_iter, tol=self.tol)
+                fit = run(problem, start, **how)
             except np.linalg.LinAlgError:
                 raise ValueError(self._singular_start()) from None
-            index, fits = best([fit], tol=self.tol, total=problem.total)
+            found = told(problem, [fit], self.tol)
         self._seconds = time.perf_counter() - started
-        self._keep(fits, index, problem)
+        self._keep(found, problem)
         return self
 
     def fit_predict(
@@ -256,9 +274,9 @@ class GaussianMixture(FittedMixture):
         if hasattr(self, "starts_"):
             groups = {
                 "point_estimate": point_tree.point_estimate(
-                    self.starts_[self._best], features, self.prior
+                    self._found.winner, features, self.prior
                 ),
-                "optimization": point_tree.optimization(self.starts_, self._best, self._verdict),
+                "optimization": point_tree.optimization(self._found),
             }
         else:
             groups = {"point_estimate": point_tree.point_group(self._point(), features, self.prior)}
@@ -291,10 +309,8 @@ class GaussianMixture(FittedMixture):
         k, d, structure = self.n_components, problem.x.shape[1], problem.structure
         if any(value is None for value in given):
             generator = generator_of_random_state(self.random_state)
-            try:
-                start = random_start(sampled(problem, generator), self.init_params, generator)
-            except np.linalg.LinAlgError:  # too few distinct rows
-                raise ValueError(SINGULAR_START.format(k)) from None
+            method = "k-means++" if self.init_params == "search" else self.init_params
+            start = random_start(sampled(problem, generator), method, generator)
         else:
             if self._is_as_given(structure, k, d):
                 return self._given[0]
@@ -321,7 +337,7 @@ class GaussianMixture(FittedMixture):
         )
 
     def _last_point(self, problem: Problem) -> Point:
-        point = self.starts_[self._best].point
+        point = self._found.winner.point
         same = point.structure is problem.structure
         if not same or point.means.shape != (problem.n_components, problem.x.shape[1]):
             raise ValueError(
@@ -330,10 +346,9 @@ class GaussianMixture(FittedMixture):
             )
         return point
 
-    def _keep(self, fits: list[Fit], index: int, problem: Problem) -> None:
-        winner = fits[index]
-        self.starts_, self._best = fits, index
-        self._verdict = verdict(fits, winner, tol=self.tol, total=problem.total)
+    def _keep(self, found: Found, problem: Problem) -> None:
+        winner = found.winner
+        self._found, self.starts_ = found, found.fits
         self._set_point(winner.point)
         self.converged_ = winner.status in (Status.CONVERGED, Status.UNCONFIRMED)
         self.n_iter_ = winner.n_iter
@@ -341,7 +356,7 @@ class GaussianMixture(FittedMixture):
         self.lower_bounds_ = [float(v) for v in winner.trace[1:] / problem.total]
         self._report(problem)
         if winner.status is not Status.CONVERGED:
-            warn_of(winner.status, self._verdict, stacklevel=3)
+            warn_of(winner.status, found.verdict, stacklevel=3)
 
     def _report(self, problem: Problem) -> None:
         """Print what ``verbose`` asks for."""

@@ -19,7 +19,7 @@ from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.priors import ComponentPrior, Dirichlet, Gamma
 from bayesmix.sampling import sample
 from bayesmix.schema import group, mixture_of
-from bayesmix.starts import InitParams
+from bayesmix.search import InitParams
 
 if TYPE_CHECKING:
     import pandas as pd

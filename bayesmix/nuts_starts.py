@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.em import run, search
+from bayesmix.ascent import run
 from bayesmix.nuts_coordinates import Parameters
 from bayesmix.optima import Status, by_mass, distinct_points, log_mass
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
+from bayesmix.search import search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,12 +92,12 @@ def _searched(
     k = len(concentrations)
     problem = Problem(x, coordinates.structure, k, concentrations, coordinates.prior)
     try:
-        _, fits = search(
+        found = search(
             problem, generator, init_params="k-means++", n_init=n_init, max_iter=500, tol=1e-6
         )
     except ValueError:  # every start is singular
         return []
-    points = distinct_points(fits, decimals=2)
+    points = distinct_points(found.fits, decimals=2)
     if coordinates.mixture.capability("nuts").exchangeable:
         points = [point.ordered() for point in points]
     labelings = math.lgamma(k + 1)

@@ -16,6 +16,7 @@ from bayesmix.weight_prior import log_dirichlet
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from bayesmix.passes import Statistics
     from bayesmix.problem import Point, Problem
 
     Floats = NDArray[np.float64]
@@ -26,10 +27,12 @@ __all__ = [
     "advice",
     "best",
     "by_mass",
+    "distinct",
     "distinct_points",
-    "judge",
+    "eigenvalue_ratios",
+    "finished",
     "log_mass",
-    "min_eigenvalue_ratio",
+    "ranked",
     "reached",
     "require_finite_reference",
     "verdict",
@@ -70,6 +73,8 @@ _ADVICE = {
 }
 _CONFIRMABLE = 5  # starts from which a lone best one is suspicious
 _SINGULAR_RATIO = 1e-8
+_NEEDLE_RATIO = 1e-3  # of a component's least spread to that of the others together
+_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -81,18 +86,25 @@ class Fit:
     """Of the point: log-likelihood, plus log prior where there is one."""
     log_likelihood: float
     trace: Floats
-    """Objective before the first and after every iteration."""
+    """Objective before the first and after every pass: the best so far."""
     status: Status
     min_eigenvalue_ratio: float
     """Smallest eigenvalue of a covariance, less ``reg_covar``, relative to all rows' covariance."""
     min_component_size: float
     """Smallest sum of responsibilities."""
+    penalized: float
+    """What fits are ranked by, see `finished`."""
 
     @classmethod
     def singular(cls, start: Point) -> Fit:
         """Record a start whose own covariance is singular: no iteration was possible."""
         nothing = -np.inf
-        return cls(start, nothing, nothing, np.array([nothing]), Status.SINGULAR, 0.0, 0.0)
+        return cls(start, nothing, nothing, np.array([nothing]), Status.SINGULAR, 0.0, 0.0, nothing)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is on its way to, or at, a genuine optimum."""
+        return self.status in (Status.CONVERGED, Status.MAX_ITER, Status.UNCONFIRMED)
 
     @property
     def n_iter(self) -> int:
@@ -102,6 +114,67 @@ class Fit:
     def __repr__(self) -> str:
         status = self.status.name.lower()
         return f"Fit(status={status}, objective={self.objective:.3f}, n_iter={self.n_iter})"
+
+
+def finished(
+    problem: Problem,
+    point: Point,
+    found: Statistics,
+    objective: float,
+    trace: list[float],
+    status: Status,
+) -> Fit:
+    r"""Take stock of a run that has ended, and unmask what rests on a singularity or a few rows.
+
+    Fits are ranked by the penalized objective: without a prior
+
+    .. math::
+
+        \ell - \frac{1}{n} \sum_k \left( \operatorname{tr} S \Sigma_k^{-1}
+        - \log |S \Sigma_k^{-1}| - D \right),
+
+    S the covariance of all rows in the structure at hand. A component of usual width costs next to
+    nothing, one that has collapsed on a few rows more than the peak of its density is worth.
+
+    References
+    ----------
+    J. Chen and X. Tan, "Inference for Multivariate Normal Mixtures", JMVA 100, 2009.
+    """
+    bare = problem.without_ridge(point)
+    ratios = eigenvalue_ratios(bare, problem.reference_covariance)
+    penalty = 0.0
+    if problem.prior is None:
+        own = np.maximum(ratios[:1] if problem.structure.name == "tied" else ratios, _TINY)
+        penalty = float((1 / own + np.log(own) - 1).sum()) / problem.total
+    fit = Fit(
+        point=point,
+        objective=objective,
+        log_likelihood=float(found.log_likelihood),
+        trace=np.array(trace),
+        status=status,
+        min_eigenvalue_ratio=float(ratios.min()),
+        min_component_size=float(found.sizes.min()),
+        penalized=_finite(objective) - penalty,
+    )
+    if problem.prior is not None or status in (Status.SINGULAR, Status.NON_FINITE):
+        return fit
+    if fit.min_eigenvalue_ratio < _SINGULAR_RATIO:
+        return replace(fit, status=Status.SINGULAR)
+    if _is_spurious(problem, bare, found.sizes):
+        return replace(fit, status=Status.SPURIOUS)
+    return fit
+
+
+def _is_spurious(problem: Problem, covariances: Floats, sizes: Floats) -> bool:
+    """Whether a component has too few rows, or few and is a needle among the others."""
+    needed = problem.structure.rows_needed(covariances.shape[-1])
+    rows = sizes * problem.rows_per_weight
+    few = rows < 2 * needed + 1
+    if not few.any() or problem.structure.name == "tied":
+        return False
+    pooled = np.einsum("k,kij->ij", sizes / sizes.sum(), covariances)
+    needle = eigenvalue_ratios(covariances[few], pooled).min(axis=1) < _NEEDLE_RATIO
+    return bool(np.any(rows < needed + 0.5) or np.any(needle))
 
 
 def best(fits: list[Fit], *, tol: float, total: float) -> tuple[int, list[Fit]]:
@@ -116,10 +189,7 @@ def best(fits: list[Fit], *, tol: float, total: float) -> tuple[int, list[Fit]]:
     fits : list of Fit
         The same fits, the winner's status UNCONFIRMED if no other start reached it.
     """
-    usable = (Status.CONVERGED, Status.MAX_ITER)
-    index = max(
-        range(len(fits)), key=lambda i: (fits[i].status in usable, _finite(fits[i].objective))
-    )
+    index = max(range(len(fits)), key=lambda i: _rank(fits[i]))
     winner = fits[index]
     alone = len(reached(fits, winner, tol=tol, total=total)) == 1
     if winner.status is Status.CONVERGED and alone and len(fits) >= _CONFIRMABLE:
@@ -139,24 +209,14 @@ def advice(status: Status) -> str:
     return _ADVICE[status]
 
 
-def judge(problem: Problem, fit: Fit) -> Fit:
-    """Unmask maximum-likelihood fits that rest on a singularity or on a handful of rows."""
-    if problem.prior is not None or fit.status in (Status.SINGULAR, Status.NON_FINITE):
-        return fit
-    if fit.min_eigenvalue_ratio < _SINGULAR_RATIO:
-        return replace(fit, status=Status.SINGULAR)
-    rows_needed = problem.structure.rows_needed(problem.x.shape[1])
-    if fit.min_component_size * problem.rows_per_weight < rows_needed + 1:
-        return replace(fit, status=Status.SPURIOUS)
-    return fit
-
-
-def verdict(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> str:
-    """Tell in one sentence how the starts ended."""
-    n = len(reached(fits, winner, tol=tol, total=total))
-    parts = [f"{n} of {len(fits)} starts reached the best optimum ({winner.objective:.3f})"]
+def verdict(problem: Problem, fits: list[Fit], winner: Fit, n_reached: int, where: str = "") -> str:
+    """Tell in one sentence how the starts ended, ``where`` if that was not on all rows."""
+    name = "log-likelihood" if problem.prior is None else "log posterior"
+    where = f" {where}" if where else ""
+    objective = f"({name} {winner.objective:.3f})".replace(" -", " −")
+    parts = [f"{n_reached} of {len(fits)} starts reached the best optimum{where} {objective}"]
     if winner.status in (Status.SINGULAR, Status.SPURIOUS, Status.NON_FINITE):
-        parts = [f"none of {len(fits)} starts reached a genuine optimum"]
+        parts = [f"none of {len(fits)} starts reached a genuine optimum{where}"]
     counts = Counter(fit.status for fit in fits)
     words = {
         Status.SINGULAR: "singular",
@@ -164,7 +224,9 @@ def verdict(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> str:
         Status.MAX_ITER: "not converged",
         Status.NON_FINITE: "not finite",
     }
-    parts += [f"{counts[status]} {word}" for status, word in words.items() if counts[status]]
+    for status, word in words.items():
+        if counts[status]:
+            parts.append(f"{counts[status]} {'was' if counts[status] == 1 else 'were'} {word}")
     return "; ".join(parts)
 
 
@@ -203,6 +265,20 @@ def log_mass(problem: Problem, point: Point) -> float:
     return float(objective - conditional)
 
 
+def ranked(fits: list[Fit]) -> list[Fit]:
+    """Fits, the best first: genuine optima before all others, then by the penalized objective."""
+    return sorted(fits, key=_rank, reverse=True)
+
+
+def distinct(fits: list[Fit], *, tol: float, total: float) -> list[Fit]:
+    """One fit for every optimum reached, the best first."""
+    found: list[Fit] = []
+    for fit in ranked(fits):
+        if fit.usable and not reached(found, fit, tol=tol, total=total):
+            found.append(fit)
+    return found or ranked(fits)[:1]
+
+
 def distinct_points(fits: list[Fit], decimals: int) -> list[Point]:
     """One point for every finite objective, told apart by so many decimals."""
     usable = [fit for fit in fits if np.isfinite(fit.objective)]
@@ -215,8 +291,8 @@ def by_mass(log_masses: list[float], nats: float) -> list[int]:
     return [i for i in ranked if log_masses[ranked[0]] - log_masses[i] < nats]
 
 
-def min_eigenvalue_ratio(covariances: Floats, reference: Floats) -> float:
-    """Smallest eigenvalue of covariances (K, D, D) relative to a reference (D, D).
+def eigenvalue_ratios(covariances: Floats, reference: Floats) -> Floats:
+    """Eigenvalues of covariances (K, D, D) relative to a reference (D, D), ascending, (K, D).
 
     Zero if the reference is singular: the rows do not vary in some direction.
 
@@ -226,12 +302,12 @@ def min_eigenvalue_ratio(covariances: Floats, reference: Floats) -> float:
         If the reference is not finite.
     """
     require_finite_reference(reference)
-    from scipy.linalg import eigh
-
     try:
-        return min(float(eigh(c, reference, eigvals_only=True)[0]) for c in covariances)
+        root = np.linalg.cholesky(reference)
+        white = np.linalg.solve(root, covariances)
+        return np.linalg.eigvalsh(np.linalg.solve(root, np.swapaxes(white, -1, -2)))
     except np.linalg.LinAlgError:
-        return 0.0
+        return np.zeros(covariances.shape[:-1])
 
 
 def require_finite_reference(covariance: Floats) -> None:
@@ -245,3 +321,7 @@ def require_finite_reference(covariance: Floats) -> None:
 
 def _finite(value: float) -> float:
     return value if np.isfinite(value) else -np.inf
+
+
+def _rank(fit: Fit) -> tuple[bool, float]:
+    return fit.usable, _finite(fit.penalized)

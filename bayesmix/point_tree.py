@@ -14,6 +14,7 @@ from bayesmix.optima import Fit, Status, advice
 if TYPE_CHECKING:
     from bayesmix.priors import ComponentPrior
     from bayesmix.problem import Point
+    from bayesmix.search import Found
 
 __all__ = ["optimization", "point_estimate", "point_group"]
 
@@ -42,8 +43,9 @@ def point_estimate(fit: Fit, features: tuple[str, ...], prior: ComponentPrior | 
     )
 
 
-def optimization(fits: list[Fit], index: int, sentence: str) -> xr.Dataset:
+def optimization(found: Found) -> xr.Dataset:
     """Turn every start of EM into a group, one entry per restart."""
+    fits = found.fits
     longest = max(len(fit.trace) for fit in fits)
     trace = np.full((len(fits), longest), np.nan)
     for row, fit in zip(trace, fits, strict=True):
@@ -64,4 +66,4 @@ def optimization(fits: list[Fit], index: int, sentence: str) -> xr.Dataset:
         flag_values=np.array(list(Status), dtype=np.int8),
         flag_meanings=" ".join(status.name.lower() for status in Status),
     )
-    return dataset.assign_attrs(best_restart=index, verdict=sentence)
+    return dataset.assign_attrs(best_restart=found.index, verdict=found.verdict)

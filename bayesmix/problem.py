@@ -88,6 +88,12 @@ class Problem:
         """Number of rows, or their total weight."""
         return float(self.x.shape[0] if self.sample_weight is None else self.sample_weight.sum())
 
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters."""
+        k, d = self.n_components, self.x.shape[1]
+        return self.structure.n_parameters(k, d) + k * d + k - 1
+
     @cached_property
     def rows_per_weight(self) -> float:
         """Rows that a unit of weight stands for; 1 without weights."""

@@ -1,12 +1,15 @@
-"""Where EM starts: responsibilities (n, K) from seeds, k-means or chance.
+"""Where EM starts: responsibilities (n, K) from seeds, merges, slices, k-means or chance.
 
-Seeding ("k-means++", "random_from_data") depends on the rows and their weights only through
-weighted quantities: a weight of 2 is the row twice, and the order of the rows does not matter.
-Of many rows a random sample is looked at, of which both are true on average.
+All but "kmeans" and "random" depend on the rows and their weights only through weighted
+quantities, and on the columns only through distances after whitening: a weight of 2 is the row
+twice, neither the order of the rows nor the scale of the columns matters. Of many rows a random
+sample is looked at, of which the former is true on average.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,22 +21,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["InitParams", "sample_rows", "start_responsibilities", "whiten"]
+__all__ = ["Method", "Seeds", "sample_rows", "whiten"]
 
-InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
+Method = Literal["kmeans", "k-means++", "random", "random_from_data", "merges", "slices"]
 
-_SAMPLE_ROWS = 20_000  # a start needs no more; per component at least _ROWS_EACH
-_ROWS_EACH = 100
+_MERGED_ROWS = 400  # that are merged, one by one
 
 
 def sample_rows(
-    x: Rows,
-    n_components: int,
-    generator: np.random.Generator,
-    sample_weight: Floats | None = None,
+    x: Rows, size: int, generator: np.random.Generator, sample_weight: Floats | None = None
 ) -> tuple[Floats, Floats | None]:
-    """Rows to look for a start in, with their weights: all that have any, or a sample of many."""
-    size = max(_SAMPLE_ROWS, _ROWS_EACH * n_components)
+    """Rows with their weights: all that have any, or a sample where they are more than ``size``."""
     n = x.shape[0]
     weighted = np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight)
     if len(weighted) <= size:
@@ -45,41 +43,104 @@ def sample_rows(
     return take(x, index), times.astype(float)
 
 
-def start_responsibilities(
-    method: InitParams,
-    x: Floats,
-    n_components: int,
-    generator: np.random.Generator,
-    sample_weight: Floats | None = None,
-) -> Floats:
-    """Draw one start.
+@dataclass(frozen=True)
+class Seeds:
+    """Rows to draw starts from."""
 
-    Parameters
-    ----------
-    method : {"kmeans", "k-means++", "random", "random_from_data"}
-        k-means on the raw columns, as in scikit-learn; seeds drawn in proportion to their squared
-        distance from the seeds so far, after whitening; uniform responsibilities; rows drawn at
-        random as seeds.
-    x : (n, D) ndarray
-    n_components : int
-    generator : numpy.random.Generator
-    sample_weight : (n,) ndarray, optional
+    x: Floats
+    """Shape (n, D)."""
+    n_components: int
+    sample_weight: Floats | None = None
 
-    Returns
-    -------
-    (n, K) ndarray
-        Rows sum to one.
-    """
-    match method:
-        case "kmeans":
-            nearest = _kmeans(x, n_components, generator, sample_weight)
-        case "k-means++" | "random_from_data":
-            spread = method == "k-means++"
-            nearest = _seeded(x, n_components, generator, sample_weight, spread=spread)
-        case "random":
-            resp = generator.uniform(size=(len(x), n_components))
-            return resp / resp.sum(axis=1, keepdims=True)
-    return np.eye(n_components)[nearest]
+    def responsibilities(self, method: Method, generator: np.random.Generator) -> Floats:
+        """Draw one start.
+
+        Parameters
+        ----------
+        method : {"kmeans", "k-means++", "random", "random_from_data", "merges", "slices"}
+            k-means on the raw columns, as in scikit-learn; seeds drawn in proportion to their
+            squared distance from the seeds so far, after whitening; uniform responsibilities; rows
+            drawn at random as seeds; Ward's hierarchical merges of some whitened rows; slices of
+            random size across a random direction.
+        generator : numpy.random.Generator
+
+        Returns
+        -------
+        (n, K) ndarray
+            Rows sum to one.
+        """
+        match method:
+            case "kmeans":
+                nearest = _kmeans(self.x, self.n_components, generator, self.sample_weight)
+            case "k-means++":
+                nearest = self._seeded(generator, spread=True)
+            case "random_from_data":
+                nearest = self._seeded(generator, spread=False)
+            case "merges":
+                nearest = self._merged(generator)
+            case "slices":
+                nearest = self._sliced(generator)
+            case "random":
+                resp = generator.uniform(size=(len(self.x), self.n_components))
+                return resp / resp.sum(axis=1, keepdims=True)
+        return np.eye(self.n_components)[nearest]
+
+    @cached_property
+    def _white(self) -> Floats:
+        return whiten(self.x, self.sample_weight)
+
+    @cached_property
+    def _order(self) -> NDArray[np.intp]:
+        """Rows in an order of their own."""
+        return np.lexsort(self.x.T)
+
+    @cached_property
+    def _weight(self) -> Floats:
+        return np.ones(len(self.x)) if self.sample_weight is None else self.sample_weight
+
+    def _draw(self, chance: Floats, size: int, generator: np.random.Generator) -> NDArray[np.intp]:
+        """Rows drawn in proportion to ``chance`` (n,), their order aside."""
+        cumulative = np.cumsum(chance[self._order])
+        drawn = generator.uniform(size=size) * cumulative[-1]
+        place = np.searchsorted(cumulative, drawn, side="right")
+        return self._order[np.minimum(place, len(self.x) - 1)]
+
+    def _seeded(self, generator: np.random.Generator, *, spread: bool) -> NDArray[np.intp]:
+        """Label every row by the nearest of K seed rows."""
+        nearest = np.zeros(len(self.x), dtype=np.intp)
+        closest = np.full(len(self.x), np.inf)
+        for k in range(self.n_components):
+            far = closest if spread else closest > 0
+            chance = self._weight if k == 0 else self._weight * far
+            if not chance.any():  # fewer distinct rows than components
+                chance = self._weight
+            seed = self._white[self._draw(chance, 1, generator)]
+            distance = np.square(self._white - seed).sum(axis=1)
+            nearest[distance < closest] = k
+            closest = np.minimum(closest, distance)
+        return nearest
+
+    def _merged(self, generator: np.random.Generator) -> NDArray[np.intp]:
+        """Label every row by the nearest of K groups of rows, merged one by one."""
+        from scipy.cluster.hierarchy import fcluster, linkage
+
+        some = self._white[self._draw(self._weight, _MERGED_ROWS, generator)]
+        groups = fcluster(linkage(some, "ward"), self.n_components, "maxclust") - 1
+        centers = np.stack([some[groups == g].mean(axis=0) for g in range(groups.max() + 1)])
+        squares = np.square(centers).sum(axis=1) - 2 * self._white @ centers.T
+        return squares.argmin(axis=1)
+
+    def _sliced(self, generator: np.random.Generator) -> NDArray[np.intp]:
+        """Label every row by its slice across the line through two random rows."""
+        first, second = self._white[self._draw(self._weight, 2, generator)]
+        along = self._white @ (second - first)
+        order = np.argsort(along, kind="stable")
+        rank = np.cumsum(self._weight[order])
+        sizes = generator.dirichlet(np.ones(self.n_components))
+        slices = np.searchsorted(np.cumsum(sizes)[:-1], rank / rank[-1] - 1e-9)
+        labels = np.empty(len(along), np.intp)
+        labels[order] = slices
+        return labels
 
 
 def whiten(x: Floats, sample_weight: Floats | None = None) -> Floats:
@@ -102,30 +163,3 @@ def _kmeans(
     seed = int(generator.integers(2**31 - 1))
     model = KMeans(n_clusters=n_components, n_init=1, random_state=seed)
     return np.asarray(model.fit(x, sample_weight=sample_weight).labels_, dtype=np.intp)
-
-
-def _seeded(
-    x: Floats,
-    n_components: int,
-    generator: np.random.Generator,
-    sample_weight: Floats | None,
-    *,
-    spread: bool,
-) -> NDArray[np.intp]:
-    """Label every row by the nearest of K seed rows."""
-    white = whiten(x, sample_weight)
-    order = np.lexsort(x.T)
-    weight = np.ones(len(x)) if sample_weight is None else sample_weight
-    nearest = np.zeros(len(x), dtype=np.intp)
-    closest = np.full(len(x), np.inf)
-    for k in range(n_components):
-        chance = weight if k == 0 else weight * (closest if spread else closest > 0)
-        if not chance.any():  # fewer distinct rows than components
-            chance = weight
-        cumulative = np.cumsum(chance[order])
-        drawn = np.searchsorted(cumulative, generator.uniform() * cumulative[-1], side="right")
-        seed = white[order[min(drawn, len(x) - 1)]]
-        distance = np.square(white - seed).sum(axis=1)
-        nearest[distance < closest] = k
-        closest = np.minimum(closest, distance)
-    return nearest

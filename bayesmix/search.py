@@ -1,0 +1,310 @@
+"""Where EM finds the best optimum: many short runs, the best of them to the end, then moves.
+
+Starts of several kinds make a few iterations each, side by side; the best are run on, and from the
+best optima of these two components are merged and a third is split until that no longer pays. Of
+many rows a sample will do for that; what is found there starts a run on eight times as many, and
+so on to all. See ``docs/em.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bayesmix.ascent import ascend
+from bayesmix.covariance import STRUCTURES
+from bayesmix.optima import Fit, Status, best, distinct, ranked, reached, verdict
+from bayesmix.passes import Statistics
+from bayesmix.problem import Point
+from bayesmix.rows import take
+from bayesmix.split_merge import moves
+from bayesmix.starts import Method, Seeds, sample_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from bayesmix.problem import Problem
+
+    Floats = NDArray[np.float64]
+
+__all__ = [
+    "SINGULAR_START",
+    "Found",
+    "InitParams",
+    "random_start",
+    "sampled",
+    "search",
+    "start_point",
+    "told",
+]
+
+InitParams = Literal["search", "k-means++", "kmeans", "random", "random_from_data"]
+
+SINGULAR_START = (
+    "x: every start is singular, because columns determine each other or there are fewer distinct "
+    "rows than the {} components; drop columns, use fewer components, or give a component prior"
+)
+_SAMPLE_ROWS = 20_000  # a start by a method of choice needs no more; per component _ROWS_EACH
+_ROWS_EACH = 100
+_FINALISTS = 10  # short runs that are run on, at least
+_SHORT_RUNS: tuple[Method, ...] = ("k-means++", "k-means++", "random_from_data", "merges", "slices")
+"""For every two finalists; the first is "k-means++" where there is but one to be."""
+_SHORT = 10  # iterations
+_FIRST_ROWS = 2_000  # of the smallest sample, at least so many per parameter of a mean and an sd
+_FIRST_ROWS_EACH = 20
+_GROWTH = 8
+_SAMPLE_BYTES = 1 << 27  # of the largest sample
+_IMPROVED = 3  # distinct optima that moves start from
+_MOVES = 8
+_MOVED = 2  # that are run to the end
+_ROUNDS = 20
+_PROMOTED = 2  # distinct optima that go on to more rows
+
+
+@dataclass(frozen=True)
+class Found:
+    """How starts ended."""
+
+    fits: list[Fit]
+    """One per start; of many rows one per optimum that went on to all of them."""
+    index: int
+    """Of the winner."""
+    verdict: str
+    reached: int
+    """Starts that ended there."""
+
+    @property
+    def winner(self) -> Fit:
+        """The best of the fits, see `optima.best`."""
+        return self.fits[self.index]
+
+
+def search(
+    problem: Problem,
+    generator: np.random.Generator,
+    *,
+    init_params: InitParams,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    accelerate: bool = True,
+) -> Found:
+    """Run EM from many starts.
+
+    Parameters
+    ----------
+    problem : Problem
+    generator : numpy.random.Generator
+    init_params : {"search", "k-means++", "kmeans", "random", "random_from_data"}
+        "search" is this module's, all others are starts by that method (see `starts.Seeds`), each
+        run to the end on all rows.
+    n_init : int
+        Starts that are run to the end; with "search" at least ten are.
+    max_iter : int
+        Iterations of each run.
+    tol : float
+        See `ascent.ascend`.
+    accelerate : bool, default True
+
+    Raises
+    ------
+    ValueError
+        If no start has a covariance of full rank.
+    """
+    engine = _Engine(max_iter, accelerate, generator)
+    if init_params == "search" and problem.n_components > 1:
+        return _searched(problem, engine, max(n_init, _FINALISTS), tol)
+    method: Method = "k-means++" if init_params == "search" else init_params
+    n_init = n_init if problem.n_components > 1 or init_params != "search" else 1
+    sample = sampled(problem, generator)
+    starts = _starts(sample, [method] * n_init, generator)
+    fits = engine.run(problem, starts, tol)
+    return told(problem, fits, tol)
+
+
+def sampled(problem: Problem, generator: np.random.Generator) -> Problem:
+    """The same problem on the rows that a start is looked for in, an array."""
+    return _some(problem, max(_SAMPLE_ROWS, _ROWS_EACH * problem.n_components), generator)
+
+
+def random_start(problem: Problem, method: Method, generator: np.random.Generator) -> Point:
+    """Draw a start from a problem that holds its rows in memory, see `sampled`.
+
+    Raises
+    ------
+    ValueError
+        If it has no covariance of full rank.
+    """
+    for start in _starts(problem, [method], generator):
+        return start
+    raise ValueError(SINGULAR_START.format(problem.n_components))
+
+
+def start_point(problem: Problem, resp: Floats) -> Point:
+    """Build a start from responsibilities (n, K): their means, one pooled covariance for all."""
+    tied = STRUCTURES["tied"]
+    assert isinstance(problem.x, np.ndarray)  # see `sampled`
+    mean = np.average(problem.x, axis=0, weights=problem.sample_weight)
+    delta = problem.x - mean
+    weight = resp if problem.sample_weight is None else resp * problem.sample_weight[:, None]
+    scatter = tied.scatter(delta[None], weight.sum(axis=1)[None])
+    found = Statistics(np.nan, weight.sum(axis=0), weight.T @ delta, scatter)
+    center = np.repeat(mean[None], problem.n_components, axis=0)
+    point = replace(problem, structure=tied).maximize(center, found)
+    covariance = point.covariances
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # no spread within the groups of the start
+        covariance = tied.ridge(problem.data_moments.covariance, problem.reg_covar)
+    average = problem.structure.average(covariance, problem.n_components)
+    return replace(point, structure=problem.structure, covariances=average)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """How runs are made."""
+
+    max_iter: int
+    accelerate: bool
+    generator: np.random.Generator
+
+    def run(self, problem: Problem, starts: Sequence[Point], tol: float) -> list[Fit]:
+        """Run to the end."""
+        if not starts:
+            raise ValueError(SINGULAR_START.format(problem.n_components))
+        fits = ascend(
+            problem,
+            Point.stack(starts),
+            max_iter=self.max_iter,
+            tol=tol,
+            accelerate=self.accelerate,
+        )
+        if all(fit.status is Status.SINGULAR and fit.objective == -np.inf for fit in fits):
+            raise ValueError(SINGULAR_START.format(problem.n_components))
+        return fits
+
+    def shortened(self, problem: Problem, starts: Sequence[Point], count: int) -> list[Point]:
+        """Where a few iterations lead from every start: the best ``count`` points."""
+        if not starts:
+            return []
+        iterations = min(_SHORT, self.max_iter)
+        fits = ascend(problem, Point.stack(starts), max_iter=iterations, tol=0.0, accelerate=False)
+        return [fit.point for fit in ranked(fits)[:count]]
+
+
+def _searched(problem: Problem, engine: _Engine, n_init: int, tol: float) -> Found:
+    """Search on the smallest sample that carries it, then follow what is found to all rows."""
+    stages = _stages(problem, engine.generator)
+    found, first = _first_found(stages, engine, n_init, tol)
+    fits = found.fits
+    for before, after in pairwise(stages[first:]):
+        best_ones = distinct(fits, tol=_stage_tol(before, problem, tol), total=before.total)
+        points = [fit.point for fit in best_ones[: 1 if after is problem else _PROMOTED]]
+        fits = engine.run(after, points, _stage_tol(after, problem, tol))
+    if first == len(stages) - 1:
+        return found
+    (fit,) = fits
+    if found.winner.status is Status.UNCONFIRMED and fit.status is Status.CONVERGED:
+        fit = replace(fit, status=Status.UNCONFIRMED)
+    rows = f"on {stages[first].x.shape[0]:,} of {problem.x.shape[0]:,} rows"
+    sentence = verdict(problem, found.fits, fit, found.reached, rows)
+    return Found([fit], 0, sentence, found.reached)
+
+
+def _first_found(
+    stages: list[Problem], engine: _Engine, n_init: int, tol: float
+) -> tuple[Found, int]:
+    """What the search finds on the smallest sample whose columns do not determine each other."""
+    for i, small in enumerate(stages):
+        own_tol = _stage_tol(small, stages[-1], tol)
+        try:
+            return told(small, _optima(small, engine, n_init, own_tol), own_tol), i
+        except ValueError:
+            if small is stages[-1]:
+                raise
+    raise AssertionError("no stage")
+
+
+def _optima(problem: Problem, engine: _Engine, n_init: int, tol: float) -> list[Fit]:
+    """The best of many short runs, run on, and bettered by moves."""
+    share = -(-n_init // 2)
+    methods = [method for _ in range(share) for method in _SHORT_RUNS]
+    starts = _starts(problem, methods, engine.generator)
+    fits = engine.run(problem, engine.shortened(problem, starts, n_init), tol)
+    bettered = list(fits)
+    for optimum in distinct(fits, tol=tol, total=problem.total)[:_IMPROVED]:
+        better = _moved(problem, engine, optimum, tol)
+        for i in reached(fits, optimum, tol=tol, total=problem.total):
+            bettered[i] = better
+    return bettered
+
+
+def _moved(problem: Problem, engine: _Engine, fit: Fit, tol: float) -> Fit:
+    """What moves lead to from an optimum, until none pays."""
+    for _ in range(_ROUNDS):
+        ahead = moves(problem, fit.point, _MOVES, engine.generator)
+        points = engine.shortened(problem, ahead, _MOVED)
+        if not points:
+            break
+        after = ranked(engine.run(problem, points, tol))[0]
+        near = 2 * tol * problem.total
+        if not (after.usable and after.penalized > fit.penalized + near):
+            break
+        fit = after
+    return fit
+
+
+def told(problem: Problem, fits: list[Fit], tol: float) -> Found:
+    """Choose the winner among fits of a problem, and say how they ended."""
+    index, fits = best(fits, tol=tol, total=problem.total)
+    n_reached = len(reached(fits, fits[index], tol=tol, total=problem.total))
+    return Found(fits, index, verdict(problem, fits, fits[index], n_reached), n_reached)
+
+
+def _starts(
+    problem: Problem, methods: Sequence[Method], generator: np.random.Generator
+) -> list[Point]:
+    """Starts by these methods, as far as there are distinct rows for them."""
+    assert isinstance(problem.x, np.ndarray)
+    seeds = Seeds(problem.x, problem.n_components, problem.sample_weight)
+    starts = []
+    for method, child in zip(methods, generator.spawn(len(methods)), strict=True):
+        try:
+            starts.append(start_point(problem, seeds.responsibilities(method, child)))
+        except np.linalg.LinAlgError:
+            continue
+    return starts
+
+
+def _stages(problem: Problem, generator: np.random.Generator) -> list[Problem]:
+    """The problem on more and more of its rows, itself the last."""
+    n, d = problem.x.shape
+    sizes = [max(_FIRST_ROWS, _FIRST_ROWS_EACH * problem.n_components * (d + 1))]
+    while sizes[-1] * _GROWTH <= min(n // 2, _SAMPLE_BYTES // (8 * d)):
+        sizes.append(sizes[-1] * _GROWTH)
+    if n <= 2 * sizes[0]:
+        in_memory = isinstance(problem.x, np.ndarray)
+        return [problem if in_memory else replace(problem, x=take(problem.x, np.arange(n)))]
+    stages, larger = [problem], problem
+    for size in reversed(sizes):
+        larger = _some(larger, size, generator)
+        stages.append(larger)
+    return stages[::-1]
+
+
+def _some(problem: Problem, size: int, generator: np.random.Generator) -> Problem:
+    """The same problem on some of the rows, an array."""
+    x, weight = sample_rows(problem.x, size, generator, problem.sample_weight)
+    return replace(problem, x=x, sample_weight=weight)
+
+
+def _stage_tol(stage: Problem, whole: Problem, tol: float) -> float:
+    """On a sample a tenth of what its optimum is expected to be off by, per row."""
+    if stage.x.shape[0] == whole.x.shape[0]:
+        return tol
+    return max(tol, 0.05 * whole.n_parameters / stage.x.shape[0])

@@ -1,0 +1,170 @@
+r"""Where EM may go from an optimum: two components merged, one split, or both at once.
+
+Components are sets of :math:`n_k` rows with covariance :math:`\Sigma_k`, whose part of the
+log-likelihood of rows and labels is
+:math:`n_k \log n_k - \tfrac12 n_k \log |\Sigma_k|`, but for constants. What a merge loses and a
+split gains of that ranks the moves; EM then finds out what they are worth.
+
+References
+----------
+N. Ueda, R. Nakano, Z. Ghahramani and G. E. Hinton, "SMEM Algorithm for Mixture Models", Neural
+Computation 12, 2000.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix import passes
+from bayesmix.problem import Point
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.covariance import Structure
+    from bayesmix.problem import Problem
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["merges", "moves", "splits"]
+
+_ROWS = 300  # of a component, to look for a split in
+_TRIES = 3  # pairs of seeds for every split
+_ROUNDS = 5  # of two-means
+_MOST_EACH = 3  # moves that split the same component
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Components that take the place of others, (m,) of them, and what that gains."""
+
+    weights: Floats
+    means: Floats
+    covariances: Floats
+    """(m, D, D)."""
+    gain: float
+
+
+def moves(
+    problem: Problem, point: Point, count: int, generator: np.random.Generator
+) -> list[Point]:
+    """Up to ``count`` points with two components merged and a third split, the best first."""
+    k = problem.n_components
+    merged = {pair: _merged(problem, point, pair) for pair in combinations(range(k), 2)}
+    split = _all_splits(problem, point, generator)
+    pairs = [(s, pair) for s in split for pair in merged if s not in pair]
+    pairs.sort(key=lambda move: -(split[move[0]].gain + merged[move[1]].gain))
+    chosen = [
+        move
+        for i, move in enumerate(pairs)
+        if sum(earlier[0] == move[0] for earlier in pairs[:i]) < _MOST_EACH
+    ]
+    return _replaced(
+        problem.structure,
+        point,
+        [((s, *pair), [split[s], merged[pair]]) for s, pair in chosen[:count]],
+    )
+
+
+def splits(problem: Problem, point: Point, generator: np.random.Generator) -> list[Point]:
+    """Points of one component more, every component split in turn."""
+    found = _all_splits(problem, point, generator)
+    return _replaced(problem.structure, point, [((s,), [parts]) for s, parts in found.items()])
+
+
+def merges(problem: Problem, point: Point, count: int) -> list[Point]:
+    """Points of one component less: the ``count`` cheapest merges, the best first."""
+    pairs = combinations(range(len(point.weights)), 2)
+    merged = {pair: _merged(problem, point, pair) for pair in pairs}
+    cheapest = sorted(merged, key=lambda pair: -merged[pair].gain)[:count]
+    return _replaced(problem.structure, point, [(pair, [merged[pair]]) for pair in cheapest])
+
+
+def _merged(problem: Problem, point: Point, pair: tuple[int, int]) -> _Parts:
+    """One component in place of two, with the moments of both."""
+    own = list(pair)
+    weights, means = point.weights[own], point.means[own]
+    covariances = point.dense_covariances[own]
+    share = weights / max(weights.sum(), np.finfo(float).tiny)
+    mean, delta = share @ means, means[1] - means[0]
+    pooled = np.einsum("k,kij->ij", share, covariances) + share.prod() * np.outer(delta, delta)
+    total = np.array([weights.sum()])
+    whole = _log_complete(total, pooled[None]) - _log_complete(weights, covariances)
+    return _Parts(total, mean[None], pooled[None], problem.total * whole)
+
+
+def _all_splits(
+    problem: Problem, point: Point, generator: np.random.Generator
+) -> dict[int, _Parts]:
+    """The best of some splits of every component that has rows to split."""
+    assert isinstance(problem.x, np.ndarray)
+    resp = passes.responsibilities(problem.x, point.parameters)
+    if problem.sample_weight is not None:
+        resp = resp * problem.sample_weight[:, None]
+    found = {}
+    for k, weight in enumerate(resp.T):
+        cumulative = np.cumsum(weight)
+        if cumulative[-1] > 2:
+            drawn = generator.uniform(size=min(_ROWS, int(2 * cumulative[-1]))) * cumulative[-1]
+            rows = problem.x[np.searchsorted(cumulative, drawn).clip(max=len(weight) - 1)]
+            tries = [_split(problem, point, k, rows, generator) for _ in range(_TRIES)]
+            found[k] = max(tries, key=lambda parts: parts.gain)
+    return found
+
+
+def _split(
+    problem: Problem, point: Point, k: int, rows: Floats, generator: np.random.Generator
+) -> _Parts:
+    """Two components in place of one, by two-means of its whitened ``rows``."""
+    covariance, mean, weight = point.dense_covariances[k], point.means[k], point.weights[k]
+    factor = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(factor, (rows - mean).T).T
+    seeds = white[generator.integers(len(white), size=2)]
+    distance = np.square(white - seeds[0]).sum(axis=1)
+    if distance.any():
+        seeds[1] = white[generator.choice(len(white), p=distance / distance.sum())]
+    second = np.zeros(len(white), np.bool_)
+    for _ in range(_ROUNDS):
+        second = np.square(white - seeds[1]).sum(axis=1) < np.square(white - seeds[0]).sum(axis=1)
+        if second.all() or not second.any():
+            break
+        seeds = np.stack([white[~second].mean(axis=0), white[second].mean(axis=0)])
+    labels = np.stack([~second, second]).astype(float)
+    counts = labels.sum(axis=1)
+    centers = labels @ white / np.maximum(counts, 1)[:, None]
+    delta = white - centers[second.astype(int)]
+    prior = len(mean) + 1.0  # as many rows as keep a covariance regular, spread as the whole
+    scatter = np.einsum("gm,mi,mj->gij", labels, delta, delta) + prior * np.eye(len(mean))
+    covariances = factor @ (scatter / (counts + prior)[:, None, None]) @ factor.T
+    weights = weight * (counts + 0.5) / (len(white) + 1)
+    parts = _log_complete(weights, covariances)
+    gain = parts - _log_complete(np.array([weight]), covariance[None])
+    return _Parts(weights, mean + centers @ factor.T, covariances, problem.total * gain)
+
+
+def _log_complete(weights: Floats, covariances: Floats) -> float:
+    """Log-likelihood of rows and labels, per row, but for what no move changes."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(weights > 0, np.log(weights), 0)
+    return float(weights @ (logs - 0.5 * np.linalg.slogdet(covariances)[1]))
+
+
+def _replaced(
+    structure: Structure, point: Point, changes: list[tuple[tuple[int, ...], list[_Parts]]]
+) -> list[Point]:
+    """Points with some components replaced; tied covariances stay."""
+    points = []
+    for removed, parts in changes:
+        kept = np.setdiff1d(np.arange(len(point.weights)), removed)
+        weights = np.concatenate([point.weights[kept], *(p.weights for p in parts)])
+        means = np.concatenate([point.means[kept], *(p.means for p in parts)])
+        dense = np.concatenate([point.dense_covariances[kept], *(p.covariances for p in parts)])
+        covariances = point.covariances
+        if structure.name != "tied":
+            covariances = np.concatenate([structure.average(c, 1) for c in dense])
+        points.append(Point(structure, weights / weights.sum(), means, covariances))
+    return points
