@@ -209,14 +209,15 @@ def advice(status: Status) -> str:
     return _ADVICE[status]
 
 
-def verdict(problem: Problem, fits: list[Fit], winner: Fit, n_reached: int, where: str = "") -> str:
+def verdict(
+    problem: Problem, fits: list[Fit], winner: Fit, n_reached: int, n_starts: int, where: str = ""
+) -> str:
     """Tell in one sentence how the starts ended, ``where`` if that was not on all rows."""
     name = "log-likelihood" if problem.prior is None else "log posterior"
-    where = f" {where}" if where else ""
     objective = f"({name} {winner.objective:.3f})".replace(" -", " −")
-    parts = [f"{n_reached} of {len(fits)} starts reached the best optimum{where} {objective}"]
+    parts = [f"{n_reached} of {n_starts} starts reached the best optimum{where} {objective}"]
     if winner.status in (Status.SINGULAR, Status.SPURIOUS, Status.NON_FINITE):
-        parts = [f"none of {len(fits)} starts reached a genuine optimum{where}"]
+        parts = [f"none of {n_starts} starts reached a genuine optimum{where}"]
     counts = Counter(fit.status for fit in fits)
     words = {
         Status.SINGULAR: "singular",

@@ -52,17 +52,21 @@ SINGULAR_START = (
 _SAMPLE_ROWS = 20_000  # a start by a method of choice needs no more; per component _ROWS_EACH
 _ROWS_EACH = 100
 _FINALISTS = 10  # short runs that are run on, at least
-_SHORT_RUNS: tuple[Method, ...] = ("k-means++", "k-means++", "random_from_data", "merges", "slices")
+_SHORT_RUNS: tuple[Method, ...] = ("k-means++", "centers", "random_from_data", "merges", "slices")
 """For every two finalists; the first is "k-means++" where there is but one to be."""
 _SHORT = 10  # iterations
-_FIRST_ROWS = 2_000  # of the smallest sample, at least so many per parameter of a mean and an sd
-_FIRST_ROWS_EACH = 20
+_SHORT_ROWS = 2_000
+_SHORT_ROWS_EACH = 20  # per component and feature
+_FIRST_ROWS = 2_000  # of the sample for whole runs
+_FIRST_ROWS_EACH = 15  # per parameter
 _GROWTH = 8
 _SAMPLE_BYTES = 1 << 27  # of the largest sample
+_KEPT = 4  # finalists on a sample that are run to the end
 _IMPROVED = 3  # distinct optima that moves start from
 _MOVES = 8
 _MOVED = 2  # that are run to the end
 _ROUNDS = 20
+_STAGE_TOL = 5e-4  # of the parameters per row: a thousandth of what an optimum of them is off by
 _PROMOTED = 2  # distinct optima that go on to more rows
 
 
@@ -75,7 +79,7 @@ class Found:
     index: int
     """Of the winner."""
     verdict: str
-    reached: int
+    n_reached: int
     """Starts that ended there."""
 
     @property
@@ -200,42 +204,41 @@ class _Engine:
 def _searched(problem: Problem, engine: _Engine, n_init: int, tol: float) -> Found:
     """Search on the smallest sample that carries it, then follow what is found to all rows."""
     stages = _stages(problem, engine.generator)
-    found, first = _first_found(stages, engine, n_init, tol)
-    fits = found.fits
-    for before, after in pairwise(stages[first:]):
-        best_ones = distinct(fits, tol=_stage_tol(before, problem, tol), total=before.total)
-        points = [fit.point for fit in best_ones[: 1 if after is problem else _PROMOTED]]
-        fits = engine.run(after, points, _stage_tol(after, problem, tol))
-    if first == len(stages) - 1:
+    for small in stages:
+        sample, own_tol = small.x.shape[0] < problem.x.shape[0], _stage_tol(small, problem, tol)
+        try:
+            fits = _optima(small, engine, n_init, own_tol, most=_KEPT if sample else n_init)
+        except ValueError:  # columns of a sample may determine each other
+            if not sample:
+                raise
+            continue
+        break
+    found = told(small, fits, own_tol, n_starts=n_init)
+    if not sample:
         return found
+    for before, after in pairwise(stages[stages.index(small) :]):
+        optima = distinct(fits, tol=_stage_tol(before, problem, tol), total=before.total)
+        points = [fit.point for fit in optima[: 1 if after is problem else _PROMOTED]]
+        fits = engine.run(after, points, _stage_tol(after, problem, tol))
     (fit,) = fits
     if found.winner.status is Status.UNCONFIRMED and fit.status is Status.CONVERGED:
         fit = replace(fit, status=Status.UNCONFIRMED)
-    rows = f"on {stages[first].x.shape[0]:,} of {problem.x.shape[0]:,} rows"
-    sentence = verdict(problem, found.fits, fit, found.reached, rows)
-    return Found([fit], 0, sentence, found.reached)
+    where = f" on {small.x.shape[0]:,} of {problem.x.shape[0]:,} rows"
+    sentence = verdict(problem, found.fits, fit, found.n_reached, n_init, where)
+    return Found([fit], 0, sentence, found.n_reached)
 
 
-def _first_found(
-    stages: list[Problem], engine: _Engine, n_init: int, tol: float
-) -> tuple[Found, int]:
-    """What the search finds on the smallest sample whose columns do not determine each other."""
-    for i, small in enumerate(stages):
-        own_tol = _stage_tol(small, stages[-1], tol)
-        try:
-            return told(small, _optima(small, engine, n_init, own_tol), own_tol), i
-        except ValueError:
-            if small is stages[-1]:
-                raise
-    raise AssertionError("no stage")
-
-
-def _optima(problem: Problem, engine: _Engine, n_init: int, tol: float) -> list[Fit]:
-    """The best of many short runs, run on, and bettered by moves."""
+def _optima(problem: Problem, engine: _Engine, n_init: int, tol: float, *, most: int) -> list[Fit]:
+    """The best of many short runs, run on, the ``most`` best of them to the end; then moves."""
     share = -(-n_init // 2)
     methods = [method for _ in range(share) for method in _SHORT_RUNS]
-    starts = _starts(problem, methods, engine.generator)
-    fits = engine.run(problem, engine.shortened(problem, starts, n_init), tol)
+    size = max(_SHORT_ROWS, _SHORT_ROWS_EACH * problem.n_components * (problem.x.shape[1] + 1))
+    few = _some(problem, size, engine.generator)
+    starts = _starts(few, methods, engine.generator)
+    points = engine.shortened(few, starts, n_init)
+    if most < len(points):
+        points = engine.shortened(problem, points, most)
+    fits = engine.run(problem, points, tol)
     bettered = list(fits)
     for optimum in distinct(fits, tol=tol, total=problem.total)[:_IMPROVED]:
         better = _moved(problem, engine, optimum, tol)
@@ -259,11 +262,13 @@ def _moved(problem: Problem, engine: _Engine, fit: Fit, tol: float) -> Fit:
     return fit
 
 
-def told(problem: Problem, fits: list[Fit], tol: float) -> Found:
-    """Choose the winner among fits of a problem, and say how they ended."""
+def told(problem: Problem, fits: list[Fit], tol: float, *, n_starts: int | None = None) -> Found:
+    """Choose the winner among fits of a problem, and say how they, or ``n_starts``, ended."""
     index, fits = best(fits, tol=tol, total=problem.total)
     n_reached = len(reached(fits, fits[index], tol=tol, total=problem.total))
-    return Found(fits, index, verdict(problem, fits, fits[index], n_reached), n_reached)
+    n_starts = len(fits) if n_starts is None else n_starts
+    sentence = verdict(problem, fits, fits[index], n_reached, n_starts)
+    return Found(fits, index, sentence, n_reached)
 
 
 def _starts(
@@ -284,7 +289,7 @@ def _starts(
 def _stages(problem: Problem, generator: np.random.Generator) -> list[Problem]:
     """The problem on more and more of its rows, itself the last."""
     n, d = problem.x.shape
-    sizes = [max(_FIRST_ROWS, _FIRST_ROWS_EACH * problem.n_components * (d + 1))]
+    sizes = [max(_FIRST_ROWS, _FIRST_ROWS_EACH * problem.n_parameters)]
     while sizes[-1] * _GROWTH <= min(n // 2, _SAMPLE_BYTES // (8 * d)):
         sizes.append(sizes[-1] * _GROWTH)
     if n <= 2 * sizes[0]:
@@ -304,7 +309,7 @@ def _some(problem: Problem, size: int, generator: np.random.Generator) -> Proble
 
 
 def _stage_tol(stage: Problem, whole: Problem, tol: float) -> float:
-    """On a sample a tenth of what its optimum is expected to be off by, per row."""
+    """On a sample a small part of what its optimum is expected to be off by, per row."""
     if stage.x.shape[0] == whole.x.shape[0]:
         return tol
-    return max(tol, 0.05 * whole.n_parameters / stage.x.shape[0])
+    return max(tol, _STAGE_TOL * whole.n_parameters / stage.x.shape[0])

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Method", "Seeds", "sample_rows", "whiten"]
 
-Method = Literal["kmeans", "k-means++", "random", "random_from_data", "merges", "slices"]
+Method = Literal["kmeans", "k-means++", "random", "random_from_data", "centers", "merges", "slices"]
 
+_LLOYD = 10  # iterations of k-means
 _MERGED_ROWS = 400  # that are merged, one by one
 
 
@@ -57,10 +58,10 @@ class Seeds:
 
         Parameters
         ----------
-        method : {"kmeans", "k-means++", "random", "random_from_data", "merges", "slices"}
+        method : {"kmeans", "k-means++", "random", "random_from_data", "centers", "merges", "slices"}
             k-means on the raw columns, as in scikit-learn; seeds drawn in proportion to their
             squared distance from the seeds so far, after whitening; uniform responsibilities; rows
-            drawn at random as seeds; Ward's hierarchical merges of some whitened rows; slices of
+            drawn at random as seeds; centers of k-means after whitening; Ward's hierarchical merges of some whitened rows; slices of
             random size across a random direction.
         generator : numpy.random.Generator
 
@@ -76,6 +77,8 @@ class Seeds:
                 nearest = self._seeded(generator, spread=True)
             case "random_from_data":
                 nearest = self._seeded(generator, spread=False)
+            case "centers":
+                nearest = self._centered(self._seeded(generator, spread=True))
             case "merges":
                 nearest = self._merged(generator)
             case "slices":
@@ -120,6 +123,20 @@ class Seeds:
             closest = np.minimum(closest, distance)
         return nearest
 
+    def _centered(self, labels: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Label every row by the nearest mean of labels, and so on."""
+        for _ in range(_LLOYD):
+            member = np.eye(self.n_components)[labels] * self._weight[:, None]
+            sizes = member.sum(axis=0)
+            centers = (member.T @ self._white)[sizes > 0] / sizes[sizes > 0, None]
+            labels = self._nearest(centers)
+        return labels
+
+    def _nearest(self, centers: Floats) -> NDArray[np.intp]:
+        """Label every row by the nearest center."""
+        squares = np.square(centers).sum(axis=1) - 2 * self._white @ centers.T
+        return squares.argmin(axis=1)
+
     def _merged(self, generator: np.random.Generator) -> NDArray[np.intp]:
         """Label every row by the nearest of K groups of rows, merged one by one."""
         from scipy.cluster.hierarchy import fcluster, linkage
@@ -127,8 +144,7 @@ class Seeds:
         some = self._white[self._draw(self._weight, _MERGED_ROWS, generator)]
         groups = fcluster(linkage(some, "ward"), self.n_components, "maxclust") - 1
         centers = np.stack([some[groups == g].mean(axis=0) for g in range(groups.max() + 1)])
-        squares = np.square(centers).sum(axis=1) - 2 * self._white @ centers.T
-        return squares.argmin(axis=1)
+        return self._nearest(centers)
 
     def _sliced(self, generator: np.random.Generator) -> NDArray[np.intp]:
         """Label every row by its slice across the line through two random rows."""
