@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,24 +67,33 @@ class Coordinates:
         return cls(problem.structure, problem.n_components, moments.origin + moments.shift, unit)
 
     def flat(self, point: Point) -> Floats:
-        """Coordinates; minus infinity for a component without weight."""
+        """Coordinates; minus infinity for a component without weight, NaN for a singular one."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(point.weights)
         means = (point.means - self.origin) / self.unit
         if not self.structure.correlated:
-            parts = [log_weights, means, 0.5 * np.log(point.covariances)]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                parts = [log_weights, means, 0.5 * np.log(point.covariances)]
         else:
-            factor = np.linalg.cholesky(point.covariances) / self.unit[:, None]
+            factor = _factor(point.covariances) / self.unit[:, None]
             diagonal, (i, j) = np.diagonal(factor, axis1=-2, axis2=-1), self._below
             parts = [log_weights, means, np.log(diagonal), factor[..., i, j]]
         return np.concatenate(
             [part.reshape(len(means), math.prod(part.shape[1:])) for part in parts], axis=1
         )
 
+    def normalized(self, flat: Floats) -> Floats:
+        """The same with weights that sum to one."""
+        k = self.n_components
+        with np.errstate(invalid="ignore", over="ignore"):
+            most = flat[:, :k].max(axis=1, keepdims=True)
+            total = most + np.log(np.exp(flat[:, :k] - most).sum(axis=1, keepdims=True))
+            return np.concatenate([flat[:, :k] - total, flat[:, k:]], axis=1)
+
     def point(self, flat: Floats) -> Point:
-        """The points of coordinates."""
+        """The points of normalized coordinates."""
         s, k, d = len(flat), self.n_components, len(self.unit)
-        weights = np.exp(flat[:, :k] - flat[:, :k].max(axis=1, keepdims=True))
+        weights = np.exp(flat[:, :k])
         means = self.origin + flat[:, k : k + k * d].reshape(s, k, d) * self.unit
         rest = flat[:, k + k * d :]
         if self.structure.correlated:
@@ -108,7 +118,7 @@ class Coordinates:
         covariances: Floats = factor @ np.swapaxes(factor, -1, -2)
         return covariances
 
-    @property
+    @cached_property
     def _below(self) -> tuple[NDArray[np.intp], ...]:
         """Places below the diagonal."""
         return np.tril_indices(len(self.unit), -1)
@@ -119,7 +129,7 @@ class Accelerator:
     """What S runs remember of their last steps."""
 
     flat: Floats
-    """Where they were, (S, P), and EM's step there; NaN before the first."""
+    """Where they are, (S, P), and EM's step there; NaN before the first."""
     residual: Floats
     flat_changes: Floats
     """(S, m, P), the latest last; zeros where there are none."""
@@ -149,7 +159,8 @@ class Accelerator:
 
     def arrived(self, flat: Floats, residual: Floats) -> Accelerator:
         """Remember the step to ``flat`` (S, P), where EM would go on by ``residual``."""
-        change, residual_change = flat - self.flat, residual - self.residual
+        with np.errstate(invalid="ignore"):
+            change, residual_change = flat - self.flat, residual - self.residual
         known = np.isfinite(change).all(axis=1) & np.isfinite(residual_change).all(axis=1)
         change = np.where(known[:, None], change, 0)
         residual_change = np.where(known[:, None], residual_change, 0)
@@ -166,9 +177,10 @@ class Accelerator:
         )
 
     def proposal(self) -> Floats:
-        """Where to go from here, (S, P)."""
-        stretched = self.flat + self.stretch[:, None] * self.residual
-        return np.where(self.leaving[:, None], stretched, self._anderson())
+        """Where to go from here, (S, P); what is not finite is nowhere to go."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            stretched = self.flat + self.stretch[:, None] * self.residual
+            return np.where(self.leaving[:, None], stretched, self._anderson())
 
     def judged(self, taken: Flags, refused: Flags) -> Accelerator:
         """Learn which runs took their proposal, and which refused it, (S,) each."""
@@ -192,3 +204,13 @@ class Accelerator:
         gamma = np.linalg.solve(gram, changes @ self.residual[..., None]) / length
         step: Floats = self.residual - (np.swapaxes(both, 1, 2) @ gamma)[..., 0]
         return self.flat + step
+
+
+def _factor(covariances: Floats) -> Floats:
+    """Cholesky factors of a stack of covariances, NaN for what has none."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        if covariances.ndim == 2:
+            return np.full_like(covariances, np.nan)
+        return np.stack([_factor(one) for one in covariances])

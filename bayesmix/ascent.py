@@ -108,7 +108,9 @@ class _Runs:
     status: NDArray[np.int64]
     traces: list[list[float]]
     coordinates: Coordinates | None
-    memory: Accelerator | None
+    flat: Floats
+    """Coordinates of the point, (S, P); none of them if steps are EM's own."""
+    memory: Accelerator
 
     def __getitem__(self, runs: Flags) -> _Runs:
         if runs.all():
@@ -117,7 +119,7 @@ class _Runs:
         for name, value in vars(self).items():
             if name == "traces":
                 kept[name] = [trace for trace, keep in zip(value, runs, strict=True) if keep]
-            elif name == "coordinates" or value is None:
+            elif name == "coordinates":
                 kept[name] = value
             else:
                 kept[name] = value[runs]
@@ -127,10 +129,8 @@ class _Runs:
 def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
     count = len(starts.weights)
     found, objective, failed = _expect(problem, starts)
-    memory = coordinates = None
-    if accelerate:
-        coordinates = Coordinates.of(problem)
-        memory = Accelerator.at(count, coordinates.flat(starts[~failed]).shape[1])
+    coordinates = Coordinates.of(problem) if accelerate else None
+    flat = np.empty((count, 0)) if coordinates is None else coordinates.flat(starts)
     status = np.where(np.isfinite(objective), _GOES_ON, Status.NON_FINITE)
     status = np.where(failed, Status.SINGULAR, status)
     flags = np.zeros(count, np.bool_)
@@ -146,24 +146,27 @@ def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
         status,
         [[float(value)] for value in objective],
         coordinates,
-        memory,
+        flat,
+        Accelerator.at(*flat.shape),
     )
 
 
 def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
     """One pass for every run: at EM's next point, or at a longer step."""
     following, lost = _maximize(problem, runs)
-    proposal, long, memory = following, np.zeros(len(lost), np.bool_), runs.memory
-    if runs.coordinates is not None and memory is not None:
-        memory, flat = _remember(runs, following, lost)
+    proposal, flat, memory = following, runs.flat, runs.memory
+    long = np.zeros(len(lost), np.bool_)
+    if runs.coordinates is not None:
+        flat = runs.coordinates.flat(following)
+        memory = _remember(runs, flat)
         if longer:
-            long = ~runs.plain & ~lost & np.isfinite(flat).all(axis=1)
-            proposal = _put(following, long, runs.coordinates.point(flat[long]))
+            far = runs.coordinates.normalized(memory.proposal())
+            long = ~runs.plain & ~lost & np.isfinite(far).all(axis=1)
+            flat = np.where(long[:, None], far, flat)
+            proposal = _put(following, long, runs.coordinates.point(far[long]))
     found, objective, failed = _expect(problem, proposal)
     failed |= lost
     better = np.isfinite(objective) & (~long | (objective >= runs.objective)) & ~failed
-    if memory is not None:
-        memory = memory.judged(long & better, long & ~better)
     gain = np.where(better, objective - runs.objective, np.nan)
     gains = np.concatenate([runs.gains[:, 1:], gain[:, None]], axis=1)
     status = np.where(~long & failed, Status.SINGULAR, runs.status)
@@ -182,23 +185,20 @@ def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
         moved=better,
         own=better & ~long,
         status=status,
-        memory=memory,
+        flat=np.where(better[:, None], flat, runs.flat),
+        memory=memory.judged(long & better, long & ~better),
     )
 
 
-def _remember(runs: _Runs, following: Point, lost: Flags) -> tuple[Accelerator, Floats]:
-    """What runs that have moved learn from it, and where all would go by longer steps."""
-    coordinates, memory = runs.coordinates, runs.memory
-    assert coordinates is not None
-    assert memory is not None
-    flat, residual = memory.flat.copy(), memory.residual.copy()
-    own = ~lost & (runs.moved | ~np.isfinite(memory.flat).all(axis=1))
-    flat[own] = coordinates.flat(runs.point[own])
+def _remember(runs: _Runs, following: Floats) -> Accelerator:
+    """What runs that have moved learn from where EM would go on, coordinates (S, P)."""
+    memory = runs.memory
+    own = runs.moved | np.isnan(memory.residual).any(axis=1)
     with np.errstate(invalid="ignore"):  # components without weight
-        residual[own] = coordinates.flat(following[own]) - flat[own]
-    memory = _put(memory, own, memory[own].arrived(flat[own], residual[own]))
-    with np.errstate(invalid="ignore", over="ignore"):
-        return memory, memory.proposal()
+        residual = following - runs.flat
+    if own.all():
+        return memory.arrived(runs.flat, residual)
+    return _put(memory, own, memory[own].arrived(runs.flat[own], residual[own]))
 
 
 def _stopped(problem: Problem, runs: _Runs, tol: float, *, last: bool) -> _Runs:
@@ -247,18 +247,15 @@ def _expect(problem: Problem, points: Point) -> tuple[Statistics, Floats, Flags]
 
 
 def _maximize(problem: Problem, runs: _Runs) -> tuple[Point, Flags]:
-    """M-steps, and which runs they end: a component has lost its rows, or is singular."""
-    kept = problem.keeps_components(runs.found)
-    some = slice(None) if kept.all() else kept
-    point = runs.point[some]
-    following = point
+    """M-steps, and which runs they end, because a component has lost its rows."""
+    kept, point = problem.keeps_components(runs.found), runs.point
+    if kept.all():
+        return problem.maximize(point.means, runs.found, point.covariances), ~kept
     if kept.any():
-        following = problem.maximize(point.means, runs.found[some], point.covariances)
-    regular = _regular(following)
-    if kept.all() and regular.all():
-        return following, ~kept
-    kept[kept] = regular
-    return _put(runs.point, kept, following[regular]), ~kept
+        some = point[kept]
+        following = problem.maximize(some.means, runs.found[kept], some.covariances)
+        point = _put(point, kept, following)
+    return point, ~kept
 
 
 def _regular(points: Point) -> Flags:

@@ -58,13 +58,13 @@ _SHORT = 10  # iterations
 _SHORT_ROWS = 2_000
 _SHORT_ROWS_EACH = 20  # per component and feature
 _FIRST_ROWS = 2_000  # of the sample for whole runs
-_FIRST_ROWS_EACH = 15  # per parameter
+_FIRST_ROWS_EACH = 10  # per parameter
 _GROWTH = 8
 _SAMPLE_BYTES = 1 << 27  # of the largest sample
 _KEPT = 4  # finalists on a sample that are run to the end
 _IMPROVED = 3  # distinct optima that moves start from
-_MOVES = 8
-_MOVED = 2  # that are run to the end
+_MOVES = 12
+_MOVED = 3  # that are run to the end
 _ROUNDS = 20
 _STAGE_TOL = 5e-4  # of the parameters per row: a thousandth of what an optimum of them is off by
 _PROMOTED = 2  # distinct optima that go on to more rows
@@ -240,7 +240,8 @@ def _optima(problem: Problem, engine: _Engine, n_init: int, tol: float, *, most:
         points = engine.shortened(problem, points, most)
     fits = engine.run(problem, points, tol)
     bettered = list(fits)
-    for optimum in distinct(fits, tol=tol, total=problem.total)[:_IMPROVED]:
+    optima = distinct(fits, tol=tol, total=problem.total)
+    for optimum in optima[: _IMPROVED if most == n_init else 1]:
         better = _moved(problem, engine, optimum, tol)
         for i in reached(fits, optimum, tol=tol, total=problem.total):
             bettered[i] = better

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["merges", "moves", "splits"]
 
 _ROWS = 300  # of a component, to look for a split in
-_TRIES = 3  # pairs of seeds for every split
-_ROUNDS = 5  # of two-means
-_MOST_EACH = 3  # moves that split the same component
+_TRIES = 2  # pairs of seeds for every split
+_ROUNDS = 3  # of two-means
+_MOST_EACH = 4  # moves that split the same component
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,29 @@ def moves(
     k = problem.n_components
     merged = {pair: _merged(problem, point, pair) for pair in combinations(range(k), 2)}
     split = _all_splits(problem, point, generator)
-    pairs = [(s, pair) for s in split for pair in merged if s not in pair]
-    pairs.sort(key=lambda move: -(split[move[0]].gain + merged[move[1]].gain))
-    chosen = [
-        move
-        for i, move in enumerate(pairs)
-        if sum(earlier[0] == move[0] for earlier in pairs[:i]) < _MOST_EACH
+    pairs = [
+        (parts.gain + merged[pair].gain, s, parts, pair)
+        for s, tries in split.items()
+        for parts in tries
+        for pair in merged
+        if s not in pair
     ]
+    pairs.sort(key=lambda move: -move[0])
+    chosen: list[tuple[int, _Parts, tuple[int, int]]] = []
+    for _, s, parts, pair in pairs:
+        if len(chosen) < count and [other for other, _, _ in chosen].count(s) < _MOST_EACH:
+            chosen.append((s, parts, pair))
     return _replaced(
         problem.structure,
         point,
-        [((s, *pair), [split[s], merged[pair]]) for s, pair in chosen[:count]],
+        [((s, *pair), [parts, merged[pair]]) for s, parts, pair in chosen],
     )
 
 
 def splits(problem: Problem, point: Point, generator: np.random.Generator) -> list[Point]:
     """Points of one component more, every component split in turn."""
     found = _all_splits(problem, point, generator)
-    return _replaced(problem.structure, point, [((s,), [parts]) for s, parts in found.items()])
+    return _replaced(problem.structure, point, [((s,), [tries[0]]) for s, tries in found.items()])
 
 
 def merges(problem: Problem, point: Point, count: int) -> list[Point]:
@@ -99,8 +104,8 @@ def _merged(problem: Problem, point: Point, pair: tuple[int, int]) -> _Parts:
 
 def _all_splits(
     problem: Problem, point: Point, generator: np.random.Generator
-) -> dict[int, _Parts]:
-    """The best of some splits of every component that has rows to split."""
+) -> dict[int, list[_Parts]]:
+    """Splits of every component that has rows to split, the best first."""
     assert isinstance(problem.x, np.ndarray)
     resp = passes.responsibilities(problem.x, point.parameters)
     if problem.sample_weight is not None:
@@ -112,7 +117,7 @@ def _all_splits(
             drawn = generator.uniform(size=min(_ROWS, int(2 * cumulative[-1]))) * cumulative[-1]
             rows = problem.x[np.searchsorted(cumulative, drawn).clip(max=len(weight) - 1)]
             tries = [_split(problem, point, k, rows, generator) for _ in range(_TRIES)]
-            found[k] = max(tries, key=lambda parts: parts.gain)
+            found[k] = sorted(tries, key=lambda parts: -parts.gain)
     return found
 
 

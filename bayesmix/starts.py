@@ -58,11 +58,12 @@ class Seeds:
 
         Parameters
         ----------
-        method : {"kmeans", "k-means++", "random", "random_from_data", "centers", "merges", "slices"}
-            k-means on the raw columns, as in scikit-learn; seeds drawn in proportion to their
-            squared distance from the seeds so far, after whitening; uniform responsibilities; rows
-            drawn at random as seeds; centers of k-means after whitening; Ward's hierarchical merges of some whitened rows; slices of
-            random size across a random direction.
+        method : Method
+            "kmeans": k-means on the raw columns, as in scikit-learn. "k-means++": seeds drawn in
+            proportion to their squared distance from the seeds so far, after whitening.
+            "random_from_data": rows drawn as seeds. "random": uniform responsibilities. "centers":
+            k-means after whitening. "merges": Ward's hierarchical merges of some whitened rows.
+            "slices": of random size, across a random direction.
         generator : numpy.random.Generator
 
         Returns
