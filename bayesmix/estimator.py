@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.em import SINGULAR_START, random_start, run, sampled, search, warn_of
-from bayesmix.fitted import FittedMixture
 from bayesmix.given import completed, given_point
 from bayesmix.inputs import (
     as_weights,
@@ -20,10 +19,12 @@ from bayesmix.inputs import (
     require_nonnegative,
 )
 from bayesmix.mixture import CovarianceType, Mixture
+from bayesmix.online import begin
 from bayesmix.optima import Fit, Status, best, require_finite_reference, verdict
 from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.starts import InitParams
+from bayesmix.streamed import StreamedMixture
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture):
+class GaussianMixture(StreamedMixture):
     r"""Gaussian mixture fitted by EM, with scikit-learn's parameters and attributes.
 
     Parameters
@@ -56,7 +57,7 @@ class GaussianMixture(FittedMixture):
         Where to start; what is not given comes from ``init_params``.
     random_state : int, SeedSequence, Generator or RandomState, optional
     warm_start : bool, default False
-        Start where the last call of `fit` ended.
+        Start where the last call of `fit` or `partial_fit` ended.
     verbose : int, default 0
         1 prints one line per start, 2 also every ``verbose_interval``-th objective.
     verbose_interval : int, default 10
@@ -78,6 +79,10 @@ class GaussianMixture(FittedMixture):
         After every iteration.
     starts_ : list of Fit
         Every start with its ``status``, ``objective``, ``n_iter``.
+    n_samples_seen_ : int
+        Rows taken in, by `fit` and then by `partial_fit`.
+    prequential_score_ : float
+        Only after `partial_fit`, which has no ``lower_bound_``, ``lower_bounds_`` and ``starts_``.
     n_features_in_, feature_names_in_
 
     Warns
@@ -283,7 +288,7 @@ class GaussianMixture(FittedMixture):
 
     def _given_start(self, problem: Problem) -> Point | None:
         """Where the last fit ended, or what the user gave; None for random starts."""
-        if self.warm_start and hasattr(self, "starts_"):
+        if self.warm_start and hasattr(self, "_stream"):
             return self._last_point(problem)
         given = self._start_parameters()
         if all(value is None for value in given):
@@ -321,7 +326,7 @@ class GaussianMixture(FittedMixture):
         )
 
     def _last_point(self, problem: Problem) -> Point:
-        point = self.starts_[self._best].point
+        point = self._stream.estimate
         same = point.structure is problem.structure
         if not same or point.means.shape != (problem.n_components, problem.x.shape[1]):
             raise ValueError(
@@ -332,6 +337,7 @@ class GaussianMixture(FittedMixture):
 
     def _keep(self, fits: list[Fit], index: int, problem: Problem) -> None:
         winner = fits[index]
+        self._restart(begin(problem, winner.point))
         self.starts_, self._best = fits, index
         self._verdict = verdict(fits, winner, tol=self.tol, total=problem.total)
         self._set_point(winner.point)
