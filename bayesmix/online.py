@@ -210,8 +210,8 @@ def implied(problem: Problem, point: Point) -> Averages:
     covariances for their scatter.
     """
     prior, structure, d = problem.prior, problem.structure, problem.x.shape[1]
-    excess = problem.concentrations - 1
-    sizes = np.maximum(point.weights * (problem.total + excess.sum()) - excess, 0)
+    total, excess = problem.total, problem.concentrations - 1
+    sizes = np.maximum(point.weights * (total + excess.sum()) - excess, 0)
     first, rows = np.zeros_like(point.means), sizes
     match prior:
         case NormalInverseWishart():
@@ -226,12 +226,13 @@ def implied(problem: Problem, point: Point) -> Averages:
     if prior is not None:
         count = count + structure.prior_count(prior.dof, d)
     bare = structure.ridge(point.covariances, -problem.reg_covar)
-    second = bare * count.reshape(count.shape + (1,) * (bare.ndim - count.ndim))
+    second = bare * (count / total).reshape(count.shape + (1,) * (bare.ndim - count.ndim))
     if prior is not None:
-        second = second - structure.prior_scale(held_scale(prior, structure))
+        second = second - structure.prior_scale(held_scale(prior, structure)) / total
     if isinstance(prior, NormalInverseWishart):  # the means' own density is scatter about m
-        second = second - _outer(structure, first, np.full_like(sizes, 1 / prior.mean_precision))
-    found = Statistics(np.nan, sizes, first, second)
+        own = np.full_like(sizes, 1 / (prior.mean_precision * total))
+        second = second - _outer(structure, first, own)
+    found = Statistics(np.nan, sizes / total, first / total, second)
     return Averages.of(structure, point.means, found)
 
 

@@ -53,7 +53,8 @@ class StreamedMixture(FittedMixture):
         later one moves running averages of the statistics towards those of its batch, by a step
         :math:`\min(\frac12, 2\, t^{-0.6})` at batch t of equal ones, and reports the parameters
         of averaged statistics; `online` has the formulas. So a larger first batch is a better
-        start: a stream improves an optimum, it does not look for another one.
+        start: a stream improves an optimum, it does not look for another one. Where components
+        overlap much EM is slow to get there, and so is a stream; give the rows again if you can.
 
         After `fit` (or the first call) the fitted rows count as the first batch, with all their
         weight: the stream goes on from the statistics that the fitted parameters imply. `fit`
