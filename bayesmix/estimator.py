@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.ascent import run
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.em import warn_of
-from bayesmix.fitted import FittedMixture
 from bayesmix.given import completed, given_point
 from bayesmix.inputs import (
     as_weights,
@@ -21,6 +20,7 @@ from bayesmix.inputs import (
     require_nonnegative,
 )
 from bayesmix.mixture import CovarianceType, Mixture
+from bayesmix.online import begin
 from bayesmix.optima import Status, require_finite_reference
 from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.problem import Point, Problem, problem_of
@@ -33,6 +33,7 @@ from bayesmix.search import (
     search,
     told,
 )
+from bayesmix.streamed import StreamedMixture
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture):
+class GaussianMixture(StreamedMixture):
     r"""Gaussian mixture fitted by EM, with scikit-learn's parameters and attributes.
 
     Parameters
@@ -67,7 +68,7 @@ class GaussianMixture(FittedMixture):
         Where to start; what is not given comes from ``init_params``.
     random_state : int, SeedSequence, Generator or RandomState, optional
     warm_start : bool, default False
-        Start where the last call of `fit` ended.
+        Start where the last call of `fit` or `partial_fit` ended.
     verbose : int, default 0
         1 prints one line per start, 2 also every ``verbose_interval``-th objective.
     verbose_interval : int, default 10
@@ -94,6 +95,10 @@ class GaussianMixture(FittedMixture):
     starts_ : list of Fit
         Every start with its ``status``, ``objective``, ``n_iter``; where "search" went by a sample
         of many rows, what it led to on all of them.
+    n_samples_seen_ : int
+        Rows taken in, by `fit` and then by `partial_fit`.
+    prequential_score_ : float
+        Only after `partial_fit`, which has no ``lower_bound_``, ``lower_bounds_`` and ``starts_``.
     n_features_in_, feature_names_in_
 
     Warns
@@ -301,7 +306,7 @@ class GaussianMixture(FittedMixture):
 
     def _given_start(self, problem: Problem) -> Point | None:
         """Where the last fit ended, or what the user gave; None for random starts."""
-        if self.warm_start and hasattr(self, "starts_"):
+        if self.warm_start and hasattr(self, "_stream"):
             return self._last_point(problem)
         given = self._start_parameters()
         if all(value is None for value in given):
@@ -337,7 +342,7 @@ class GaussianMixture(FittedMixture):
         )
 
     def _last_point(self, problem: Problem) -> Point:
-        point = self._found.winner.point
+        point = self._stream.estimate
         same = point.structure is problem.structure
         if not same or point.means.shape != (problem.n_components, problem.x.shape[1]):
             raise ValueError(
@@ -348,6 +353,7 @@ class GaussianMixture(FittedMixture):
 
     def _keep(self, found: Found, problem: Problem) -> None:
         winner = found.winner
+        self._restart(begin(problem, winner.point))
         self._found, self.starts_ = found, found.fits
         self._set_point(winner.point)
         self.converged_ = winner.status in (Status.CONVERGED, Status.UNCONFIRMED)

@@ -35,6 +35,7 @@ LAYERS = (
     },
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("online", "streamed"),
         *("gibbs", "gibbs_run"),
         *("nuts", "nuts_coordinates", "nuts_target"),
         *PYMC_MODULES,
@@ -65,7 +66,10 @@ LAYERS = (
     {"__init__", "__main__"},
 )
 ENGINES = (
-    {"em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"},
+    {
+        *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("online", "streamed"),
+    },
     {"gibbs", "gibbs_run"},
     {"nuts", "nuts_coordinates", "nuts_target"},
     PYMC_MODULES,
