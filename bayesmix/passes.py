@@ -12,10 +12,11 @@ with :math:`S_2` in the shape of the covariance structure. They are EM's M-step,
 identity the gradient of the log-likelihood. `log_likelihood`, `log_density`, `responsibilities`,
 `labels` and `sampled_labels` are the first half of the same walk.
 
-Rows are an array of float64 or float32 in any memory order, a memory map among them, or
-`rows.Chunks`. They are cut into parts that depend on their number alone, threads take parts as
-they come free, and the parts' statistics are added in their order: results are the same to the
-last bit for any number of threads. Memory beyond the output does not grow with the rows.
+Rows are an array of float64 or float32 in any memory order, a memory map among them,
+`rows.Chunks`, or `dask_rows.DaskRows`, whose statistics are summed where the rows are. They are
+cut into parts that depend on their number alone, threads take parts as they come free, and the
+parts' statistics are added in their order: results are the same to the last bit for any number of
+threads. Memory beyond the output does not grow with the rows.
 
 All but `statistics` take the points of many draws at once: a task is a part of the rows and some of
 the draws.
@@ -23,9 +24,9 @@ the draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ import numpy as np
 from bayesmix import kernels
 from bayesmix.compiling import compile_once
 from bayesmix.covariance import Structure
+from bayesmix.dask_rows import DaskRows
 from bayesmix.kernels import Output
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.rows import Rows, pieces
@@ -89,7 +91,7 @@ def statistics(
 
     Parameters
     ----------
-    x : (n, D) ndarray or Chunks
+    x : (n, D) ndarray, Chunks or DaskRows
     parameters : PassParameters
     sample_weight : (n,) ndarray, optional
         Row weights; a weight of 2 is the row twice.
@@ -115,17 +117,36 @@ def _statistics(
 ) -> Statistics:
     """One walk, components that are ``near`` about the shared center."""
     spared = known is not None and parameters.structure.name == "tied" and bool(near.all())
-    point = parameters.compiled_point(near, scatter_known=spared)
-    log_likelihood, sums = 0.0, _zero_sums(parameters)
-    for piece in _sources(x, sample_weight):
-        for found, own in _partial_sums(piece, parameters, point, threads):
-            log_likelihood += found
-            for whole, part in zip(sums, own, strict=True):
-                whole += part
+    log_likelihood, sums = _summed(x, parameters, near, spared, threads, sample_weight)
     second = sums.second.reshape(parameters.precision_cholesky.shape)
     if known is not None and spared:
         second = second + known.scatter_about(parameters.center)
     return Statistics(log_likelihood, sums.sizes, sums.first, second)
+
+
+def _summed(
+    x: Rows,
+    parameters: PassParameters,
+    near: NDArray[np.bool_],
+    scatter_known: bool,
+    threads: int | None,
+    sample_weight: Floats | None = None,
+) -> tuple[float, kernels.Sums]:
+    """Log-likelihood and moments, added in the order of the rows."""
+    parts: Iterable[tuple[float, kernels.Sums]]
+    if isinstance(x, DaskRows):  # each partition on one thread: Dask's workers are the pool
+        parts = x.map(_summed, parameters, near, scatter_known, 1, sample_weight=sample_weight)
+    else:
+        point = parameters.compiled_point(near, scatter_known=scatter_known)
+        pieces = _sources(x, sample_weight)
+        walks = (_partial_sums(piece, parameters, point, threads) for piece in pieces)
+        parts = chain.from_iterable(walks)
+    log_likelihood, sums = 0.0, _zero_sums(parameters)
+    for found, own in parts:
+        log_likelihood += found
+        for whole, part in zip(sums, own, strict=True):
+            whole += part
+    return log_likelihood, sums
 
 
 def log_likelihood(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
