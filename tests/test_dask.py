@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any
@@ -258,13 +259,21 @@ def end_once(flag: str, function: Any, values: np.ndarray, *arguments: Any) -> A
     return function(values, *arguments)
 
 
+def noted(folder: Path, block: np.ndarray) -> np.ndarray:
+    """Leave a file for every reading of a partition."""
+    (folder / f"{uuid.uuid4()}.read").touch()
+    return block
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_worker_killed_within_an_iteration_changes_nothing(monkeypatch, tmp_path):
     distributed = pytest.importorskip("distributed")
-    x, plain, calls = da.from_array(X, chunks=(50, 3)), DaskRows.map, []
-    expected = [clone(ESTIMATOR).fit(rows, sample_weight=WEIGHT) for rows in (x, X)]
-    flag = tmp_path / "killed"
+    source, plain, calls = da.from_array(X, chunks=(50, 3)), DaskRows.map, []
+    expected = [clone(ESTIMATOR).fit(rows, sample_weight=WEIGHT) for rows in (source, X)]
+    x, flag = source.map_blocks(partial(noted, tmp_path), dtype=float), tmp_path / "killed"
+    for file in tmp_path.iterdir():  # from finding out what the function returns
+        file.unlink()
 
     def map_and_kill(self: DaskRows, function: Any, *arguments: Any, **more: Any) -> list[Any]:
         calls.append(function)
@@ -281,11 +290,13 @@ def test_a_worker_killed_within_an_iteration_changes_nothing(monkeypatch, tmp_pa
         before = set(client.run(os.getpid).values())
         assert len(before) == 2
         undisturbed = clone(ESTIMATOR).fit(x, sample_weight=WEIGHT)
+        assert len(list(tmp_path.glob("*.read"))) == 6  # once: persisted
         assert set(client.run(os.getpid).values()) == before
         monkeypatch.setattr(DaskRows, "map", map_and_kill)
         killed = clone(ESTIMATOR).fit(x, sample_weight=WEIGHT)
         client.wait_for_workers(2, timeout=60)
         after = set(client.run(os.getpid).values())
+        assert 12 < len(list(tmp_path.glob("*.read"))) <= 18
         labels = killed.predict(x).compute()
     assert flag.exists()
     assert len(calls) > 6
