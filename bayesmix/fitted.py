@@ -51,15 +51,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
     covariances_: Floats
 
     def predict(self, X: Any) -> NDArray[np.intp]:
-        """Most probable component of every row, (n,)."""
+        """Most probable component of every row, (n,); of Dask's rows a lazy Dask array."""
         return self._of_rows(passes.labels, X, np.int64)
 
     def predict_proba(self, X: Any) -> Floats:
-        """Probability of every component for every row, (n, K)."""
+        """Probability of every component for every row, (n, K); a lazy Dask array of Dask's."""
         return self._of_rows(passes.responsibilities, X, np.float64, by_component=True)
 
     def score_samples(self, X: Any) -> Floats:
-        """Log density of every row, (n,)."""
+        """Log density of every row, (n,); of Dask's rows a lazy Dask array."""
         return self._of_rows(passes.log_density, X, np.float64)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -143,6 +143,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Returns
         -------
         (n,) ndarray of bool
+            Of Dask's rows a lazy Dask array.
 
         Raises
         ------

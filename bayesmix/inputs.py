@@ -182,7 +182,7 @@ def require_varying(table: Table, reason: str) -> None:
     """Refuse a single row and constant columns, naming them."""
     if table.values.shape[0] < 2:
         raise ValueError(f"{table.name}: expected at least 2 rows ({reason}), got 1")
-    first = next(_blocks(table.values))[0].copy()  # a source may refill one buffer
+    first = _first_row(table.values)
     varying = np.zeros(len(first), bool)
     for differs in _each_block(table.values, _differing, first):
         varying |= differs
@@ -222,6 +222,12 @@ def _blocks(values: Any) -> Iterator[NDArray[np.floating]]:
             yield values[start : start + (1 << 14)]
     else:
         yield from values
+
+
+def _first_row(values: Any) -> NDArray[np.floating]:
+    if hasattr(values, "map"):
+        return values.take(np.array([0]))[0]
+    return next(_blocks(values))[0].copy()  # a source may refill one buffer
 
 
 def _each_block(values: Any, function: Callable[..., Any], *arguments: Any) -> Iterable[Any]:
