@@ -7,6 +7,7 @@ work done twice because a worker was lost. Dask is imported by those who use it,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -197,7 +198,11 @@ class DaskRows:
         from dask.array import from_array
 
         lazy = from_array(values[:, None], chunks=(lengths, (1,)))
-        return lazy.persist() if self._distributed else lazy
+        if not self._distributed:
+            return lazy
+        with warnings.catch_warnings():  # in the graph, so that no worker has the only copy
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            return lazy.persist()
 
     def _run(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], array: Any, own: Any = None
