@@ -7,10 +7,12 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bayesmix.inputs import as_generator, as_weights, require_count, require_nonnegative
 from bayesmix.optima import Status, advice
 from bayesmix.problem import problem_of
-from bayesmix.rows import Chunks, as_rows
+from bayesmix.rows import as_rows
 from bayesmix.search import search
 
 if TYPE_CHECKING:
@@ -41,10 +43,11 @@ def fit_em(
     mixture : Mixture
         Without a component prior the likelihood is maximized, else the posterior density in the
         measure of ``docs/notation.md``.
-    x : (n, D) array_like or DataFrame, or chunks of rows
+    x : (n, D) array_like or DataFrame, chunks of rows, or a Dask array or DataFrame
         The data, used as they are: nothing is scaled or dropped. A memory-mapped array stays on
         disk. A callable that returns an iterator of chunks, or a list of chunks, is read anew for
-        every iteration.
+        every iteration. Dask's workers read their own partitions; with a distributed client those
+        are persisted on the cluster for the time of the fit.
     n_init : int, default 10
         Starts that are run to the end, at least ten, chosen from two and a half times as many
         short runs; see ``docs/em.md``.
@@ -60,9 +63,9 @@ def fit_em(
     Returns
     -------
     xarray.DataTree
-        Groups ``point_estimate``, ``optimization`` (one entry per start) and, unless x is chunks,
-        ``observed_data``; see ``docs/notation.md``. Components are ordered by their means, first
-        feature first, where the prior allows.
+        Groups ``point_estimate``, ``optimization`` (one entry per start) and, unless x is chunks
+        or Dask's, ``observed_data``; see ``docs/notation.md``. Components are ordered by their
+        means, first feature first, where the prior allows.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def fit_em(
         "point_estimate": point_estimate(winner, table.features, mixture.components),
         "optimization": optimization(found),
     }
-    if not isinstance(table.values, Chunks):
+    if isinstance(table.values, np.ndarray):
         groups["observed_data"] = observed_data(table)
     return root(groups, mixture, random_seed, time.perf_counter() - started)
 

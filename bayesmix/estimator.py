@@ -231,8 +231,8 @@ class GaussianMixture(StreamedMixture):
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to rows X (n, D), optionally weighted (n,); y is ignored.
 
-        X may be a memory-mapped array, or chunks of rows, see `fit_em`: neither is ever held in
-        memory as a whole.
+        X may be a memory-mapped array, chunks of rows, or a Dask array or DataFrame, see `fit_em`:
+        none is ever held in memory as a whole.
         """
         started = time.perf_counter()
         self._check_parameters()

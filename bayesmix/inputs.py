@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ __all__ = [
     "as_table",
     "as_weights",
     "generator_of_random_state",
+    "is_dask",
+    "numeric_frame",
     "random_words",
     "require_count",
     "require_finite",
@@ -61,12 +63,17 @@ def as_table(x: Any, *, name: str = "x") -> Table:
     """
     if isinstance(x, Table):
         return x
+    if is_dask(x):
+        raise ValueError(
+            f"{name}: expected a table in memory, got a Dask {type(x).__name__}; give "
+            f"{name}.compute(), or a sample of its rows"
+        )
     pandas = hasattr(x, "iloc")
     columns = getattr(x, "columns", None)
     index = x.index if pandas else None
     features = None if columns is None else tuple(str(c) for c in columns)
     framed = pandas and columns is not None
-    values = _numeric_frame(x, name) if framed else _numeric_array(x, name)
+    values = numeric_frame(x, name) if framed else _numeric_array(x, name)
     if values.ndim == 1:
         values = values[:, None]
         features = None if getattr(x, "name", None) is None else (str(x.name),)
@@ -85,6 +92,12 @@ def as_table(x: Any, *, name: str = "x") -> Table:
     require_finite(values, features, name)
     index = np.arange(len(values)) if index is None else np.asarray(index)
     return Table(values, features, index, name)
+
+
+def is_dask(x: Any) -> bool:
+    """Whether x is a collection of Dask's; Dask is not imported to find out."""
+    ours = type(x).__module__.partition(".")[0] == "dask"
+    return ours and hasattr(type(x), "__dask_graph__")
 
 
 def as_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
@@ -169,10 +182,10 @@ def require_varying(table: Table, reason: str) -> None:
     """Refuse a single row and constant columns, naming them."""
     if table.values.shape[0] < 2:
         raise ValueError(f"{table.name}: expected at least 2 rows ({reason}), got 1")
-    first = next(_blocks(table.values))[0].copy()  # a source may refill one buffer
+    first = _first_row(table.values)
     varying = np.zeros(len(first), bool)
-    for block in _blocks(table.values):
-        varying |= (block != first).any(axis=0)
+    for differs in _each_block(table.values, _differing, first):
+        varying |= differs
         if varying.all():
             return
     constant = [f for f, v in zip(table.features, varying, strict=True) if not v]
@@ -187,11 +200,8 @@ def require_full_rank(table: Table, reason: str) -> None:
     require_varying(table, reason)
     n, d = table.values.shape
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = sum(block.sum(axis=0, dtype=float) for block in _blocks(table.values)) / n
-        scatter = np.zeros((d, d))
-        for block in _blocks(table.values):
-            delta = block - mean
-            scatter += delta.T @ delta
+        mean = sum(_each_block(table.values, _sum)) / n
+        scatter = sum(_each_block(table.values, _scatter, mean), np.zeros((d, d)))
     scale = np.sqrt(np.diag(scatter))
     if not np.all(np.isfinite(scatter)) or not np.all(scale > 0):
         raise ValueError(
@@ -214,7 +224,34 @@ def _blocks(values: Any) -> Iterator[NDArray[np.floating]]:
         yield from values
 
 
-def _numeric_frame(frame: Any, name: str) -> NDArray[np.float64]:
+def _first_row(values: Any) -> NDArray[np.floating]:
+    if hasattr(values, "map"):
+        return values.take(np.array([0]))[0]
+    return next(_blocks(values))[0].copy()  # a source may refill one buffer
+
+
+def _each_block(values: Any, function: Callable[..., Any], *arguments: Any) -> Iterable[Any]:
+    """What a function makes of every block, in their order; Dask's rows stay where they are."""
+    if hasattr(values, "map"):
+        return values.map(function, *arguments)
+    return (function(block, *arguments) for block in _blocks(values))
+
+
+def _differing(block: NDArray[np.floating], first: NDArray[np.floating]) -> NDArray[np.bool_]:
+    return (block != first).any(axis=0)
+
+
+def _sum(block: NDArray[np.floating]) -> NDArray[np.float64]:
+    return block.sum(axis=0, dtype=float)
+
+
+def _scatter(block: NDArray[np.floating], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    delta = block - mean
+    return delta.T @ delta
+
+
+def numeric_frame(frame: Any, name: str) -> NDArray[np.float64]:
+    """Numbers of a DataFrame, NaN where they are missing; columns of anything else are refused."""
     for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if getattr(dtype, "kind", "O") not in "biuf":
             raise ValueError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.covariance import STRUCTURES, Structure
+from bayesmix.dask_rows import DaskRows
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.passes import statistics
 from bayesmix.rows import Rows, pieces
@@ -74,6 +75,9 @@ def _moments_about(
 
 def _amid(x: Rows, sample_weight: Floats | None) -> Floats:
     """Mean of the first rows that have weight, (D,)."""
+    if isinstance(x, DaskRows):  # some rows are enough, without their partition
+        found = np.arange(len(x)) if sample_weight is None else np.flatnonzero(sample_weight)
+        return x.take(found[:1024]).mean(axis=0)
     for values, weight, _ in pieces(x, sample_weight):
         some = slice(1024) if weight is None else np.flatnonzero(weight)[:1024]
         first = np.ascontiguousarray(values[some])  # a mean depends on memory order

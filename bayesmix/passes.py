@@ -12,10 +12,11 @@ with :math:`S_2` in the shape of the covariance structure. They are EM's M-step,
 identity the gradient of the log-likelihood. `log_likelihood`, `log_density`, `responsibilities`,
 `labels` and `sampled_labels` are the first half of the same walk.
 
-Rows are an array of float64 or float32 in any memory order, a memory map among them, or
-`rows.Chunks`. They are cut into parts that depend on their number alone, threads take parts as
-they come free, and the parts' statistics are added in their order: results are the same to the
-last bit for any number of threads. Memory beyond the output does not grow with the rows.
+Rows are an array of float64 or float32 in any memory order, a memory map among them,
+`rows.Chunks`, or `dask_rows.DaskRows`, whose statistics are summed where the rows are. They are
+cut into parts that depend on their number alone, threads take parts as they come free, and the
+parts' statistics are added in their order: results are the same to the last bit for any number of
+threads. Memory beyond the output does not grow with the rows.
 
 All take the points of many draws, or of many starts, at once: a task is a part of the rows and some
 of the points.
@@ -34,6 +35,7 @@ import numpy as np
 from bayesmix import kernels
 from bayesmix.compiling import compile_once
 from bayesmix.covariance import Structure
+from bayesmix.dask_rows import DaskRows
 from bayesmix.kernels import Output
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.rows import Rows, pieces
@@ -97,7 +99,7 @@ def statistics(
 
     Parameters
     ----------
-    x : (n, D) ndarray or Chunks
+    x : (n, D) ndarray, Chunks or DaskRows
     parameters : PassParameters
     sample_weight : (n,) ndarray, optional
         Row weights; a weight of 2 is the row twice.
@@ -135,7 +137,7 @@ def _statistics(
     most = max(1, _SUMS_BYTES // (_MOST_PARTS * sums.second[0].nbytes))
     for first in range(0, len(trusted), most):
         some = slice(first, first + most)
-        part = _walk_sums(x, points[some], trusted[some], spared, sample_weight, threads)
+        part = _summed(x, points[some], trusted[some], spared, threads, sample_weight=sample_weight)
         for whole, piece in zip(sums, part, strict=True):
             whole[some] = piece
     second = sums.second.reshape(points.precision_cholesky.shape)
@@ -143,6 +145,31 @@ def _statistics(
         near = sums.near.all(axis=1)
         second[near] += known.scatter_about(points.center[near])
     return Statistics(sums.log_likelihood, sums.sizes, sums.first, second), sums.near
+
+
+def _summed(
+    x: Rows,
+    points: PassParameters,
+    trusted: NDArray[np.bool_],
+    scatter_known: bool,
+    threads: int | None,
+    sample_weight: Floats | None = None,
+) -> kernels.Totals:
+    """Log-likelihoods and moments of all rows, those of parts added in their order."""
+    sums = _zero_sums(points)
+    if isinstance(x, DaskRows):  # each partition on one thread: Dask's workers are the pool
+        given = points, trusted, scatter_known, 1
+        for part in x.map(_summed, *given, sample_weight=sample_weight):
+            _add(sums, part)
+        return sums
+    for piece in _sources(x, sample_weight):
+        _add_piece(sums, piece, points, trusted, scatter_known, threads)
+    return sums
+
+
+def _add(sums: kernels.Totals, part: kernels.Totals, draws: slice = slice(None)) -> None:
+    for whole, own in zip(sums, part, strict=True):
+        whole[draws] += own
 
 
 def log_likelihood(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
@@ -237,42 +264,39 @@ def _zero_sums(points: PassParameters) -> kernels.Totals:
     return kernels.Totals(near, np.zeros(s), np.zeros((s, k)), np.zeros((s, k, d)), second)
 
 
-def _walk_sums(
-    x: Rows,
+def _add_piece(
+    sums: kernels.Totals,
+    piece: _Piece,
     points: PassParameters,
     trusted: NDArray[np.bool_],
     scatter_known: bool,
-    sample_weight: Floats | None,
     threads: int | None,
-) -> kernels.Totals:
-    """Log-likelihoods and moments of all rows, those of parts added in their order."""
-    shape, sums = points.means.shape[1:], _zero_sums(points)
+) -> None:
+    """Add what the rows of a piece give."""
+    shape = points.means.shape[1:]
     block, bytes_each = kernels.block_size(*shape), 8 * math.prod(points.second_shape)
     given, centers = points.compiled_points(), np.ascontiguousarray(points.center)
-    for piece in _sources(x, sample_weight):
 
-        def add(draws: slice, start: int, stop: int, piece: _Piece = piece) -> kernels.Totals:
-            own = _zero_sums(points[draws])
-            kernels.totals(
-                kernels.Points(*(a[draws] for a in given)),
-                centers[draws],
-                trusted[draws],
-                points.point_memory(scatter_known=scatter_known),
-                piece.source,
-                start,
-                stop,
-                block,
-                own,
-            )
-            return own
+    def add(draws: slice, start: int, stop: int) -> kernels.Totals:
+        own = _zero_sums(points[draws])
+        kernels.totals(
+            kernels.Points(*(a[draws] for a in given)),
+            centers[draws],
+            trusted[draws],
+            points.point_memory(scatter_known=scatter_known),
+            piece.source,
+            start,
+            stop,
+            block,
+            own,
+        )
+        return own
 
-        tasks = _tasks(len(trusted), parts_of(len(piece.values), shape, bytes_each))
-        nothing = slice(0, 0), 0, 0
-        found = _run("statistics", points.structure, add, tasks, nothing, threads)
-        for (draws, _, _), own in zip(tasks, found, strict=True):
-            for whole, part in zip(sums, own, strict=True):
-                whole[draws] += part
-    return sums
+    tasks = _tasks(len(trusted), parts_of(len(piece.values), shape, bytes_each))
+    nothing = slice(0, 0), 0, 0
+    found = _run("statistics", points.structure, add, tasks, nothing, threads)
+    for (draws, _, _), own in zip(tasks, found, strict=True):
+        _add(sums, own, draws)
 
 
 def _walk_rows(

@@ -1,4 +1,4 @@
-"""Rows that the pass reads: an array, or chunks that are read anew for every pass."""
+"""Rows that the pass reads: an array, chunks that are read anew for every pass, or Dask's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmix.inputs import Table, as_table, require_finite
+from bayesmix.dask_rows import DaskRows
+from bayesmix.inputs import Table, as_table, is_dask, require_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,27 +133,33 @@ class Chunks:
         return as_table(chunk, name=name).values
 
 
-type Rows = NDArray[np.float64] | Chunks
+type Rows = NDArray[np.float64] | Chunks | DaskRows
 """What the pass reads; an array may be float32, too."""
 
 
 def as_rows(x: Any, name: str = "x") -> Table:
-    """Check a table of numbers as `as_table` does, or a source of chunks.
+    """Check a table of numbers as `as_table` does, a source of chunks, or a collection of Dask's.
 
     Returns
     -------
     Table
         With `Chunks` for values, and no index, if x is a source of chunks: a callable, a list of
-        two-dimensional chunks, or any other iterable that is no table itself.
+        two-dimensional chunks, or any other iterable that is no table itself. With `DaskRows`
+        likewise, if x is a Dask array or DataFrame.
     """
-    if not are_chunks(x):
+    if is_dask(x):
+        values: DaskRows | Chunks = DaskRows(x, name)
+    elif are_chunks(x):
+        values = Chunks(x, name)
+    else:
         return as_table(x, name=name)
-    chunks = Chunks(x, name)
-    return Table(cast("Any", chunks), chunks.features, np.empty(0, int), name)
+    return Table(cast("Any", values), values.features, np.empty(0, int), name)
 
 
 def are_chunks(x: Any) -> bool:
     """Whether x is a source of chunks rather than a table."""
+    if is_dask(x):
+        return False
     if isinstance(x, (list, tuple)):
         return bool(x) and all(_dimensions(chunk) == 2 for chunk in x)
     marks = ("shape", "__array__", "columns", "__dataframe__")
@@ -172,7 +179,7 @@ def pieces(
 ) -> Iterator[tuple[Floats, Floats | None, int]]:
     """Read rows as arrays of native float64 or float32, with weights and their first row."""
     start = 0
-    for values in x if isinstance(x, Chunks) else (x,):
+    for values in (x,) if isinstance(x, np.ndarray) else x:
         if values.dtype not in (np.float64, np.float32):  # byte-swapped ones are neither
             values = values.astype(float)
         if not values.flags.aligned:
@@ -185,6 +192,8 @@ def pieces(
 
 def take(x: Rows, index: NDArray[np.intp]) -> Floats:
     """Rows of the given, ascending numbers."""
+    if isinstance(x, DaskRows):
+        return x.take(index)
     found = []
     for values, _, start in pieces(x):
         inside = index[(index >= start) & (index < start + len(values))] - start

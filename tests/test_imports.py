@@ -24,6 +24,8 @@ HEAVY = (
     "pandas",
     "xarray",
     "scipy.special",
+    "dask",
+    "distributed",
 )
 
 

@@ -18,7 +18,8 @@ PYMC_MODULES = {
 }
 LAYERS = (
     {
-        *("inputs", "rows", "interrupts", "threads", "memory", "compiling", "progress", "datasets"),
+        *("inputs", "rows", "dask_rows", "interrupts", "threads", "memory", "compiling"),
+        *("progress", "datasets"),
         *("priors", "stick_priors", "data_priors", "mixture"),
         *("quadrature", "truncation", "prior_clusters", "prior_clusters_sticks"),
     },
