@@ -16,8 +16,8 @@ from tests.benchmarks._success import best_of_drawn, successes
 
 def test_best_of_drawn_starts_is_counted_over_all_sets() -> None:
     """Successes are not the starts of the highest bounds here."""
-    generator = np.random.default_rng(1)
-    bounds, hits = generator.normal(size=7), generator.random(7) < 0.4
+    bounds = np.random.default_rng(1).normal(size=7)
+    hits = np.isin(np.argsort(-bounds), [1, 2, 5])
     sets = list(combinations(range(7), 3))
     won = [hits[max(chosen, key=lambda i: bounds[i])] for chosen in sets]
     assert 0 < np.mean(won) < 1
@@ -38,18 +38,23 @@ def test_success_is_a_genuine_optimum_near_the_best() -> None:
 
 def test_component_on_a_few_rows_is_not_genuine() -> None:
     x = np.random.default_rng(1).normal(size=(200, 2))
-    means, weights = np.array([[0.0, 0], x[0]]), np.array([0.995, 0.005])
-    wide, narrow = np.eye(2), 1e-3 * np.eye(2)
+    problem = maximum_likelihood(x, 2)
 
-    def end(*covariances: np.ndarray) -> End:
-        point = {"weights_": weights, "means_": means, "covariances_": np.array(covariances)}
-        return end_of(maximum_likelihood(x, 2), SimpleNamespace(covariance_type="full", **point))
+    def end(weight: float, mean: np.ndarray, variance: float) -> End:
+        """Of a standard normal component and another one."""
+        model = SimpleNamespace(
+            covariance_type="full",
+            weights_=np.array([1 - weight, weight]),
+            means_=np.array([np.zeros(2), mean]),
+            covariances_=np.array([np.eye(2), variance * np.eye(2)]),
+        )
+        return end_of(problem, model)
 
-    assert not end(wide, narrow).genuine
-    means[1] = 0
-    assert end(wide, 30 * wide).log_likelihood < end(wide, wide).log_likelihood
-    weights[:] = 0.5
-    assert end(wide, wide).genuine
+    assert not end(0.005, x[0], 1e-3).genuine
+    both = end(0.5, np.zeros(2), 1.0)
+    assert both.genuine
+    density = -np.log(2 * np.pi) - np.square(x).sum(axis=1) / 2
+    assert both.log_likelihood == pytest.approx(density.mean())
 
 
 def test_models_are_worse_in_any_repeat_and_left_out_without_a_peer() -> None:

@@ -120,8 +120,8 @@ def test_search_runs_without_mclust_and_says_so(search: tuple[str, dict]) -> Non
 def test_search_records_where_fits_ended(search: tuple[str, dict]) -> None:
     rows = search[1]
     starts, overlap = rows["search-1e5x10"], rows["overlap"]
-    assert len(starts["engines"]["scikit-learn"]["seconds"]) == 2
-    assert len(starts["below_best_per_row"]["scikit-learn"]) == 3
+    assert len(starts["engines"]["scikit-learn"]["seconds"]) == 1
+    assert len(starts["below_best_per_row"]["scikit-learn"]) == 2
     assert min(min(below) for below in starts["below_best_per_row"].values()) == 0
     assert {each["overlap"] for each in overlap["cells"]} == {
         "overlapping",

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bm
-from bayesmix.inputs import as_table
-from bayesmix.problem import Point, problem_of
+from bayesmix.problem import Point
+from tests.benchmarks._contenders import OURS, maximum_likelihood
 from tests.benchmarks._data import rows_and_start
 from tests.benchmarks._harness import (
     ABSENT,
@@ -28,7 +28,7 @@ from tests.benchmarks._harness import (
 from tests.benchmarks._mclust import MODELS, Mclust
 from tests.benchmarks._populations import OVERLAPPING
 
-OURS, MCLUST = "bayesmix", "mclust"
+MCLUST = "mclust"
 COMPONENTS = range(1, 10)
 NO_OPTIMUM = ("singular", "spurious", "non_finite")
 """Statuses of ours by which a model has no log-likelihood to compare."""
@@ -136,5 +136,5 @@ def _our_grid(x: np.ndarray, components: range, seed: int) -> tuple[float, np.nd
 
 
 def _log_likelihood(x: np.ndarray, point: Point) -> float:
-    mixture = bm.Mixture(bm.Dirichlet(len(point.weights)), covariance_type=point.structure.name)
-    return float(problem_of(mixture, as_table(x)).expect(point)[0].log_likelihood)
+    problem = maximum_likelihood(x, len(point.weights), point.structure.name, reg_covar=0.0)
+    return float(problem.expect(point)[0].log_likelihood)

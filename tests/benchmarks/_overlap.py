@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tests.benchmarks._contenders import (
+    CONTENDERS,
     CONTINUED,
     OURS,
     SCIKIT_LEARN,
@@ -37,7 +38,6 @@ FEATURES = (2, 10, 20)
 DATA_SETS = 3
 N_INIT = 20
 """Starts of scikit-learn."""
-ENGINES = (OURS, SCIKIT_LEARN)
 WITHIN = 1e-3
 """Nat per row below the best that still is the best."""
 
@@ -57,7 +57,7 @@ class Cell(NamedTuple):
     def rows(self, seed: int) -> np.ndarray:
         """Rows (n, D) of a population of its own."""
         drawn, _ = seeded_population(self.k, self.d, SPREADS[self.overlap], seed=seed)
-        return drawn.rows(self.n, np.random.default_rng(seed))
+        return drawn.rows(self.n, np.random.default_rng([seed, self.n]))
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ def overlap(asked: float, settings: Settings) -> Outcome:
         _entry(cell, [_trial(cell, seed, n_init, generator) for seed in range(data_sets)])
         for cell in cells(settings)
     ]
-    total = {name: sum(sum(each["seconds"][name]) for each in entries) for name in ENGINES}
+    total = {name: sum(sum(each["seconds"][name]) for each in entries) for name in CONTENDERS}
     rates = {
         name: np.array([each["success"][name] for each in entries])
-        for name in (*ENGINES, CONTINUED)
+        for name in (*CONTENDERS, CONTINUED)
     }
     worse = {name: int((rates[OURS] < rates[name]).sum()) for name in (SCIKIT_LEARN, CONTINUED)}
     criteria = [
@@ -104,7 +104,8 @@ def overlap(asked: float, settings: Settings) -> Outcome:
         Criterion("× scikit-learn", asked, total[SCIKIT_LEARN] / total[OURS]),
     ]
     printed = {
-        name: f"{milliseconds(total[name])}\n{rates[name].mean():.0%} succeed" for name in ENGINES
+        name: f"{milliseconds(total[name])}\n{rates[name].mean():.0%} succeed"
+        for name in CONTENDERS
     }
     note = f"{CONTINUED} {rates[CONTINUED].mean():.0%}; ours less in {worse[CONTINUED]} cells"
     return Outcome(printed, criteria, {"within": WITHIN, "cells": entries}, note)
@@ -114,12 +115,12 @@ def _entry(cell: Cell, trials: Sequence[Trial]) -> dict[str, Any]:
     """Rates, seconds and what was missed in the data sets of one cell."""
     entry: dict[str, Any] = cell._asdict() | {
         "n": cell.n,
-        "seconds": {name: [each.seconds[name] for each in trials] for name in ENGINES},
+        "seconds": {name: [each.seconds[name] for each in trials] for name in CONTENDERS},
         "success": {},
         "below_best_per_row": {},
         "genuine": {},
     }
-    for name in (*ENGINES, CONTINUED):
+    for name in (*CONTENDERS, CONTINUED):
         ends = [each.ends[name] for each in trials]
         entry["success"][name] = float(np.mean([each.succeeded(name) for each in trials]))
         entry["below_best_per_row"][name] = [
@@ -135,7 +136,7 @@ def _trial(cell: Cell, seed: int, n_init: int, generator: np.random.Generator) -
     problem = maximum_likelihood(x, cell.k)
     fits = {
         name: default_fit(name, x, cell.k, seed, **options[name])
-        for name in map(str, generator.permutation(ENGINES))
+        for name in map(str, generator.permutation(CONTENDERS))
     }
     ends = {name: end_of(problem, model) for name, (_, model) in fits.items()}
     ends[CONTINUED] = continued(problem, fits[SCIKIT_LEARN][1])

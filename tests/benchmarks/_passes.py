@@ -11,10 +11,9 @@ import numpy as np
 
 import bayesmix as bm
 from bayesmix.em import random_start, run
-from bayesmix.inputs import as_table
-from bayesmix.problem import Problem, problem_of
+from bayesmix.problem import Problem
 from bayesmix.starts import InitParams
-from tests.benchmarks._contenders import OURS, default_fit
+from tests.benchmarks._contenders import OURS, default_fit, maximum_likelihood
 from tests.benchmarks._data import rows_on_disk, seeded_population
 from tests.benchmarks._engines import WARM_ROWS
 from tests.benchmarks._harness import (
@@ -43,7 +42,7 @@ CHUNKS = 10
 def to_the_optimum(k: int, asked: float, settings: Settings) -> Outcome:
     """Count passes on faithful, tied, until nothing is left to gain, from the same starts."""
     x = bm.datasets.load("faithful").to_numpy()
-    problem = problem_of(bm.Mixture(bm.Dirichlet(k), covariance_type="tied"), as_table(x))
+    problem = maximum_likelihood(x, k, "tied", reg_covar=0.0)
     tried = 2 if settings.quick else TRIED
     traces = {kind: [_traces(problem, kind, seed) for seed in range(tried)] for kind in STARTS}
     optimum = max(float(each.plain[-1]) for found in traces.values() for each in found)

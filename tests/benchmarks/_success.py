@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks._contenders import (
+    CONTENDERS,
     CONTINUED,
     OURS,
     SCIKIT_LEARN,
@@ -21,7 +22,6 @@ from tests.benchmarks._contenders import (
     warm_up,
 )
 from tests.benchmarks._data import rows_and_start
-from tests.benchmarks._engines import WARM_ROWS
 from tests.benchmarks._harness import (
     Criterion,
     Outcome,
@@ -43,8 +43,8 @@ WITHIN = 1e-4
 
 def single_starts(n: int, d: int, k: int, asked: float, settings: Settings) -> Outcome:
     """Time default fits of ours and of scikit-learn, and count those that succeed."""
+    k, seeds, starts, drawn = (3, 1, 2, 2) if settings.quick else (k, SEEDS, STARTS, DRAWN)
     x, _ = rows_and_start("full", settings.rows(n), d, k, OVERLAPPING)
-    seeds, starts, drawn = (2, 3, 2) if settings.quick else (SEEDS, STARTS, DRAWN)
     models, times = _fits(x, k, seeds, starts, settings)
     problem = maximum_likelihood(x, k)
     ends = {name: [end_of(problem, model) for model in found] for name, found in models.items()}
@@ -82,8 +82,8 @@ def _fits(
     x: np.ndarray, k: int, seeds: int, starts: int, settings: Settings
 ) -> tuple[dict[str, list[Any]], dict[str, np.ndarray]]:
     """Estimators of seeds 0, 1, ... by engine, and seconds of the first of them."""
-    warm_up(x[:WARM_ROWS], k)
-    models: dict[str, list[Any]] = {OURS: [], SCIKIT_LEARN: []}
+    warm_up(x[: 100 * k], k)
+    models: dict[str, list[Any]] = {name: [] for name in CONTENDERS}
 
     def fit_seconds(name: str) -> float:
         taken, model = default_fit(name, x, k, seed=len(models[name]))
