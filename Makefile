@@ -6,7 +6,7 @@
 MAKEFLAGS += --no-print-directory
 
 python := .venv/bin/python
-benchmarks := $(filter-out _%,$(notdir $(basename $(wildcard tests/benchmarks/*.py))))
+benchmarks := $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard tests/benchmarks/*.py)))))
 notebooks := $(sort $(wildcard notebooks/*.ipynb))
 
 .PHONY: help demo test test-slow test-long lint types format bench notebooks clean FORCE
@@ -45,7 +45,7 @@ format: .venv/.installed  ## put imports and layout right with ruff
 	@.venv/bin/ruff format
 
 bench: $(if $(filter $(NAME),$(benchmarks)),.venv/.installed)  ## one benchmark: make bench NAME=...
-	@$(if $(filter $(NAME),$(benchmarks)),$(python) -m tests.benchmarks.$(NAME) $(ARGS),\
+	@$(if $(filter $(NAME),$(benchmarks)),$(python) -m tests.benchmarks.$(subst -,_,$(NAME)) $(ARGS),\
 	echo "$(if $(NAME),no benchmark named $(NAME); )usage: make bench NAME=<name>, one of: $(or $(benchmarks),(none yet))" >&2; exit 2)
 
 notebooks: .venv/.installed  ## execute notebooks/*.ipynb in place

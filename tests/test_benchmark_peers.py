@@ -1,4 +1,4 @@
-"""Peers of Gibbs sampling: what they are told, how their answers are read and judged."""
+"""Peers of the benchmarks: what they are told, how their answers are read and judged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from tests.benchmarks._agreement import (
     require_same_posterior,
     together,
 )
+from tests.benchmarks._grid import TOLERANCE, agreement
 from tests.benchmarks._harness import Disagreement
+from tests.benchmarks._mclust import MODELS, Mclust
 from tests.benchmarks._peers import Bayesm, NumPyro
 from tests.benchmarks._problems import Problem, dealt, firm
 
@@ -170,6 +172,53 @@ def test_chains_that_disagree_are_not_timed() -> None:
     require_convergence("peer", {"a": Quantity(400, 1.009, 0, 1)})
     with pytest.raises(Disagreement, match=r"peer: R-hat 1\.020, not below 1\.01"):
         require_convergence("peer", {"a": Quantity(9, 1.02, 0, 1), "b": Quantity(9, 1, 0, 1)})
+
+
+def test_mclust_gets_the_rows_column_by_column(tmp_path: Path) -> None:
+    x = np.arange(8.0).reshape(4, D)
+    Mclust(x, tmp_path)
+    found = np.fromfile(tmp_path / "rows")
+    np.testing.assert_array_equal(found[:2], [4, D])
+    np.testing.assert_array_equal(found[2:].reshape(D, 4).T, x)
+
+
+def test_grid_of_mclust_is_read_model_by_model(
+    program: Callable[[str], Path], tmp_path: Path
+) -> None:
+    program(
+        "import array\n"
+        "count = int(sys.argv[4]) * len(sys.argv[7:])\n"
+        "values = [float('nan'), *map(float, range(1, count))]\n"
+        "array.array('d', values).tofile(open(sys.argv[6], 'wb'))\n"
+        "print(1.5)"
+    )
+    taken, found = Mclust(np.eye(4, D), tmp_path).grid(K, seed=1)
+    assert taken == 1.5
+    assert list(found) == list(MODELS)
+    assert np.isnan(found["full"][0])
+    np.testing.assert_array_equal(found["diag"], [6, 7, 8])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(Mclust.versions() is None, reason="mclust is not installed")
+def test_log_likelihood_of_mclust_is_ours_at_its_parameters(
+    problem: Problem, tmp_path: Path
+) -> None:
+    peer = Mclust(problem.x, tmp_path)
+    assert agreement(peer, problem.x, K) <= TOLERANCE
+    _, found = peer.grid(K, seed=0)
+    for covariance_type, totals in found.items():
+        again = peer.fit(covariance_type, K, seed=0).log_likelihood
+        assert totals[-1] == pytest.approx(again, rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(Mclust.versions() is None, reason="mclust is not installed")
+def test_log_likelihood_of_mclust_at_other_rows_is_no_agreement(
+    problem: Problem, tmp_path: Path
+) -> None:
+    with pytest.raises(Disagreement, match="mclust, full: off by"):
+        agreement(Mclust(problem.x, tmp_path), problem.x + 1e-3, K)
 
 
 @pytest.mark.slow

@@ -93,3 +93,46 @@ def test_gibbs_records_one_chain_and_two(alone: tuple[str, dict]) -> None:
     assert {"one core", "two cores"} == set(cores["timings"])
     assert all(each["measured"] > 0 for each in em["criteria"])
     assert numpyro["engines"]["bayesmix"]["least_ess"][0] > 0
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
+    """What a quick run of whole fits prints without mclust, and its rows by name."""
+    folder = tmp_path_factory.mktemp("bench")
+    path = folder / "em-search.json"
+    rows = "search-1e5x10,grid-1e4x5,passes-faithful-tied,overlap"
+    options = ("--quick", "--rows", rows, "--json", str(path))
+    done = bench(*options, name="em_search", PATH=str(folder))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return done.stdout, {row["name"]: row for row in found["rows"]}
+
+
+def test_search_runs_without_mclust_and_says_so(search: tuple[str, dict]) -> None:
+    printed, rows = search
+    grid = rows["grid-1e4x5"]
+    assert grid["peer"] is None
+    assert [each["measured"] for each in grid["criteria"]] == [None, None]
+    assert printed.count("not installed") == 3  # a cell, a ratio, a count
+    assert len(grid["engines"]["bayesmix"]["seconds"]) == 1
+
+
+def test_search_records_where_fits_ended(search: tuple[str, dict]) -> None:
+    rows = search[1]
+    starts, overlap = rows["search-1e5x10"], rows["overlap"]
+    assert len(starts["engines"]["scikit-learn"]["seconds"]) == 1
+    assert len(starts["below_best_per_row"]["scikit-learn"]) == 2
+    assert min(min(below) for below in starts["below_best_per_row"].values()) == 0
+    assert {each["overlap"] for each in overlap["cells"]} == {
+        "overlapping",
+        "moderate",
+        "separated",
+    }
+    assert all(max(each["success"].values()) == 1 for each in overlap["cells"])
+
+
+def test_search_counts_passes_to_the_published_optimum(search: tuple[str, dict]) -> None:
+    passes = search[1]["passes-faithful-tied"]
+    assert passes["optimum"] == pytest.approx(-1126.316, abs=1e-3)
+    for counts in passes["passes"].values():
+        assert all(1 < fast < 20_000 and 1 < plain < 20_000 for plain, fast in counts)

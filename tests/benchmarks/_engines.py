@@ -1,4 +1,4 @@
-"""EM by each engine: from a given start, a given number of iterations, nothing regularized."""
+"""Plain EM by each engine: a given start and number of iterations, nothing regularized."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class Engine:
 
 def estimator(name: str, x: np.ndarray, start: Start, n_iter: int) -> Any:
     """Fit the estimator of bayesmix or of scikit-learn."""
-    kind = {"bayesmix": bm.GaussianMixture, "scikit-learn": ScikitLearnMixture}[name]
+    kind = {
+        "bayesmix": partial(bm.GaussianMixture, accelerate=False),
+        "scikit-learn": ScikitLearnMixture,
+    }[name]
     model = kind(
         len(start.weights),
         covariance_type=start.covariance_type,

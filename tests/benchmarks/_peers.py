@@ -7,10 +7,8 @@ trees of ours, so that the same code judges everyone.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -19,8 +17,8 @@ import numpy as np
 import xarray as xr
 
 from tests.benchmarks._problems import Problem
+from tests.benchmarks._programs import HERE, r_script, r_versions, versions
 
-HERE = Path(__file__).parent
 PYTHON = "BAYESMIX_PEERS_PYTHON"
 """Variable that names the interpreter with NumPyro; without it, this one is tried."""
 KEEP = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
@@ -53,21 +51,13 @@ class Bayesm:
         return self.problem.tree(*(np.stack(np.split(part[burn:], 2)) for part in parts))
 
     def _ask(self, what: str, *more: Any, **variables: str) -> str:
-        command = ["Rscript", HERE / "_bayesm.R", self.folder / "problem", what, *more]
-        env = os.environ | variables
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=env)
-        if done.returncode:
-            raise RuntimeError(f"Rscript ended with {done.returncode}: {done.stderr[-500:]}")
-        return done.stdout
+        return r_script("_bayesm.R", self.folder / "problem", what, *more, **variables)
 
     @staticmethod
     @cache
     def versions() -> dict[str, str] | None:
         """Versions of R and bayesm; None without either."""
-        if shutil.which("Rscript") is None:
-            return None
-        asked = "cat(as.character(getRversion()), as.character(packageVersion('bayesm')))"
-        return _versions(["Rscript", "-e", asked], ("R", "bayesm"))
+        return r_versions("bayesm")
 
 
 class _Process:
@@ -129,7 +119,7 @@ class NumPyro(_Process):
     def versions() -> dict[str, str] | None:
         """Versions of NumPyro and JAX; None without either."""
         asked = "import jax, numpyro; print(numpyro.__version__, jax.__version__)"
-        return _versions([_numpyro_python(), "-c", asked], ("numpyro", "jax"))
+        return versions([_numpyro_python(), "-c", asked], ("numpyro", "jax"))
 
 
 class PyMC(_Process):
@@ -143,12 +133,3 @@ class PyMC(_Process):
 
 def _numpyro_python() -> str:
     return os.environ.get(PYTHON) or sys.executable
-
-
-def _versions(command: Sequence[str], names: Sequence[str]) -> dict[str, str] | None:
-    """Versions that a command prints, by name; None if it cannot."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except OSError:
-        return None
-    return None if done.returncode else dict(zip(names, done.stdout.split(), strict=True))

@@ -8,6 +8,8 @@ import numpy as np
 
 OVERLAPPING = 2.5
 """Typical distance between two means, in standard deviations: responsibilities are shared."""
+MODERATE = 4.0
+"""The same, for clusters that touch."""
 SEPARATED = 10.0
 """The same, far enough that nearly every row belongs to one component."""
 
@@ -38,6 +40,11 @@ class Population:
     means: np.ndarray
     factors: np.ndarray
     typical: np.ndarray
+
+    @property
+    def covariances(self) -> np.ndarray:
+        """Covariances (K, D, D)."""
+        return self.factors @ np.swapaxes(self.factors, -1, -2)
 
     def rows(
         self, n: int, generator: np.random.Generator, labels: np.ndarray | None = None

@@ -18,9 +18,6 @@ from bayesmix.inputs import as_table
 from tests.benchmarks._harness import Settings, seconds
 from tests.benchmarks._populations import SEPARATED, population
 
-MODERATE = 4.0
-"""Typical distance between two means, in standard deviations: clusters that touch."""
-
 
 @dataclass(frozen=True)
 class Problem:

@@ -10,17 +10,14 @@ is regularized by anyone, so oneDAL is held to the same tolerance as scikit-lear
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from tests.benchmarks._data import rows_and_start, rows_on_disk, seeded_population
 from tests.benchmarks._engines import (
     ENGINES,
     SHORT,
@@ -48,14 +45,7 @@ from tests.benchmarks._harness import (
     seconds,
     times_record,
 )
-from tests.benchmarks._populations import (
-    OVERLAPPING,
-    SEPARATED,
-    Population,
-    Start,
-    effective_components,
-    population,
-)
+from tests.benchmarks._populations import OVERLAPPING, SEPARATED, Start, effective_components
 
 OURS, SCIKIT_LEARN, ONEDAL = ENGINES
 PACKAGES = (
@@ -92,7 +82,7 @@ def iteration(
     spread: float = OVERLAPPING,
 ) -> Outcome:
     """Time one iteration of each engine; ``asked`` by peer, or "matmul" in percent."""
-    x, start = _data(covariance_type, settings.rows(n), d, k, spread)
+    x, start = rows_and_start(covariance_type, settings.rows(n), d, k, spread)
     engines = engines_for(covariance_type)
     fits = {name: partial(e.fit, x, start) for name, e in engines.items() if e.installed}
     for name in fits:
@@ -118,7 +108,7 @@ def iteration(
 
 def scoring(method: str, n: int, d: int, k: int, asked: float, settings: Settings) -> Outcome:
     """Time a method of fitted estimators with the same parameters."""
-    x, start = _data("full", settings.rows(n), d, k, OVERLAPPING)
+    x, start = rows_and_start("full", settings.rows(n), d, k, OVERLAPPING)
     names = (OURS, SCIKIT_LEARN)
     models = {name: estimator(name, x[:WARM_ROWS], start, SHORT) for name in names}
     call = {name: partial(getattr(models[name], method), x) for name in names}
@@ -140,9 +130,9 @@ def scoring(method: str, n: int, d: int, k: int, asked: float, settings: Setting
 
 def fit_memory(n: int, d: int, k: int, asked: float, settings: Settings) -> Outcome:
     """Peak memory of a fit beyond the data, each engine in a process of its own."""
-    drawn, start = _population("full", d, k, OVERLAPPING)
+    drawn, start = seeded_population(k, d, OVERLAPPING)
     peaks: dict[str, int] = {}
-    with _rows_on_disk(drawn, settings.rows(n), settings) as path:
+    with rows_on_disk(drawn, settings.rows(n), settings) as path:
         if path is None:
             return Outcome(note="skipped: too little space in the folder")
         for name in (name for name, engine in ENGINES.items() if engine.installed):
@@ -160,8 +150,8 @@ def memory_mapped(
     n: int, d: int, k: int, asked: float, asked_megabytes: float, settings: Settings
 ) -> Outcome:
     """Time an iteration over a file against one over a tenth of it in memory."""
-    drawn, start = _population("full", d, k, OVERLAPPING)
-    with _rows_on_disk(drawn, settings.rows(n), settings) as path:
+    drawn, start = seeded_population(k, d, OVERLAPPING)
+    with rows_on_disk(drawn, settings.rows(n), settings) as path:
         if path is None:
             return Outcome(note="skipped: too little space in the folder")
         mapped = np.load(path, mmap_mode="r")
@@ -186,35 +176,6 @@ def memory_mapped(
         "extra_peak_bytes": {OURS: peak},
     }
     return Outcome({OURS: milliseconds(float(np.median(times["mapped"])))}, criteria, record)
-
-
-def _population(covariance_type: str, d: int, k: int, spread: float) -> tuple[Population, Start]:
-    generator = np.random.default_rng(20240229)
-    drawn = population(k, d, spread, generator)
-    return drawn, drawn.start(covariance_type, generator)
-
-
-def _data(covariance_type: str, n: int, d: int, k: int, spread: float) -> tuple[np.ndarray, Start]:
-    drawn, start = _population(covariance_type, d, k, spread)
-    return drawn.rows(n, np.random.default_rng(n)), start
-
-
-@contextmanager
-def _rows_on_disk(drawn: Population, n: int, settings: Settings) -> Iterator[Path | None]:
-    """Path of an .npy file of n rows, written block by block; None if the disk is too full."""
-    d, block = drawn.means.shape[1], 1_000_000
-    if shutil.disk_usage(settings.folder).free < 1.2 * 8 * n * d:
-        yield None
-        return
-    with TemporaryDirectory(dir=settings.folder) as folder:
-        path = Path(folder, "rows.npy")
-        generator = np.random.default_rng(n)
-        file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=(n, d))
-        for first in range(0, n, block):
-            file[first : first + block] = drawn.rows(min(block, n - first), generator)
-        file.flush()
-        del file
-        yield path
 
 
 def _plan(

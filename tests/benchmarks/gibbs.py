@@ -23,8 +23,8 @@ from functools import partial
 
 from tests.benchmarks._effective import Race, cold, race
 from tests.benchmarks._harness import Row, run
-from tests.benchmarks._populations import OVERLAPPING
-from tests.benchmarks._problems import MODERATE, dealt, faithful, rows
+from tests.benchmarks._populations import MODERATE, OVERLAPPING
+from tests.benchmarks._problems import dealt, faithful, rows
 from tests.benchmarks._sweeps import against_bayesm, against_em, two_cores
 
 PACKAGES = ("bayesmix", "numpy", "scipy", "numba", "xarray", "arviz-stats")

@@ -21,7 +21,8 @@ from functools import partial
 from tests.benchmarks._effective import Race, first_call, race, stick_breaking
 from tests.benchmarks._gradients import gradients
 from tests.benchmarks._harness import Row, run
-from tests.benchmarks._problems import MODERATE, faithful, rows
+from tests.benchmarks._populations import MODERATE
+from tests.benchmarks._problems import faithful, rows
 
 PACKAGES = ("bayesmix", "numpy", "scipy", "numba", "pymc", "pytensor", "nutpie", "arviz-stats")
 PEERS = {"NumPyro": 5.0, "PyMC": 10.0}
