@@ -12,9 +12,12 @@ import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
-from bayesmix import em, gaussian, optima
+from bayesmix import gaussian, optima
+from bayesmix.ascent import run
 from bayesmix.covariance import structure_of
 from bayesmix.optima import Status
+from bayesmix.problem import Point, Problem, problem_of
+from bayesmix.search import start_point
 from tests.support import (
     EPS,
     blobs,
@@ -42,19 +45,19 @@ def mixture_for(structure: str, prior: str, k: int, d: int) -> bm.Mixture:
     return bm.Mixture(bm.Dirichlet(k, concentration), components, structure)
 
 
-def problem_for(mixture: bm.Mixture, x: np.ndarray, weight: np.ndarray | None = None) -> em.Problem:
-    return em.problem_of(mixture, bm.inputs.as_table(x), weight)
+def problem_for(mixture: bm.Mixture, x: np.ndarray, weight: np.ndarray | None = None) -> Problem:
+    return problem_of(mixture, bm.inputs.as_table(x), weight)
 
 
-def start_for(problem: em.Problem, seed: int = 0) -> em.Point:
+def start_for(problem: Problem, seed: int = 0) -> Point:
     """Draw a start from soft random responsibilities around distinct rows."""
     rng = np.random.default_rng(seed)
     label = rng.integers(problem.n_components, size=len(problem.x))
     resp = 0.6 * np.eye(problem.n_components)[label] + 0.4 / problem.n_components
-    return em.start_point(problem, resp)
+    return start_point(problem, resp)
 
 
-def objective_at(mixture: bm.Mixture, x: np.ndarray, point: em.Point) -> float:
+def objective_at(mixture: bm.Mixture, x: np.ndarray, point: Point) -> float:
     """Objective by the reference: log-likelihood, or log posterior."""
     parameters = (point.weights, point.means, point.dense_covariances)
     if mixture.components is None:
@@ -62,7 +65,7 @@ def objective_at(mixture: bm.Mixture, x: np.ndarray, point: em.Point) -> float:
     return float(gaussian.log_posterior(mixture, x, *parameters))
 
 
-def permuted(point: em.Point, order: np.ndarray) -> em.Point:
+def permuted(point: Point, order: np.ndarray) -> Point:
     dense = point.dense_covariances[order]
     return replace(
         point,
@@ -82,7 +85,7 @@ def test_objective_never_decreases_and_belongs_to_the_point(structure, prior, d)
     mixture = mixture_for(structure, prior, 3, d)
     problem = problem_for(mixture, x)
     for seed in range(3):
-        fit = em.run(problem, start_for(problem, seed), max_iter=500, tol=1e-10)
+        fit = run(problem, start_for(problem, seed), max_iter=500, tol=1e-10)
         assert fit.n_iter >= 2
         # two sums of n + K D^2 terms, each right to a few hundred eps of its size
         slack = 1e3 * EPS * (1 + np.abs(fit.trace).max())
@@ -106,7 +109,7 @@ def test_weakly_informative_climbs(structure, data, k):
     mixture = bm.Mixture(bm.Dirichlet(k), bm.weakly_informative(x), structure)
     problem = problem_for(mixture, x)
     for seed in range(2):
-        fit = em.run(problem, start_for(problem, seed), max_iter=150, tol=1e-9)
+        fit = run(problem, start_for(problem, seed), max_iter=150, tol=1e-9)
         slack = 1e3 * EPS * (1 + np.abs(fit.trace).max())
         assert np.all(np.diff(fit.trace) >= -slack)
         np.testing.assert_allclose(
@@ -120,7 +123,7 @@ def test_one_iteration_is_two_conditional_modes(structure):
     prior = random_independent_prior(d)
     problem = problem_for(bm.Mixture(bm.Dirichlet(k), prior, structure), x)
     start = start_for(problem)
-    after = em.run(problem, start, max_iter=1, tol=0).point
+    after = run(problem, start, max_iter=1, tol=0).point
     resp = gaussian.responsibilities(x, start.weights, start.means, start.dense_covariances)
     spread = np.linalg.inv(prior.mean_covariance)
     scale, scatters, counts = np.asarray(prior.covariance_scale), [], resp.sum(axis=0)
@@ -224,7 +227,7 @@ def test_gradient_is_zero_at_the_mode(structure, prior, d):
     k, x = 2, blobs(60, d, 2)
     mixture = mixture_for(structure, prior, k, d)
     problem = problem_for(mixture, x)
-    fit = em.run(problem, start_for(problem), max_iter=20_000, tol=1e-15)
+    fit = run(problem, start_for(problem), max_iter=20_000, tol=1e-15)
     assert fit.status is Status.CONVERGED
     point = (fit.point.weights, fit.point.means, fit.point.dense_covariances)
     theta = parameters_to_coordinates(structure, *point)
@@ -354,8 +357,8 @@ def test_data_and_prior_transformed_together(structure, prior, change, rng):
     mixture_new = replace(mixture, components=components)
     problem, problem_new = problem_for(mixture, x), problem_for(mixture_new, x_new)
     start = start_for(problem)
-    fit = em.run(problem, start, max_iter=10, tol=0)
-    fit_new = em.run(problem_new, transformed_point(start, shift, scale, order), max_iter=10, tol=0)
+    fit = run(problem, start, max_iter=10, tol=0)
+    fit_new = run(problem_new, transformed_point(start, shift, scale, order), max_iter=10, tol=0)
     constant = -len(x) * np.log(scale).sum()
     if mixture.components is not None:
         constant -= log_volume(structure, k, scale, prior == "random scale")
@@ -382,8 +385,8 @@ def test_permuted_start_gives_the_permuted_fit(structure, prior):
     x = blobs(80, 2, 3)
     problem = problem_for(mixture_for(structure, prior, 3, 2), x)
     start, order = start_for(problem), np.array([2, 0, 1])
-    fit = em.run(problem, start, max_iter=15, tol=0)
-    other = em.run(problem, permuted(start, order), max_iter=15, tol=0)
+    fit = run(problem, start, max_iter=15, tol=0)
+    other = run(problem, permuted(start, order), max_iter=15, tol=0)
     expected = permuted(fit.point, order)
     room = {"rtol": 1e-9, "atol": 1e-10}  # 15 steps, each carrying on rounding of 1e-14
     np.testing.assert_allclose(other.trace, fit.trace, rtol=1e-12)
@@ -399,8 +402,8 @@ def test_weights_are_duplicates(structure, prior, rng):
     mixture = mixture_for(structure, prior, 3, 2)
     weighted = problem_for(mixture, x, times.astype(float))
     start = start_for(weighted)
-    fit = em.run(weighted, start, max_iter=15, tol=0)
-    repeated = em.run(problem_for(mixture, np.repeat(x, times, axis=0)), start, max_iter=15, tol=0)
+    fit = run(weighted, start, max_iter=15, tol=0)
+    repeated = run(problem_for(mixture, np.repeat(x, times, axis=0)), start, max_iter=15, tol=0)
     np.testing.assert_allclose(fit.trace, repeated.trace, rtol=1e-12)
     np.testing.assert_allclose(fit.point.means, repeated.point.means, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(
@@ -492,13 +495,13 @@ def test_collapse_onto_equal_rows_is_singular(structure):
     resp[:6, 0] = 1
     resp[6::2, 1] = 1
     resp[7::2, 2] = 1
-    start = em.start_point(problem, resp)
+    start = start_point(problem, resp)
     covariances = start.dense_covariances.copy()
     covariances[0] *= 1e-4  # narrow enough to hold the spike and nothing else
     start = replace(start, covariances=compact(structure, covariances))
-    singular = em.run(problem, start, max_iter=1000, tol=1e-6)
+    singular = run(problem, start, max_iter=1000, tol=1e-6)
     assert singular.status is Status.SINGULAR
-    genuine = em.run(problem, start_for(problem), max_iter=1000, tol=1e-6)
+    genuine = run(problem, start_for(problem), max_iter=1000, tol=1e-6)
     assert genuine.status is Status.CONVERGED
     assert singular.objective > genuine.objective  # the trap: it would win by likelihood
     for fits in ([singular, genuine], [genuine, singular]):
@@ -506,7 +509,7 @@ def test_collapse_onto_equal_rows_is_singular(structure):
         assert judged[index].point is genuine.point
     # with a prior there is no singularity
     safe = problem_for(bm.Mixture(bm.Dirichlet(3), random_prior(2), structure), spike())
-    assert em.run(safe, start, max_iter=1000, tol=1e-6).status is Status.CONVERGED
+    assert run(safe, start, max_iter=1000, tol=1e-6).status is Status.CONVERGED
 
 
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
@@ -562,7 +565,7 @@ def test_lone_best_of_many_is_unconfirmed(iris):
 def test_best_confirms_and_ranks():
     """By status first, then by objective; a lone best of five is unconfirmed, of four is not."""
     problem = problem_for(bm.Mixture(bm.Dirichlet(2)), blobs(40, 2, 2))
-    fit = em.run(problem, start_for(problem), max_iter=1000, tol=1e-6)
+    fit = run(problem, start_for(problem), max_iter=1000, tol=1e-6)
 
     def fits(*values):
         return [replace(fit, objective=v, status=s) for v, s in values]
@@ -583,8 +586,8 @@ def test_best_confirms_and_ranks():
 def test_judge_unmasks():
     """A near collapse, a handful of rows, whatever their weight; never under a prior."""
     likelihood = problem_for(bm.Mixture(bm.Dirichlet(2)), blobs(40, 2, 2))
-    start = em.start_point(likelihood, np.eye(2)[np.arange(40) % 2])  # the clusters as drawn
-    fit = em.run(likelihood, start, max_iter=1000, tol=1e-6)
+    start = start_point(likelihood, np.eye(2)[np.arange(40) % 2])  # the clusters as drawn
+    fit = run(likelihood, start, max_iter=1000, tol=1e-6)
     assert fit.status is Status.CONVERGED
 
     def status(problem=likelihood, **changes):
@@ -610,8 +613,8 @@ def test_a_large_ridge_is_no_collapse_and_hides_none():
         (spiked, spiked[:, 0] > 0.5, Status.SINGULAR),
     ):
         problem = replace(problem_for(bm.Mixture(bm.Dirichlet(2)), rows), reg_covar=1e-6)
-        start = em.start_point(problem, np.eye(2)[group.astype(int)])
-        assert em.run(problem, start, max_iter=500, tol=1e-6).status is expected
+        start = start_point(problem, np.eye(2)[group.astype(int)])
+        assert run(problem, start, max_iter=500, tol=1e-6).status is expected
 
 
 def test_row_weights_of_any_scale_leave_the_status_alone():
@@ -634,7 +637,7 @@ def test_non_finite_objective_is_a_status():
     start = start_for(problem)
     start = replace(start, means=start.means + 1e200)
     with np.errstate(all="ignore"):
-        fit = em.run(problem, start, max_iter=5, tol=1e-6)
+        fit = run(problem, start, max_iter=5, tol=1e-6)
     assert fit.status is Status.NON_FINITE
     assert fit.n_iter == 0
 
@@ -649,7 +652,7 @@ def refuse(match, mixture, x, **options):
 
 
 def test_a_start_with_a_singular_covariance_is_listed(monkeypatch):
-    draw = em.random_start
+    draw = random_start
     count = iter(range(3))
 
     def second_is_flat(problem, init_params, generator):
@@ -749,7 +752,7 @@ def test_components_are_ordered_by_their_means(structure):
     means = parameters.means.copy()
     means[[0, 2], 0] = -9.0  # a tie, broken by the second feature
     means[[0, 2], 1] = [1.0, -1.0]
-    point = em.Point(
+    point = Point(
         structure_of(structure),
         parameters.weights,
         means,

@@ -9,11 +9,14 @@ from pytensor.compile.mode import Mode
 from scipy import special
 
 import bayesmix as bm
-from bayesmix import em, gaussian
+from bayesmix import gaussian
+from bayesmix.ascent import run
 from bayesmix.inputs import as_table
 from bayesmix.kernels.nuts import special as compiled_special
 from bayesmix.nuts_coordinates import Parameters
 from bayesmix.nuts_target import Target
+from bayesmix.problem import problem_of
+from bayesmix.search import start_point
 from tests.nuts_cells import (
     CELLS,
     COMPONENTS,
@@ -95,9 +98,9 @@ def test_value_and_gradient_are_those_of_the_pymc_model(cell):
 def test_the_mode_of_em_is_where_the_gradient_is_that_of_the_volume(structure, prior):
     mixture = bm.Mixture(bm.Dirichlet(2, (1.5, 3.0)), prior(2), structure)
     x = blobs(50, 2, 1) + 4.0 * (np.arange(50)[:, None] % 2)  # apart: no weight is 0 at the mode
-    problem = em.problem_of(mixture, as_table(x))
-    start = em.start_point(problem, np.eye(2)[np.arange(50) % 2])
-    fit = em.run(problem, start, max_iter=20_000, tol=1e-15)
+    problem = problem_of(mixture, as_table(x))
+    start = start_point(problem, np.eye(2)[np.arange(50) % 2])
+    fit = run(problem, start, max_iter=20_000, tol=1e-15)
     target = Target.of(mixture, x)
     mode = Parameters(fit.point.weights, fit.point.means, fit.point.dense_covariances)
     position = target.coordinates.position(mode)

@@ -12,11 +12,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import bayesmix as bm
-from bayesmix import em, online
+from bayesmix import online
+from bayesmix.ascent import run
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import as_table
 from bayesmix.passes import log_likelihood
 from bayesmix.problem import Point, Problem, problem_of
+from bayesmix.search import search
 from tests.support import (
     EPS,
     Parameters,
@@ -121,11 +123,11 @@ def test_a_stream_ends_at_the_maximum_likelihood(structure, apart, passes):
     x = mixture_rows(structure, apart, n)
     first = problem_on(x[:500], structure)
     options = {"init_params": "k-means++", "n_init": 3, "max_iter": 500, "tol": 1e-6}
-    index, fits = em.search(first, np.random.default_rng(1), **options)
-    stream = online.begin(first, fits[index].point)
+    found = search(first, np.random.default_rng(1), **options)
+    stream = online.begin(first, found.winner.point)
     for i in range(passes):
         stream = streamed(stream, x, 500, start=0 if i else 500)
-    best = em.run(problem_on(x, structure), stream.estimate, max_iter=2_000, tol=1e-9)
+    best = run(problem_on(x, structure), stream.estimate, max_iter=2_000, tol=1e-9)
     points = {"start": fits[index].point, "last": stream.point, "averaged": stream.estimate}
     lost = {
         name: best.log_likelihood - log_likelihood(x, point.parameters)
@@ -140,8 +142,8 @@ def test_a_stream_ends_at_the_maximum_likelihood(structure, apart, passes):
 def test_single_rows_end_near_batches(structure):
     x = mixture_rows(structure, 6.0, 1_500)
     problem = problem_on(x[:500], structure)
-    start = em.run(problem, point_like(x[:500], structure), max_iter=50, tol=1e-6).point
-    best = em.run(problem_on(x, structure), start, max_iter=500, tol=1e-9)
+    start = run(problem, point_like(x[:500], structure), max_iter=50, tol=1e-6).point
+    best = run(problem_on(x, structure), start, max_iter=500, tol=1e-9)
     found = streamed(online.begin(problem, start), x, 1, start=500)
     chance = (structure_of(structure).n_parameters(3, 2) + 8) / 2
     assert found.n_batches == 1_001

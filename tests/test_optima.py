@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.em import run, start_point
+from bayesmix.ascent import run
 from bayesmix.gaussian import log_posterior
 from bayesmix.inputs import as_table
 from bayesmix.optima import Status, best, log_mass, min_eigenvalue_ratio, verdict
 from bayesmix.problem import problem_of
+from bayesmix.search import start_point
 from tests.exact import log_marginal
 
 EYE = np.eye(2)

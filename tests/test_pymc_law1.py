@@ -43,11 +43,15 @@ import pytest
 from pytensor.compile.mode import Mode
 
 import bayesmix as bm
-from bayesmix import em, gaussian, pymc_model
+from bayesmix import gaussian, pymc_model
+from bayesmix.ascent import run
 from bayesmix.component_prior import random_scale
 from bayesmix.covariance import structure_of
+from bayesmix.optima import Fit
+from bayesmix.problem import problem_of
 from bayesmix.pymc_covariances import CHI_SQUARED, SCALE
 from bayesmix.pymc_weights import STICKS as STICK_LOGITS
+from bayesmix.search import start_point
 from tests.support import (
     STICKS,
     STRUCTURES,
@@ -164,12 +168,12 @@ def random_points(this: Case, d: int) -> list[tuple[Parameters, Given]]:
 
 
 @cache
-def mode_of(structure: str, d: int, weights: str, prior: str) -> em.Fit:
+def mode_of(structure: str, d: int, weights: str, prior: str) -> Fit:
     """EM's point, run until nothing is left to gain."""
     this = case(structure, d, weights, prior)
-    problem = em.problem_of(this.mixture, bm.inputs.as_table(this.x))
+    problem = problem_of(this.mixture, bm.inputs.as_table(this.x))
     resp = np.eye(K)[np.arange(len(this.x)) % K]  # the clusters as drawn
-    return em.run(problem, em.start_point(problem, resp), max_iter=20_000, tol=1e-15)
+    return run(problem, start_point(problem, resp), max_iter=20_000, tol=1e-15)
 
 
 def measure_terms(mixture: bm.Mixture, point: Parameters, scale: np.ndarray) -> float:

@@ -13,10 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as ScikitLearnMixture
 
 import bayesmix as bm
+from bayesmix.ascent import run
 from bayesmix.covariance import structure_of
-from bayesmix.em import run
 from bayesmix.inputs import as_table
-from bayesmix.optima import Fit, Status, judge, min_eigenvalue_ratio
+from bayesmix.optima import Fit, Status, finished
 from bayesmix.problem import Point, Problem, problem_of
 from tests.benchmarks._engines import ENGINES
 from tests.benchmarks._harness import seconds
@@ -34,7 +34,7 @@ class End:
 
     log_likelihood: float
     genuine: bool
-    """Whether it rests on more than a few rows, see `bayesmix.optima.judge`."""
+    """Whether it rests on more than a few rows, see `bayesmix.optima.finished`."""
 
     @property
     def worth(self) -> float:
@@ -74,18 +74,7 @@ def end_of(problem: Problem, model: Any) -> End:
     """Judge the parameters of a fitted estimator."""
     point = _point(model)
     found, objective = problem.expect(point)
-    fit = Fit(
-        point=point,
-        objective=objective,
-        log_likelihood=found.log_likelihood,
-        trace=np.array([objective]),
-        status=Status.CONVERGED,
-        min_eigenvalue_ratio=min_eigenvalue_ratio(
-            problem.without_ridge(point), problem.reference_covariance
-        ),
-        min_component_size=float(found.sizes.min()),
-    )
-    return _end(problem, judge(problem, fit))
+    return _end(problem, finished(problem, point, found, objective, [objective], Status.CONVERGED))
 
 
 def continued(problem: Problem, model: Any) -> End:

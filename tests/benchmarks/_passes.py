@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 import bayesmix as bm
-from bayesmix.em import random_start, run
+from bayesmix.ascent import run
 from bayesmix.problem import Problem
+from bayesmix.search import random_start
 from bayesmix.starts import InitParams
 from tests.benchmarks._contenders import OURS, default_fit, maximum_likelihood
 from tests.benchmarks._data import rows_on_disk, seeded_population

@@ -3,7 +3,7 @@
 Peers are scikit-learn, and R's mclust (Debian's package r-cran-mclust) with the Rscript on the
 path. Everyone has its defaults and two threads, which mclust does not use. Wherever ends are
 compared, log-likelihoods are ours at the parameters returned, and an optimum that rests on a few
-rows counts for nobody (`bayesmix.optima.judge`).
+rows counts for nobody (`bayesmix.optima.finished`).
 
 search: one default fit on each of 20 seeds, interleaved; time is the ratio of the medians. A fit
 succeeds if it ends within 1e-4 nat per row of the best that anyone found. What scikit-learn would
