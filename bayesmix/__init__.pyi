@@ -12,6 +12,7 @@ from .diagnostics import summary as summary
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
 from .frozen import frozen as frozen
+from .grid import fit_grid as fit_grid
 from .membership import membership as membership
 from .mixture import Mixture as Mixture
 from .n_components import KChoice as KChoice

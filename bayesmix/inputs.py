@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     RandomSeed = int | np.integer | np.random.SeedSequence | np.random.Generator | None
 
 __all__ = [
+    "SingularRowsError",
     "Table",
     "as_generator",
     "as_table",
@@ -178,10 +179,14 @@ def require_finite(values: NDArray[np.float64], features: tuple[str, ...], name:
     )
 
 
+class SingularRowsError(ValueError):
+    """The rows do not vary in some direction, where maximum likelihood is unbounded."""
+
+
 def require_varying(table: Table, reason: str) -> None:
     """Refuse a single row and constant columns, naming them."""
     if table.values.shape[0] < 2:
-        raise ValueError(f"{table.name}: expected at least 2 rows ({reason}), got 1")
+        raise SingularRowsError(f"{table.name}: expected at least 2 rows ({reason}), got 1")
     first = _first_row(table.values)
     varying = np.zeros(len(first), bool)
     for differs in _each_block(table.values, _differing, first):
@@ -189,7 +194,7 @@ def require_varying(table: Table, reason: str) -> None:
         if varying.all():
             return
     constant = [f for f, v in zip(table.features, varying, strict=True) if not v]
-    raise ValueError(
+    raise SingularRowsError(
         f"{table.name}: column {_quoted(constant)} is constant ({reason}); drop it, or state a "
         "proper prior of your own"
     )
@@ -204,12 +209,12 @@ def require_full_rank(table: Table, reason: str) -> None:
         scatter = sum(_each_block(table.values, _scatter, mean), np.zeros((d, d)))
     scale = np.sqrt(np.diag(scatter))
     if not np.all(np.isfinite(scatter)) or not np.all(scale > 0):
-        raise ValueError(
+        raise SingularRowsError(
             f"{table.name}: the squares of its values are beyond floating point; rescale the "
             "columns, or check them for wild values"
         )
     if np.linalg.eigvalsh(scatter / np.outer(scale, scale))[0] < 1e-12:
-        raise ValueError(
+        raise SingularRowsError(
             f"{table.name}: the covariance of its {n} row(s) and {d} column(s) is singular "
             f"({reason}); drop columns that others determine, or state a proper prior of your own"
         )

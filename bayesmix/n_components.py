@@ -12,14 +12,13 @@ import numpy as np
 from bayesmix.data_priors import weakly_informative
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
 from bayesmix.draws import occupied
-from bayesmix.estimator import GaussianMixture
-from bayesmix.inputs import Table, as_generator, as_table, require_count, require_varying
+from bayesmix.grid import fit_grid, numbers_of
+from bayesmix.inputs import Table, as_generator, as_table, require_varying
 from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.priors import ComponentPrior, Dirichlet, Gamma
 from bayesmix.sampling import sample
 from bayesmix.schema import group, mixture_of
-from bayesmix.search import InitParams
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +36,8 @@ TABLE_COLUMNS = (
     *("log_evidence", "log_evidence_se", "elpd", "elpd_se", "bic", "icl", "aic"),
 )
 _CRITERIA = ("bic", "icl", "aic")
-_OPTIMA = ("converged", "unconfirmed")
+_STATUS = {"unconfirmed": "converged", "too few rows": "more components than rows"}
 _TOUCHES = 0.05  # probability of as many clusters as components above which K was too small
-_STARTS: dict[InitParams, int] = {"k-means++": 10, "kmeans": 3}
-"""Starts of each kind: either misses optima that the other finds."""
 _TOL = 1e-5  # nats per row: far below what criteria differ by
 
 
@@ -147,8 +144,7 @@ def choose_k(
 
     A sparse finite mixture (Malsiner-Walli et al. 2016) of K = max(k) components leaves those it
     does not need without rows; the posterior of how many have rows is the answer. Beside it stand
-    BIC, ICL and AIC of the best of EM's fits for each number of components, from ten starts by
-    k-means++ and three by k-means.
+    BIC, ICL and AIC of EM's best optimum for each number of components, see `fit_grid`.
 
     The weights have the prior Dirichlet(a, ..., a) with :math:`a \sim \mathrm{Gamma}(2, 4K)`.
     For many components that is a Dirichlet process whose concentration K a has the prior
@@ -204,7 +200,7 @@ def choose_k(
     >>> x = bm.datasets.load("galaxy")
     >>> bm.choose_k(x, random_seed=1).table["p_n_clusters"]  # doctest: +SKIP
     """
-    numbers = _numbers(k)
+    numbers = numbers_of(k, "k")
     table = as_table(x)
     require_varying(table, "clusters need rows that differ")
     prior = weakly_informative(table) if components is None else components
@@ -215,7 +211,7 @@ def choose_k(
         from sklearn.exceptions import ConvergenceWarning
 
         warnings.simplefilter("ignore", ConvergenceWarning)  # told in the recommendation
-        criteria, em_status = _criteria(table, numbers, covariance_type, for_em)
+        criteria = _criteria(table, numbers, covariance_type, for_em)
         post = sample(
             mixture,
             table,
@@ -228,19 +224,9 @@ def choose_k(
             progressbar=progressbar,
         )
     found = _table(post, mixture, len(table.values), criteria)
+    em_status = {k: _STATUS.get(status, status) for k, status in criteria["status"].items()}
     r_hat = _r_hat(occupied(post))
     return KChoice(found, _recommend(found, r_hat, em_status), mixture, post, r_hat, em_status)
-
-
-def _numbers(k: Any) -> list[int]:
-    if not isinstance(k, Iterable) or isinstance(k, str):
-        raise ValueError(f"k: expected numbers of components, such as range(1, 9), got {k!r}")
-    numbers = list(k)
-    for number in numbers:
-        require_count(number, "k")
-    if not numbers:
-        raise ValueError("k: expected at least one number of components, got none")
-    return sorted({int(number) for number in numbers})
 
 
 def _fixed_components(post: xr.DataTree) -> int:
@@ -281,47 +267,12 @@ def _r_hat(values: NDArray[Any]) -> float:
 
 def _criteria(
     table: Table, numbers: list[int], covariance_type: CovarianceType, rng: np.random.Generator
-) -> tuple[dict[int, dict[str, float]], dict[int, str]]:
-    """BIC, ICL and AIC of EM's genuine optima, and how each fit ended."""
-    criteria, status = {}, {}
-    for k in numbers:
-        if k > len(table.values):
-            status[k] = "more components than rows"
-            continue
-        fits = [
-            GaussianMixture(
-                k,
-                covariance_type=covariance_type,
-                tol=_TOL,
-                reg_covar=0,
-                n_init=n_init,
-                init_params=init_params,
-                random_state=rng,
-            )
-            for init_params, n_init in _STARTS.items()
-        ]
-        ends = [_end(em, table.values) for em in fits]
-        genuine = [em for em, end in zip(fits, ends, strict=True) if end in _OPTIMA]
-        status[k] = "converged" if genuine else ends[0]
-        if genuine:
-            em = max(genuine, key=lambda em: em.lower_bound_)
-            criteria[k] = {name: getattr(em, name)(table.values) for name in _CRITERIA}
-    return criteria, status
-
-
-def _end(em: GaussianMixture, x: Floats) -> str:
-    """Fit, and say how that ended."""
-    try:
-        return str(em.fit(x).to_datatree()["point_estimate"].attrs["status"])
-    except ValueError as error:
-        if "singular" not in str(error):
-            raise
-        return "singular"  # before the first iteration: columns that determine each other, ties
-
-
-def _table(
-    post: xr.DataTree, mixture: Mixture, n: int, criteria: dict[int, dict[str, float]]
 ) -> pd.DataFrame:
+    """BIC, ICL and AIC of EM's genuine optima, and how each fit ended, by number of components."""
+    return fit_grid(table, numbers, [covariance_type], tol=_TOL, random_seed=rng).droplevel(0)
+
+
+def _table(post: xr.DataTree, mixture: Mixture, n: int, criteria: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     found = n_clusters(post)
@@ -331,8 +282,7 @@ def _table(
     table["p_n_clusters"] = found["n_clusters"]
     table["p_n_clusters_mcse"] = found["n_clusters_mcse"]
     table["p_n_clusters_prior"] = prior_n_clusters(mixture.weights, n)
-    for k, values in criteria.items():
-        table.loc[k, list(values)] = list(values.values())
+    table.loc[criteria.index, list(_CRITERIA)] = criteria[list(_CRITERIA)]
     return table
 
 

@@ -55,6 +55,15 @@ class Point:
         given = self.weights, self.means, self.covariances
         return Point(self.structure, *(a[points] for a in given))
 
+    def recast(self, structure: Structure) -> Point:
+        """One point with the nearest covariances of another structure."""
+        dense = self.dense_covariances
+        if structure.name == "tied":
+            covariances = np.einsum("k,kij->ij", self.weights, dense)
+        else:
+            covariances = np.concatenate([structure.average(one, 1) for one in dense])
+        return replace(self, structure=structure, covariances=covariances)
+
     @classmethod
     def stack(cls, points: Sequence[Point]) -> Point:
         """Points of one structure and size with an axis in front."""

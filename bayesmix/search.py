@@ -120,20 +120,20 @@ def search(
     ValueError
         If no start has a covariance of full rank.
     """
-    engine = _Engine(max_iter, accelerate, generator)
+    engine = Engine(max_iter, accelerate, generator)
     if init_params == "search" and problem.n_components > 1:
         return _searched(problem, engine, max(n_init, _FINALISTS), tol)
     method: Method = "k-means++" if init_params == "search" else init_params
     n_init = n_init if problem.n_components > 1 or init_params != "search" else 1
     sample = sampled(problem, generator)
-    starts = _starts(sample, [method] * n_init, generator)
+    starts = starts_by(sample, [method] * n_init, generator)
     fits = engine.run(problem, starts, tol)
     return told(problem, fits, tol)
 
 
 def sampled(problem: Problem, generator: np.random.Generator) -> Problem:
     """The same problem on the rows that a start is looked for in, an array."""
-    return _some(problem, max(_SAMPLE_ROWS, _ROWS_EACH * problem.n_components), generator)
+    return some_rows(problem, max(_SAMPLE_ROWS, _ROWS_EACH * problem.n_components), generator)
 
 
 def random_start(problem: Problem, method: Method, generator: np.random.Generator) -> Point:
@@ -144,7 +144,7 @@ def random_start(problem: Problem, method: Method, generator: np.random.Generato
     ValueError
         If it has no covariance of full rank.
     """
-    for start in _starts(problem, [method], generator):
+    for start in starts_by(problem, [method], generator):
         return start
     raise ValueError(SINGULAR_START.format(problem.n_components))
 
@@ -170,7 +170,7 @@ def start_point(problem: Problem, resp: Floats) -> Point:
 
 
 @dataclass(frozen=True)
-class _Engine:
+class Engine:
     """How runs are made."""
 
     max_iter: int
@@ -201,11 +201,11 @@ class _Engine:
         return [fit.point for fit in ranked(fits)[:count]]
 
 
-def _searched(problem: Problem, engine: _Engine, n_init: int, tol: float) -> Found:
+def _searched(problem: Problem, engine: Engine, n_init: int, tol: float) -> Found:
     """Search on the smallest sample that carries it, then follow what is found to all rows."""
-    stages = _stages(problem, engine.generator)
+    stages = stages_of(problem, engine.generator)
     for small in stages:
-        sample, own_tol = small.x.shape[0] < problem.x.shape[0], _stage_tol(small, problem, tol)
+        sample, own_tol = small.x.shape[0] < problem.x.shape[0], stage_tol(small, problem, tol)
         try:
             fits = _optima(small, engine, n_init, own_tol, most=_KEPT if sample else n_init)
         except ValueError:  # columns of a sample may determine each other
@@ -217,9 +217,9 @@ def _searched(problem: Problem, engine: _Engine, n_init: int, tol: float) -> Fou
     if not sample:
         return found
     for before, after in pairwise(stages[stages.index(small) :]):
-        optima = distinct(fits, tol=_stage_tol(before, problem, tol), total=before.total)
+        optima = distinct(fits, tol=stage_tol(before, problem, tol), total=before.total)
         points = [fit.point for fit in optima[: 1 if after is problem else _PROMOTED]]
-        fits = engine.run(after, points, _stage_tol(after, problem, tol))
+        fits = engine.run(after, points, stage_tol(after, problem, tol))
     (fit,) = fits
     if found.winner.status is Status.UNCONFIRMED and fit.status is Status.CONVERGED:
         fit = replace(fit, status=Status.UNCONFIRMED)
@@ -228,13 +228,13 @@ def _searched(problem: Problem, engine: _Engine, n_init: int, tol: float) -> Fou
     return Found([fit], 0, sentence, found.n_reached)
 
 
-def _optima(problem: Problem, engine: _Engine, n_init: int, tol: float, *, most: int) -> list[Fit]:
+def _optima(problem: Problem, engine: Engine, n_init: int, tol: float, *, most: int) -> list[Fit]:
     """The best of many short runs, run on, the ``most`` best of them to the end; then moves."""
     share = -(-n_init // 2)
     methods = [method for _ in range(share) for method in _SHORT_RUNS]
     size = max(_SHORT_ROWS, _SHORT_ROWS_EACH * problem.n_components * (problem.x.shape[1] + 1))
-    few = _some(problem, size, engine.generator)
-    starts = _starts(few, methods, engine.generator)
+    few = some_rows(problem, size, engine.generator)
+    starts = starts_by(few, methods, engine.generator)
     points = engine.shortened(few, starts, n_init)
     if most < len(points):
         points = engine.shortened(problem, points, most)
@@ -248,7 +248,7 @@ def _optima(problem: Problem, engine: _Engine, n_init: int, tol: float, *, most:
     return bettered
 
 
-def _moved(problem: Problem, engine: _Engine, fit: Fit, tol: float) -> Fit:
+def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float) -> Fit:
     """What moves lead to from an optimum, until none pays."""
     for _ in range(_ROUNDS):
         ahead = moves(problem, fit.point, _MOVES, engine.generator)
@@ -272,7 +272,7 @@ def told(problem: Problem, fits: list[Fit], tol: float, *, n_starts: int | None 
     return Found(fits, index, sentence, n_reached)
 
 
-def _starts(
+def starts_by(
     problem: Problem, methods: Sequence[Method], generator: np.random.Generator
 ) -> list[Point]:
     """Starts by these methods, as far as there are distinct rows for them."""
@@ -287,7 +287,7 @@ def _starts(
     return starts
 
 
-def _stages(problem: Problem, generator: np.random.Generator) -> list[Problem]:
+def stages_of(problem: Problem, generator: np.random.Generator) -> list[Problem]:
     """The problem on more and more of its rows, itself the last."""
     n, d = problem.x.shape
     sizes = [max(_FIRST_ROWS, _FIRST_ROWS_EACH * problem.n_parameters)]
@@ -298,18 +298,18 @@ def _stages(problem: Problem, generator: np.random.Generator) -> list[Problem]:
         return [problem if in_memory else replace(problem, x=take(problem.x, np.arange(n)))]
     stages, larger = [problem], problem
     for size in reversed(sizes):
-        larger = _some(larger, size, generator)
+        larger = some_rows(larger, size, generator)
         stages.append(larger)
     return stages[::-1]
 
 
-def _some(problem: Problem, size: int, generator: np.random.Generator) -> Problem:
+def some_rows(problem: Problem, size: int, generator: np.random.Generator) -> Problem:
     """The same problem on some of the rows, an array."""
     x, weight = sample_rows(problem.x, size, generator, problem.sample_weight)
     return replace(problem, x=x, sample_weight=weight)
 
 
-def _stage_tol(stage: Problem, whole: Problem, tol: float) -> float:
+def stage_tol(stage: Problem, whole: Problem, tol: float) -> float:
     """On a sample a small part of what its optimum is expected to be off by, per row."""
     if stage.x.shape[0] == whole.x.shape[0]:
         return tol

@@ -13,13 +13,14 @@ Computation 12, 2000.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix import passes
+from bayesmix.covariance import STRUCTURES
 from bayesmix.problem import Point
 
 if TYPE_CHECKING:
@@ -168,8 +169,7 @@ def _replaced(
         weights = np.concatenate([point.weights[kept], *(p.weights for p in parts)])
         means = np.concatenate([point.means[kept], *(p.means for p in parts)])
         dense = np.concatenate([point.dense_covariances[kept], *(p.covariances for p in parts)])
-        covariances = point.covariances
-        if structure.name != "tied":
-            covariances = np.concatenate([structure.average(c, 1) for c in dense])
-        points.append(Point(structure, weights / weights.sum(), means, covariances))
+        moved = Point(STRUCTURES["full"], weights / weights.sum(), means, dense).recast(structure)
+        tied = structure.name == "tied"
+        points.append(replace(moved, covariances=point.covariances) if tied else moved)
     return points

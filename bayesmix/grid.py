@@ -1,0 +1,275 @@
+"""Numbers of components by covariance structures: EM's optima, each a start for others.
+
+Up from one component the best optimum so far is split, down again the next is merged, and other
+structures lend theirs; a few fresh starts keep that honest. Of many rows a sample is gone over so,
+and the optima found are followed to all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from bayesmix import passes
+from bayesmix.inputs import (
+    SingularRowsError,
+    as_generator,
+    as_weights,
+    require_count,
+    require_nonnegative,
+)
+from bayesmix.mixture import CovarianceType, Mixture
+from bayesmix.optima import Fit, best, ranked
+from bayesmix.priors import Dirichlet
+from bayesmix.problem import Point, problem_of
+from bayesmix.rows import as_rows, pieces
+from bayesmix.search import Engine, stage_tol, stages_of, starts_by
+from bayesmix.split_merge import merges, splits
+from bayesmix.starts import Method
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+    from bayesmix.inputs import RandomSeed, Table
+    from bayesmix.problem import Problem
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["fit_grid", "numbers_of"]
+
+_FRESH: tuple[Method, ...] = ("k-means++", "centers", "centers", "merges", "random_from_data")
+_KEPT = 3  # starts of a model that are run to the end
+_MERGES = 3
+_COLUMNS = ("log_likelihood", "n_parameters", "bic", "aic", "icl", "status")
+_SLICE = 100_000  # rows
+
+
+def fit_grid(
+    x: Any,
+    n_components: Iterable[int] = range(1, 10),
+    covariance_types: Iterable[CovarianceType] = ("full", "tied", "diag", "spherical"),
+    *,
+    max_iter: int = 1000,
+    tol: float = 1e-6,
+    random_seed: RandomSeed = None,
+    sample_weight: ArrayLike | None = None,
+) -> pd.DataFrame:
+    r"""Fit mixtures by maximum likelihood for every number of components and covariance structure.
+
+    Parameters
+    ----------
+    x : (n, D) array_like or DataFrame, chunks of rows, or a Dask array or DataFrame
+        As `fit_em` takes it.
+    n_components : iterable of int, default range(1, 10)
+    covariance_types : iterable of {"full", "tied", "diag", "spherical"}
+        By default all four.
+    max_iter : int, default 1000
+        Iterations of each run.
+    tol : float, default 1e-6
+        See `GaussianMixture`; no covariance is regularized.
+    random_seed : int, SeedSequence or Generator, optional
+    sample_weight : (n,) array_like, optional
+        A weight of 2 is the row twice.
+
+    Returns
+    -------
+    DataFrame
+        Index ``covariance_type``, ``n_components``; columns ``log_likelihood``, ``n_parameters``,
+        ``bic``, ``aic``, ``icl`` (low is good, as in scikit-learn) and ``status``: how EM ended,
+        "converged", "unconfirmed", "max_iter", or, without criteria (NaN), "singular",
+        "spurious", "non_finite" or "too few rows".
+
+    Raises
+    ------
+    ValueError
+        If x is no table of finite numbers, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("faithful")
+    >>> table = bm.fit_grid(x, range(1, 4), ["full", "tied"], random_seed=1)
+    >>> table["bic"].idxmin()
+    ('tied', 3)
+    """
+    import pandas as pd
+
+    require_count(max_iter, "max_iter")
+    require_nonnegative(tol, "tol")
+    numbers, structures = numbers_of(n_components, "n_components"), _types(covariance_types)
+    table = as_rows(x)
+    weight = as_weights(sample_weight, table.values.shape[0])
+    engine = Engine(max_iter, True, as_generator(random_seed))
+    grid = _Grid(engine, _stages(table, weight, numbers, structures, engine), tol)
+    grid.explore()
+    n = table.values.shape[0]
+    rows = [
+        _row(*grid.followed((s, k))) if k <= n else {"status": "too few rows"}
+        for s in structures
+        for k in numbers
+    ]
+    index = pd.MultiIndex.from_product(
+        [structures, numbers], names=["covariance_type", "n_components"]
+    )
+    return pd.DataFrame(rows, index, columns=list(_COLUMNS))
+
+
+def numbers_of(values: Any, name: str) -> list[int]:
+    """Check numbers of components, and put them in order."""
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise ValueError(
+            f"{name}: expected numbers of components, such as range(1, 9), got {values!r}"
+        )
+    numbers = list(values)
+    for number in numbers:
+        require_count(number, name)
+    if not numbers:
+        raise ValueError(f"{name}: expected at least one number of components, got none")
+    return sorted({int(number) for number in numbers})
+
+
+type _Cell = tuple[CovarianceType, int]
+
+
+@dataclass
+class _Grid:
+    """Models, and what was found of each on the first of the stages."""
+
+    engine: Engine
+    stages: list[dict[_Cell, Problem]]
+    tol: float
+    fits: dict[_Cell, list[Fit]] = field(default_factory=dict)
+
+    def explore(self) -> None:
+        """Find every model's optima: up by splits, down by merges, across structures."""
+        for cell in sorted(self.stages[0], key=lambda cell: cell[1]):
+            self._climb(cell, self._fresh(cell) + self._split(cell) + self._lent(cell), _KEPT)
+        for cell in sorted(self.stages[0], key=lambda cell: -cell[1]):
+            self._climb(cell, self._merged(cell), 1)
+
+    def followed(self, cell: _Cell) -> tuple[Problem | None, Fit | None]:
+        """A model, if rows can carry it, and its optimum on all of them, if there is one."""
+        if cell not in self.stages[0]:
+            return None, None
+        problem, fits = self.stages[-1][cell], self.fits.get(cell)
+        if not fits:
+            return problem, None
+        for after in self.stages[1:]:
+            points = [fit.point for fit in ranked(fits)[:1]]
+            fits = self.engine.run(after[cell], points, self._tol(after, cell))
+        index, fits = best(fits, tol=self.tol, total=problem.total)
+        return problem, fits[index]
+
+    def _tol(self, stage: dict[_Cell, Problem], cell: _Cell) -> float:
+        return stage_tol(stage[cell], self.stages[-1][cell], self.tol)
+
+    def _climb(self, cell: _Cell, starts: Sequence[Point], count: int) -> None:
+        """Run the best of some starts, and keep what they lead to."""
+        problem, tol = self.stages[0][cell], self._tol(self.stages[0], cell)
+        points = self.engine.shortened(problem, starts, count)
+        if points:
+            self.fits[cell] = self.fits.get(cell, []) + self.engine.run(problem, points, tol)
+
+    def _best(self, structure: CovarianceType, k: int) -> Fit | None:
+        fits = self.fits.get((structure, k))
+        return ranked(fits)[0] if fits else None
+
+    def _fresh(self, cell: _Cell) -> list[Point]:
+        methods = _FRESH if cell[1] > 1 else _FRESH[:1]
+        return starts_by(self.stages[0][cell], methods, self.engine.generator)
+
+    def _split(self, cell: _Cell) -> list[Point]:
+        smaller = self._best(cell[0], cell[1] - 1)
+        if smaller is None or not smaller.usable:
+            return []
+        return splits(self.stages[0][cell], smaller.point, self.engine.generator)
+
+    def _merged(self, cell: _Cell) -> list[Point]:
+        larger = self._best(cell[0], cell[1] + 1)
+        if larger is None or not larger.usable:
+            return []
+        return merges(self.stages[0][cell], larger.point, _MERGES)
+
+    def _lent(self, cell: _Cell) -> list[Point]:
+        """Optima of other structures."""
+        problem, k = self.stages[0][cell], cell[1]
+        found = [self._best(other, k) for other, n in self.fits if n == k and other != cell[0]]
+        return [fit.point.recast(problem.structure) for fit in found if fit and fit.usable]
+
+
+def _types(values: Any) -> list[CovarianceType]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(
+            f"covariance_types: expected some of {', '.join(get_args(CovarianceType))}, in a list, "
+            f"got {values!r}"
+        )
+    types = list(dict.fromkeys(values))
+    for value in types:
+        if value not in get_args(CovarianceType):
+            raise ValueError(
+                f"covariance_types: expected some of {', '.join(get_args(CovarianceType))}, got "
+                f"{value!r}"
+            )
+    if not types:
+        raise ValueError("covariance_types: expected at least one, got none")
+    return types
+
+
+def _stages(
+    table: Table,
+    weight: Floats | None,
+    numbers: list[int],
+    types: list[CovarianceType],
+    engine: Engine,
+) -> list[dict[_Cell, Problem]]:
+    """All models that rows can carry, on more and more of the rows."""
+    whole: dict[_Cell, Problem] = {}
+    for kind in types:
+        for k in numbers:
+            if k <= table.values.shape[0]:
+                mixture = Mixture(Dirichlet(k), covariance_type=kind)
+                with suppress(SingularRowsError):
+                    whole[kind, k] = problem_of(mixture, table, weight)
+    if not whole:
+        return [whole]
+    largest = max(whole.values(), key=lambda problem: problem.n_parameters)
+    return [
+        {
+            cell: replace(problem, x=stage.x, sample_weight=stage.sample_weight)
+            for cell, problem in whole.items()
+        }
+        for stage in stages_of(largest, engine.generator)
+    ]
+
+
+def _row(problem: Problem | None, fit: Fit | None) -> dict[str, Any]:
+    """What the table says of a model."""
+    if problem is None or fit is None:
+        return {"status": "singular"}
+    row: dict[str, Any] = {"n_parameters": problem.n_parameters, "status": fit.status.name.lower()}
+    if not fit.usable:
+        return row
+    cost = -2 * fit.log_likelihood
+    bic = cost + problem.n_parameters * np.log(problem.total)
+    return row | {
+        "log_likelihood": fit.log_likelihood,
+        "bic": bic,
+        "aic": cost + 2 * problem.n_parameters,
+        "icl": bic - 2 * _log_certainty(problem, fit.point),
+    }
+
+
+def _log_certainty(problem: Problem, point: Point) -> float:
+    """Sum over the rows of the logarithm of the largest responsibility."""
+    found = 0.0
+    for values, weight, _ in pieces(problem.x, problem.sample_weight):
+        for start in range(0, len(values), _SLICE):
+            some = slice(start, start + _SLICE)
+            logs = np.log(passes.responsibilities(values[some], point.parameters).max(axis=1))
+            found += float(logs.sum() if weight is None else logs @ weight[some])
+    return found
