@@ -8,7 +8,7 @@ depend on the others.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -115,7 +115,7 @@ class _Runs:
     def __getitem__(self, runs: Flags) -> _Runs:
         if runs.all():
             return self
-        kept = {}
+        kept: dict[str, Any] = {}
         for name, value in vars(self).items():
             if name == "traces":
                 kept[name] = [trace for trace, keep in zip(value, runs, strict=True) if keep]
@@ -272,7 +272,7 @@ def _regular(points: Point) -> Flags:
 
 def _put[T: (Point, Statistics, Accelerator)](whole: T, where: Flags, part: T) -> T:
     """A copy of a stack with other entries in some places."""
-    merged = {}
+    merged: dict[str, Any] = {}
     for name, value in vars(whole).items():
         if isinstance(value, np.ndarray):
             merged[name] = value.copy()

@@ -242,7 +242,11 @@ class GaussianMixture(StreamedMixture):
         with np.errstate(over="ignore", invalid="ignore"):
             require_finite_reference(problem.data_moments.covariance)
         start = self._given_start(problem)
-        how = {"max_iter": self.max_iter, "tol": self.tol, "accelerate": self.accelerate}
+        how: dict[str, Any] = {
+            "max_iter": self.max_iter,
+            "tol": self.tol,
+            "accelerate": self.accelerate,
+        }
         if start is None:
             found = search(
                 problem,

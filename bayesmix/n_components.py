@@ -224,7 +224,8 @@ def choose_k(
             progressbar=progressbar,
         )
     found = _table(post, mixture, len(table.values), criteria)
-    em_status = {k: _STATUS.get(status, status) for k, status in criteria["status"].items()}
+    ends = zip(numbers, criteria["status"], strict=True)
+    em_status = {k: _STATUS.get(status, status) for k, status in ends}
     r_hat = _r_hat(occupied(post))
     return KChoice(found, _recommend(found, r_hat, em_status), mixture, post, r_hat, em_status)
 
