@@ -184,8 +184,10 @@ class Accelerator:
 
     def judged(self, taken: Flags, refused: Flags) -> Accelerator:
         """Learn which runs took their proposal, and which refused it, (S,) each."""
-        stretched = refused & self.leaving
         stretch = np.where(taken & self.leaving, 2 * self.stretch, self.stretch)
+        if not refused.any():
+            return replace(self, stretch=stretch)
+        stretched = refused & self.leaving
         forget = refused[:, None, None] * np.ones((_ORDER, 1), np.bool_)
         forget[refused & ~self.leaving, -1] = False
         return replace(

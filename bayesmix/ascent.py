@@ -80,7 +80,7 @@ def ascend(
         runs = _stopped(problem, runs, tol, last=iteration == max_iter)
         over = runs.status != _GOES_ON
         for i in np.flatnonzero(over):
-            fits[runs.number[i]] = _fit(problem, runs, i)
+            fits[runs.number[i]] = _fit(problem, runs, int(i))
         runs = runs[~over]
         if not len(runs.number):
             break
@@ -177,10 +177,10 @@ def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
             trace.append(float(value))
     return replace(
         runs,
-        point=_put(runs.point, better, proposal[better]),
-        found=_put(runs.found, better, found[better]),
+        point=_put(runs.point, better, _some(proposal, better)),
+        found=_put(runs.found, better, _some(found, better)),
         objective=objective,
-        gains=np.where(better[:, None], gains, runs.gains),
+        gains=gains if better.all() else np.where(better[:, None], gains, runs.gains),
         plain=long & ~better,
         moved=better,
         own=better & ~long,
@@ -196,9 +196,8 @@ def _remember(runs: _Runs, following: Floats) -> Accelerator:
     own = runs.moved | np.isnan(memory.residual).any(axis=1)
     with np.errstate(invalid="ignore"):  # components without weight
         residual = following - runs.flat
-    if own.all():
-        return memory.arrived(runs.flat, residual)
-    return _put(memory, own, memory[own].arrived(runs.flat[own], residual[own]))
+    arrived = _some(memory, own).arrived(runs.flat[own], residual[own])
+    return _put(memory, own, arrived)
 
 
 def _stopped(problem: Problem, runs: _Runs, tol: float, *, last: bool) -> _Runs:
@@ -270,8 +269,15 @@ def _regular(points: Point) -> Flags:
     return np.ones(len(points.weights), np.bool_)
 
 
+def _some[T: (Point, Statistics, Accelerator)](whole: T, where: Flags) -> T:
+    """Some of a stack; all of it as it is."""
+    return whole if where.all() else whole[where]
+
+
 def _put[T: (Point, Statistics, Accelerator)](whole: T, where: Flags, part: T) -> T:
     """A copy of a stack with other entries in some places."""
+    if where.all():
+        return part
     merged: dict[str, Any] = {}
     for name, value in vars(whole).items():
         if isinstance(value, np.ndarray):
