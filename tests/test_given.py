@@ -23,7 +23,9 @@ def known(structure: str, k: int = 3, d: int = 2, **parameters) -> bm.GaussianMi
 @pytest.mark.parametrize("d", [1, 2])
 def test_it_does_what_a_fit_does(structure, d):
     x = rows_of(random_parameters(structure, 3, d), 300)
-    fitted = bm.GaussianMixture(3, covariance_type=structure, n_init=3, random_state=1).fit(x)
+    fitted = bm.GaussianMixture(
+        3, covariance_type=structure, init_params="k-means++", n_init=3, random_state=1
+    ).fit(x)
     given = bm.GaussianMixture.from_parameters(
         fitted.weights_,
         fitted.means_,

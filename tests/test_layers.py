@@ -36,6 +36,7 @@ LAYERS = (
     },
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("acceleration", "ascent", "search", "split_merge", "grid"),
         *("online", "streamed"),
         *("gibbs", "gibbs_run"),
         *("nuts", "nuts_coordinates", "nuts_target"),
@@ -69,6 +70,7 @@ LAYERS = (
 ENGINES = (
     {
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
+        *("acceleration", "ascent", "search", "split_merge", "grid"),
         *("online", "streamed"),
     },
     {"gibbs", "gibbs_run"},

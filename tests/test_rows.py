@@ -16,9 +16,10 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
-from bayesmix import passes, starts
+from bayesmix import passes, search, starts
 from bayesmix.covariance import structure_of
 from bayesmix.pass_parameters import PassParameters
+from bayesmix.problem import Problem
 from bayesmix.rows import Chunks, are_chunks, as_rows, pieces, take
 from tests.support import blobs
 
@@ -443,7 +444,7 @@ def test_a_fit_to_chunks_that_stops_early_says_so(x):
 def test_a_start_is_looked_for_in_all_of_few_rows(chunked, weighted, x, rng):
     weight = np.linspace(0, 2, len(x)) if weighted else None
     rows = Chunks(cut(x, 10)) if chunked else x
-    found, own = starts.sample_rows(rows, 3, rng, weight)
+    found, own = starts.sample_rows(rows, len(x), rng, weight)
     some = slice(None) if weight is None else weight > 0
     np.testing.assert_array_equal(found, x[some])
     if weighted:
@@ -455,15 +456,15 @@ def test_a_start_is_looked_for_in_all_of_few_rows(chunked, weighted, x, rng):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_start_is_looked_for_in_some_of_many_rows(chunked, weighted, rng, monkeypatch):
-    monkeypatch.setattr(starts, "_SAMPLE_ROWS", 100)
-    monkeypatch.setattr(starts, "_ROWS_EACH", 10)
+    monkeypatch.setattr(search, "_SAMPLE_ROWS", 100)
+    monkeypatch.setattr(search, "_ROWS_EACH", 10)
     number = np.arange(1000.0)
     x = np.column_stack([number, -number])
     weight = number / 7 if weighted else None
     rows = Chunks(cut(x, 10, 500)) if chunked else x
     drawn = []
     for _ in range(20):
-        found, own = starts.sample_rows(rows, 3, rng, weight)
+        found, own = starts.sample_rows(rows, 100, rng, weight)
         assert np.all(np.diff(found[:, 0]) > 0)  # in the order of the rows, none twice
         np.testing.assert_array_equal(found[:, 1], -found[:, 0])
         times = np.ones(len(found)) if own is None else own
@@ -473,17 +474,20 @@ def test_a_start_is_looked_for_in_some_of_many_rows(chunked, weighted, rng, monk
     # weights in proportion to the number: 2/3 of 1,000. The standard error is 6.5 or less
     assert abs(np.mean(drawn) - (666.3 if weighted else 499.5)) < 33
     assert len(set(drawn)) == 20
-    found, own = starts.sample_rows(rows, 20, rng, weight)
-    assert (len(found) if own is None else own.sum()) == 200
+    for k, size in ((3, 100), (20, 200)):
+        problem = Problem(rows, structure_of("full"), k, np.ones(k), sample_weight=weight)
+        sample = search.sampled(problem, rng)
+        assert isinstance(sample.x, np.ndarray)
+        assert sample.total == size
 
 
 def test_a_start_is_looked_for_among_rows_that_count(monkeypatch, rng):
-    monkeypatch.setattr(starts, "_SAMPLE_ROWS", 100)
-    monkeypatch.setattr(starts, "_ROWS_EACH", 10)
+    monkeypatch.setattr(search, "_SAMPLE_ROWS", 100)
+    monkeypatch.setattr(search, "_ROWS_EACH", 10)
     x = blobs(5000, 2, 2)
     weight = np.zeros(5000)
     weight[rng.choice(5000, 60, replace=False)] = 1.5
-    found, own = starts.sample_rows(x, 2, rng, weight)
+    found, own = starts.sample_rows(x, 100, rng, weight)
     np.testing.assert_array_equal(found, x[weight > 0])
     np.testing.assert_array_equal(own, 1.5)
     fit = bm.GaussianMixture(2, random_state=1).fit(x, sample_weight=weight)

@@ -13,7 +13,7 @@ import bayesmix as bm
 from bayesmix.ascent import run
 from bayesmix.problem import Problem
 from bayesmix.search import random_start
-from bayesmix.starts import InitParams
+from bayesmix.starts import Method
 from tests.benchmarks._contenders import OURS, default_fit, maximum_likelihood
 from tests.benchmarks._data import rows_on_disk, seeded_population
 from tests.benchmarks._engines import WARM_ROWS
@@ -28,8 +28,8 @@ from tests.benchmarks._harness import (
 )
 from tests.benchmarks._populations import OVERLAPPING
 
-JUDGED: InitParams = "k-means++"
-STARTS: tuple[InitParams, ...] = (JUDGED, "kmeans", "random")
+JUDGED: Method = "k-means++"
+STARTS: tuple[Method, ...] = (JUDGED, "kmeans", "random")
 SEEDS = 5
 TRIED = 20
 """Seeds among which those are looked for from which plain EM finds the optimum."""
@@ -78,7 +78,7 @@ def passes_to(trace: np.ndarray, optimum: float) -> float:
     return float(there[0] + 1) if len(there) else np.inf
 
 
-def _traces(problem: Problem, kind: InitParams, seed: int) -> Traces:
+def _traces(problem: Problem, kind: Method, seed: int) -> Traces:
     start = random_start(problem, kind, np.random.default_rng(seed))
     walk = partial(run, problem, start, max_iter=FAR, tol=0.0)
     return Traces(walk(accelerate=False).trace, walk(accelerate=True).trace)
