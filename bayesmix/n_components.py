@@ -38,7 +38,6 @@ TABLE_COLUMNS = (
 _CRITERIA = ("bic", "icl", "aic")
 _STATUS = {"unconfirmed": "converged", "too few rows": "more components than rows"}
 _TOUCHES = 0.05  # probability of as many clusters as components above which K was too small
-_TOL = 1e-5  # nats per row: far below what criteria differ by
 
 
 def n_clusters(post: xr.DataTree) -> pd.DataFrame:
@@ -270,7 +269,7 @@ def _criteria(
     table: Table, numbers: list[int], covariance_type: CovarianceType, rng: np.random.Generator
 ) -> pd.DataFrame:
     """BIC, ICL and AIC of EM's genuine optima, and how each fit ended, by number of components."""
-    return fit_grid(table, numbers, [covariance_type], tol=_TOL, random_seed=rng).droplevel(0)
+    return fit_grid(table, numbers, [covariance_type], random_seed=rng).droplevel(0)
 
 
 def _table(post: xr.DataTree, mixture: Mixture, n: int, criteria: pd.DataFrame) -> pd.DataFrame:

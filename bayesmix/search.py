@@ -8,6 +8,7 @@ so on to all. See ``docs/em.md``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -58,15 +59,15 @@ _SHORT = 10  # iterations
 _SHORT_ROWS = 2_000
 _SHORT_ROWS_EACH = 20  # per component and feature
 _FIRST_ROWS = 2_000  # of the sample for whole runs
-_FIRST_ROWS_EACH = 10  # per parameter
-_GROWTH = 8
+_FIRST_ROWS_EACH = 15  # per parameter
+_GROWTH = 8  # of the sample, at most
 _SAMPLE_BYTES = 1 << 27  # of the largest sample
 _KEPT = 4  # finalists on a sample that are run to the end
 _IMPROVED = 3  # distinct optima that moves start from
 _MOVES = 12
 _MOVED = 3  # that are run to the end
 _ROUNDS = 20
-_STAGE_TOL = 5e-4  # of the parameters per row: a thousandth of what an optimum of them is off by
+_STAGE_TOL = 3e-3  # of the parameters per row, which are what its optimum is off by, twice
 _PROMOTED = 2  # distinct optima that go on to more rows
 
 
@@ -290,14 +291,14 @@ def starts_by(
 def stages_of(problem: Problem, generator: np.random.Generator) -> list[Problem]:
     """The problem on more and more of its rows, itself the last."""
     n, d = problem.x.shape
-    sizes = [max(_FIRST_ROWS, _FIRST_ROWS_EACH * problem.n_parameters)]
-    while sizes[-1] * _GROWTH <= min(n // 2, _SAMPLE_BYTES // (8 * d)):
-        sizes.append(sizes[-1] * _GROWTH)
-    if n <= 2 * sizes[0]:
+    first = max(_FIRST_ROWS, _FIRST_ROWS_EACH * problem.n_parameters)
+    if n <= 2 * first:
         in_memory = isinstance(problem.x, np.ndarray)
         return [problem if in_memory else replace(problem, x=take(problem.x, np.arange(n)))]
+    steps = math.ceil(math.log(n / first, _GROWTH))
+    sizes = np.geomspace(first, n, steps + 1)[:-1].astype(int)
     stages, larger = [problem], problem
-    for size in reversed(sizes):
+    for size in np.unique(np.minimum(sizes, max(first, _SAMPLE_BYTES // (8 * d))))[::-1]:
         larger = some_rows(larger, size, generator)
         stages.append(larger)
     return stages[::-1]
