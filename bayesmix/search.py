@@ -241,11 +241,14 @@ def _optima(problem: Problem, engine: Engine, n_init: int, tol: float, *, most: 
         points = engine.shortened(problem, points, most)
     fits = engine.run(problem, points, tol)
     bettered = list(fits)
-    optima = distinct(fits, tol=tol, total=problem.total)
-    for optimum in optima[: _IMPROVED if most == n_init else 1]:
+    how = {"tol": tol, "total": problem.total}
+    for optimum in distinct(fits, **how)[:_IMPROVED]:
         better = _moved(problem, engine, optimum, tol)
-        for i in reached(fits, optimum, tol=tol, total=problem.total):
+        for i in reached(fits, optimum, **how):
             bettered[i] = better
+        confirmed = len(reached(bettered, ranked(bettered)[0], **how)) > 1
+        if confirmed and most < n_init:
+            break
     return bettered
 
 
