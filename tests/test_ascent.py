@@ -172,9 +172,7 @@ def test_max_iter_bounds_the_passes(monkeypatch, max_iter, accelerate):
         return expect(self, points)
 
     monkeypatch.setattr(Problem, "expect", counted)
-    fits = ascend(
-        problem, Point.stack(starts), max_iter=max_iter, tol=0.0, accelerate=accelerate
-    )
+    fits = ascend(problem, Point.stack(starts), max_iter=max_iter, tol=0.0, accelerate=accelerate)
     assert len(passes) == max_iter + 1
     assert {fit.status for fit in fits} == {Status.MAX_ITER}
     assert {fit.n_iter for fit in fits} == {max_iter}

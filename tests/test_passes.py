@@ -267,6 +267,24 @@ def test_a_point_leaves_nothing_for_the_next(structure):
             assert_same(found[s], passes.statistics(x, one, known=given))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_statistics_at_many_points_are_each_alone(structure, weighted, chunked, block_rows):
+    """Near components and far ones in turn; with what is known of all rows and without."""
+    x, near = case(structure, "plain")
+    _, far = case(structure, "far apart")
+    other = random_parameters(structure, 3, 4, seed=9)
+    alone = [parameters_of(structure, point) for point in (near, far, other, far, near)]
+    points = points_of(alone, order="F")
+    weight = np.linspace(0, 2, len(x)) ** 2 if weighted else None
+    rows = Chunks([x[:64], x[64:65], x[65:]]) if chunked else x
+    for known in (None, moments(rows, weight)):
+        found = passes.statistics(rows, points, weight, known=known)
+        assert found.sizes.shape == (5, 3)
+        for s, one in enumerate(alone):
+            assert_same(found[s], passes.statistics(rows, one, weight, known=known))
+
+
 def test_no_draws(structure):
     one = parameters_of(structure, random_parameters(structure, 3, 4, seed=3))
     points = points_of([one])
