@@ -145,7 +145,8 @@ def finished(
     penalty = 0.0
     if problem.prior is None:
         own = np.maximum(ratios[:1] if problem.structure.name == "tied" else ratios, _TINY)
-        penalty = float((1 / own + np.log(own) - 1).sum()) / problem.total
+        n = problem.total * max(1.0, problem.rows_per_weight)  # weights may be shares of rows
+        penalty = float((1 / own + np.log(own) - 1).sum()) * problem.total / n**2
     fit = Fit(
         point=point,
         objective=objective,
