@@ -95,10 +95,13 @@ class GaussianMixture(StreamedMixture):
     starts_ : list of Fit
         Every start with its ``status``, ``objective``, ``n_iter``; where "search" went by a sample
         of many rows, what it led to on all of them.
+    verdict_ : str
+        How the starts ended, in one sentence.
     n_samples_seen_ : int
         Rows taken in, by `fit` and then by `partial_fit`.
     prequential_score_ : float
-        Only after `partial_fit`, which has no ``lower_bound_``, ``lower_bounds_`` and ``starts_``.
+        Only after `partial_fit`, which has no ``lower_bound_``, ``lower_bounds_``,
+        ``starts_`` and ``verdict_``.
     n_features_in_, feature_names_in_
 
     Warns
@@ -358,7 +361,7 @@ class GaussianMixture(StreamedMixture):
     def _keep(self, found: Found, problem: Problem) -> None:
         winner = found.winner
         self._restart(begin(problem, winner.point))
-        self._found, self.starts_ = found, found.fits
+        self._found, self.starts_, self.verdict_ = found, found.fits, found.verdict
         self._set_point(winner.point)
         self.converged_ = winner.status in (Status.CONVERGED, Status.UNCONFIRMED)
         self.n_iter_ = winner.n_iter

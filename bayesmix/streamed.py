@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamedMixture"]
 
-_OF_FIT = ("starts_", "lower_bound_", "lower_bounds_")
+_OF_FIT = ("starts_", "verdict_", "lower_bound_", "lower_bounds_")
 
 
 class StreamedMixture(FittedMixture):
@@ -80,7 +80,7 @@ class StreamedMixture(FittedMixture):
               batch, each under the running parameters before its own batch was learnt, so that
               new rows score it;
             - ``converged_``: False, as a stream has no end;
-            - no ``lower_bound_``, ``lower_bounds_`` and ``starts_``, which tell of `fit`.
+            - no ``lower_bound_``, ``lower_bounds_``, ``starts_`` and ``verdict_``: they tell of `fit`.
 
         Raises
         ------
