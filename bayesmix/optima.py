@@ -74,6 +74,7 @@ _ADVICE = {
 _CONFIRMABLE = 5  # starts from which a lone best one is suspicious
 _SINGULAR_RATIO = 1e-8
 _NEEDLE_RATIO = 1e-3  # of a component's least spread to that of the others together
+_PENALTY = 0.1  # more would rank genuine small clusters below others
 _TINY = 1e-300
 
 
@@ -130,7 +131,7 @@ def finished(
 
     .. math::
 
-        \ell - \frac{1}{n} \sum_k \left( \operatorname{tr} S \Sigma_k^{-1}
+        \ell - \frac{1}{10n} \sum_k \left( \operatorname{tr} S \Sigma_k^{-1}
         - \log |S \Sigma_k^{-1}| - D \right),
 
     S the covariance of all rows in the structure at hand. A component of usual width costs next to
@@ -146,7 +147,7 @@ def finished(
     if problem.prior is None:
         own = np.maximum(ratios[:1] if problem.structure.name == "tied" else ratios, _TINY)
         n = problem.total * max(1.0, problem.rows_per_weight)  # weights may be shares of rows
-        penalty = float((1 / own + np.log(own) - 1).sum()) * problem.total / n**2
+        penalty = _PENALTY * float((1 / own + np.log(own) - 1).sum()) * problem.total / n**2
     fit = Fit(
         point=point,
         objective=objective,
