@@ -275,7 +275,7 @@ class TestPartialFit:
         assert estimator.weights_.sum() == pytest.approx(1)
         product = estimator.precisions_ @ estimator.covariances_
         np.testing.assert_allclose(product, np.broadcast_to(np.eye(2), (2, 2, 2)), atol=1e-9)
-        for name in ("starts_", "lower_bound_", "lower_bounds_"):
+        for name in ("starts_", "verdict_", "lower_bound_", "lower_bounds_"):
             assert not hasattr(estimator, name)
 
     def test_fit_forgets_the_stream(self, faithful):
