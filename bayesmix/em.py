@@ -49,8 +49,8 @@ def fit_em(
         every iteration. Dask's workers read their own partitions; with a distributed client those
         are persisted on the cluster for the time of the fit.
     n_init : int, default 10
-        Starts that are run to the end, at least ten, chosen from two and a half times as many
-        short runs; see ``docs/em.md``.
+        Starts that are run to the end, at least ten, chosen from five times as many short
+        runs; see ``docs/em.md``.
     max_iter : int, default 1000
         Iterations per start.
     tol : float, default 1e-6

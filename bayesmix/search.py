@@ -54,7 +54,7 @@ _SAMPLE_ROWS = 20_000  # a start by a method of choice needs no more; per compon
 _ROWS_EACH = 100
 _FINALISTS = 10  # short runs that are run on, at least
 _SHORT_RUNS: tuple[Method, ...] = ("k-means++", "centers", "random_from_data", "merges", "slices")
-"""For every two finalists; the first is "k-means++" where there is but one to be."""
+"""For every finalist, of a sample for every two."""
 _SHORT = 10  # iterations
 _SHORT_ROWS = 2_000
 _SHORT_ROWS_EACH = 20  # per component and feature
@@ -231,8 +231,8 @@ def _searched(problem: Problem, engine: Engine, n_init: int, tol: float) -> Foun
 
 def _optima(problem: Problem, engine: Engine, n_init: int, tol: float, *, most: int) -> list[Fit]:
     """The best of many short runs, run on, the ``most`` best of them to the end; then moves."""
-    share = -(-n_init // 2)
-    methods = [method for _ in range(share) for method in _SHORT_RUNS]
+    rounds = n_init if most == n_init else -(-n_init // 2)
+    methods = [method for _ in range(rounds) for method in _SHORT_RUNS]
     size = max(_SHORT_ROWS, _SHORT_ROWS_EACH * problem.n_components * (problem.x.shape[1] + 1))
     few = some_rows(problem, size, engine.generator)
     starts = starts_by(few, methods, engine.generator)

@@ -39,7 +39,7 @@ TABLES = {
     "frame": dd.from_pandas(FRAME, npartitions=3),
     "nullable frame": dd.from_pandas(FRAME.astype({"b": "Float64"}), npartitions=3),
 }
-ESTIMATOR = bm.GaussianMixture(3, random_state=1)
+ESTIMATOR = bm.GaussianMixture(3, init_params="k-means++", random_state=1)
 MIXTURE = bm.Mixture(bm.Dirichlet(3))
 ATTRIBUTES = ("weights_", "means_", "covariances_", "lower_bound_")
 

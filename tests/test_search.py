@@ -255,7 +255,7 @@ def test_a_sample_that_misses_a_column_is_no_matter(count):
 
 
 def hand_penalty(problem: Problem, fit: Fit) -> float:
-    """Chen and Tan's, from the textbook."""
+    """A tenth of Chen and Tan's."""
     reference = np.cov(problem.x, rowvar=False, bias=True)
     covariances = fit.point.dense_covariances - problem.reg_covar * np.eye(2)
     if problem.structure.name == "tied":
@@ -269,7 +269,7 @@ def hand_penalty(problem: Problem, fit: Fit) -> float:
     for covariance in covariances:
         ratio = reference @ np.linalg.inv(covariance)
         total += np.trace(ratio) - np.linalg.slogdet(ratio)[1] - 2
-    return total / len(problem.x)
+    return total / (10 * len(problem.x))
 
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-2])
@@ -279,7 +279,7 @@ def test_the_penalty_by_hand(faithful, structure, ridge):
     start = replace(start, means=start.means + np.arange(3)[:, None] * [0.5, 5.0])
     fit = run(problem, start, max_iter=10, tol=TOL)
     penalty = hand_penalty(problem, fit)
-    assert penalty > 1e-3
+    assert penalty > 1e-4
     assert fit.objective - fit.penalized == pytest.approx(penalty, rel=1e-6)
     mode = replace(problem, prior=bm.weakly_informative(faithful), reg_covar=0.0)
     fit = run(mode, start, max_iter=10, tol=TOL)
@@ -298,7 +298,7 @@ def test_a_needle_loses_whatever_its_likelihood():
     needle = run(problem, replace(start, covariances=tight), max_iter=1000, tol=TOL)
     assert needle.status is genuine.status is Status.CONVERGED
     assert needle.objective < genuine.objective or needle.penalized < genuine.penalized
-    assert needle.penalized < needle.objective - 1000
+    assert needle.penalized < needle.objective - 100
     for fits in ([genuine, needle], [needle, genuine]):
         index, ranked = best(fits, tol=TOL, total=128)
         assert ranked[index].point is genuine.point
