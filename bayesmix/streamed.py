@@ -80,7 +80,7 @@ class StreamedMixture(FittedMixture):
               batch, each under the running parameters before its own batch was learnt, so that
               new rows score it;
             - ``converged_``: False, as a stream has no end;
-            - no ``lower_bound_``, ``lower_bounds_``, ``starts_`` and ``verdict_``: they tell of `fit`.
+            - no ``lower_bound_``, ``lower_bounds_``, ``starts_`` and ``verdict_``, all of `fit`.
 
         Raises
         ------
