@@ -269,7 +269,9 @@ def test_a_point_leaves_nothing_for_the_next(structure):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_statistics_at_many_points_are_each_alone(structure, weighted, chunked, block_rows):
+def test_statistics_at_many_points_are_each_alone(
+    structure, weighted, chunked, block_rows, monkeypatch
+):
     """Near components and far ones in turn; with what is known of all rows and without."""
     x, near = case(structure, "plain")
     _, far = case(structure, "far apart")
@@ -279,10 +281,14 @@ def test_statistics_at_many_points_are_each_alone(structure, weighted, chunked, 
     weight = np.linspace(0, 2, len(x)) ** 2 if weighted else None
     rows = Chunks([x[:64], x[64:65], x[65:]]) if chunked else x
     for known in (None, moments(rows, weight)):
-        found = passes.statistics(rows, points, weight, known=known)
-        assert found.sizes.shape == (5, 3)
-        for s, one in enumerate(alone):
-            assert_same(found[s], passes.statistics(rows, one, weight, known=known))
+        expected = [passes.statistics(rows, one, weight, known=known) for one in alone]
+        for room in (passes._SUMS_BYTES, 1):  # all points in one walk, and one by one
+            with monkeypatch.context() as patch:
+                patch.setattr(passes, "_SUMS_BYTES", room)
+                found = passes.statistics(rows, points, weight, known=known)
+            assert found.sizes.shape == (5, 3)
+            for s, one in enumerate(expected):
+                assert_same(found[s], one)
 
 
 def test_no_draws(structure):
