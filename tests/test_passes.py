@@ -272,11 +272,11 @@ def test_a_point_leaves_nothing_for_the_next(structure):
 def test_statistics_at_many_points_are_each_alone(
     structure, weighted, chunked, block_rows, monkeypatch
 ):
-    """Near components and far ones in turn; with what is known of all rows and without."""
+    """Near components, far ones and some that hardly any row belongs to, in turn."""
     x, near = case(structure, "plain")
     _, far = case(structure, "far apart")
-    other = random_parameters(structure, 3, 4, seed=9)
-    alone = [parameters_of(structure, point) for point in (near, far, other, far, near)]
+    light = near._replace(weights=np.array([0.4, 0.6 - 1e-13, 1e-13]), means=near.means / 8)
+    alone = [parameters_of(structure, point) for point in (near, far, light, far, near)]
     points = points_of(alone, order="F")
     weight = np.linspace(0, 2, len(x)) ** 2 if weighted else None
     rows = Chunks([x[:64], x[64:65], x[65:]]) if chunked else x
@@ -289,6 +289,22 @@ def test_statistics_at_many_points_are_each_alone(
             assert found.sizes.shape == (5, 3)
             for s, one in enumerate(expected):
                 assert_same(found[s], one)
+
+
+def test_a_point_that_is_gone_over_again_leaves_the_others_alone(structure):
+    """Equal rows make a component, near as it is, too narrow for the shared center."""
+    x = np.concatenate([np.random.default_rng(3).normal(size=(150, 4)), np.full((50, 4), 4.0)])
+    plain = random_parameters(structure, 2, 4, seed=3)
+    means = np.repeat([[0.0], [4.0]], 4, axis=1)
+    eye = np.tile(np.eye(4), (2, 1, 1))
+    narrow = Parameters(np.array([0.7, 0.3]), means, eye)
+    alone = [parameters_of(structure, point) for point in (plain, narrow, plain, narrow)]
+    points = points_of(alone)
+    first, near = passes._statistics(x, points, None, None, None, 1)
+    assert np.any(points.still_near(near, first)[1::2] != near[1::2], axis=1).all()
+    found = passes.statistics(x, points)
+    for s, one in enumerate(alone):
+        assert_same(found[s], passes.statistics(x, one))
 
 
 def test_no_draws(structure):
