@@ -291,6 +291,7 @@ def test_statistics_at_many_points_are_each_alone(
                 assert_same(found[s], one)
 
 
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
 def test_a_point_that_is_gone_over_again_leaves_the_others_alone(structure):
     """Equal rows make a component, near as it is, too narrow for the shared center."""
     x = np.concatenate([np.random.default_rng(3).normal(size=(150, 4)), np.full((50, 4), 4.0)])
