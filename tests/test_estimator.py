@@ -130,8 +130,9 @@ def test_a_weight_counts_rows(structure, rng):
 def test_a_weight_counts_rows_in_the_random_start(rng):
     x = blobs(60, 2, 2)
     counts = rng.integers(1, 4, size=len(x))
-    weighted = bm.GaussianMixture(2, random_state=3).fit(x, sample_weight=counts)
-    repeated = bm.GaussianMixture(2, random_state=3).fit(np.repeat(x, counts, axis=0))
+    estimator = bm.GaussianMixture(2, init_params="k-means++", random_state=3)
+    weighted = clone(estimator).fit(x, sample_weight=counts)
+    repeated = estimator.fit(np.repeat(x, counts, axis=0))
     np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-9)
 
 
