@@ -45,7 +45,7 @@ def run(
     (fit,) = ascend(
         problem, Point.stack([start]), max_iter=max_iter, tol=tol, accelerate=accelerate
     )
-    if fit.objective == -np.inf and fit.n_iter == 0:
+    if fit.status is Status.SINGULAR and fit.objective == -np.inf:
         raise np.linalg.LinAlgError("a covariance of the start is singular")
     return fit
 
@@ -99,12 +99,14 @@ class _Runs:
     objective: Floats
     gains: Floats
     """Of the last three steps, (S, 3); NaN before."""
+    owns: Flags
+    """Whether these were EM's own, (S, 3)."""
     plain: Flags
     """Whether the next step is to be EM's own, (S,)."""
+    fallen: Flags
+    """Whether EM's own step fell, as a ridge can make it: then all are to be, (S,)."""
     moved: Flags
     """Whether the last pass found a better point, (S,)."""
-    own: Flags
-    """Whether it did so by EM's own step, (S,)."""
     status: NDArray[np.int64]
     traces: list[list[float]]
     coordinates: Coordinates | None
@@ -140,6 +142,7 @@ def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
         found,
         objective,
         np.full((count, 3), np.nan),
+        np.zeros((count, 3), np.bool_),
         flags,
         flags,
         flags,
@@ -161,7 +164,7 @@ def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
         memory = _remember(runs, flat)
         if longer:
             far = runs.coordinates.normalized(memory.proposal())
-            long = ~runs.plain & ~lost & np.isfinite(far).all(axis=1)
+            long = ~runs.plain & ~runs.fallen & ~lost & np.isfinite(far).all(axis=1)
             flat = np.where(long[:, None], far, flat)
             proposal = _put(following, long, runs.coordinates.point(far[long]))
     found, objective, failed = _expect(problem, proposal)
@@ -169,6 +172,7 @@ def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
     better = np.isfinite(objective) & (~long | (objective >= runs.objective)) & ~failed
     gain = np.where(better, objective - runs.objective, np.nan)
     gains = np.concatenate([runs.gains[:, 1:], gain[:, None]], axis=1)
+    owns = np.concatenate([runs.owns[:, 1:], ~long[:, None]], axis=1)
     status = np.where(~long & failed, Status.SINGULAR, runs.status)
     status = np.where(~long & ~failed & ~np.isfinite(objective), Status.NON_FINITE, status)
     objective = np.where(better, objective, runs.objective)
@@ -180,10 +184,11 @@ def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
         point=_put(runs.point, better, _some(proposal, better)),
         found=_put(runs.found, better, _some(found, better)),
         objective=objective,
-        gains=gains if better.all() else np.where(better[:, None], gains, runs.gains),
+        gains=np.where(better[:, None], gains, runs.gains),
+        owns=np.where(better[:, None], owns, runs.owns),
         plain=long & ~better,
+        fallen=runs.fallen | (better & ~long & (gain < -_rounding(problem, runs))),
         moved=better,
-        own=better & ~long,
         status=status,
         flat=np.where(better[:, None], flat, runs.flat),
         memory=memory.judged(long & better, long & ~better),
@@ -201,21 +206,30 @@ def _remember(runs: _Runs, following: Floats) -> Accelerator:
 
 
 def _stopped(problem: Problem, runs: _Runs, tol: float, *, last: bool) -> _Runs:
-    """Say which runs have converged, or used up their iterations."""
-    gain, before = runs.gains[:, -1], runs.gains
-    rounding = _ROUNDING * (np.abs(runs.objective) + problem.total)
-    none = runs.moved & (np.abs(gain) <= rounding)
+    """Say which runs have converged, or used up their iterations.
+
+    Longer steps can land next to a saddle, gaining less and less on the way: what is left is judged
+    by three of EM's own.
+    """
+    before, gain = runs.gains, np.abs(runs.gains[:, -1])
+    none = runs.moved & (gain <= _rounding(problem, runs))
     with np.errstate(invalid="ignore", divide="ignore"):
-        rate = np.maximum(before[:, 1] / before[:, 0], before[:, 2] / before[:, 1])
+        rates = before[:, 1:] / before[:, :-1]
+        rate = rates.max(axis=1)
         left = np.maximum(gain, gain * rate / (1 - rate))
-        little = runs.moved & np.all(before > 0, axis=1) & (rate < 1)
+        little = runs.moved & np.all(rates > 0, axis=1) & (rate < 1)
         little &= left < tol * problem.total
+    sure = runs.owns.all(axis=1) & (runs.fallen | (before[:, 0] > 0))
     status = runs.status.copy()
     goes_on = status == _GOES_ON
-    status[goes_on & ((none & runs.own) | little)] = Status.CONVERGED
+    status[goes_on & ((none & runs.owns[:, -1]) | (little & sure))] = Status.CONVERGED
     if last:
         status[status == _GOES_ON] = Status.MAX_ITER
-    return replace(runs, status=status, plain=runs.plain | (none & ~runs.own))
+    return replace(runs, status=status, plain=runs.plain | none | little)
+
+
+def _rounding(problem: Problem, runs: _Runs) -> Floats:
+    return _ROUNDING * (np.abs(runs.objective) + problem.total)
 
 
 def _fit(problem: Problem, runs: _Runs, i: int) -> Fit:

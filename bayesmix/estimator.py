@@ -25,9 +25,9 @@ from bayesmix.optima import Status, require_finite_reference
 from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.search import (
-    SINGULAR_START,
     Found,
     InitParams,
+    SingularStartError,
     random_start,
     sampled,
     search,
@@ -342,7 +342,7 @@ class GaussianMixture(StreamedMixture):
 
     def _singular_start(self) -> str:
         if self.precisions_init is None:
-            return SINGULAR_START.format(self.n_components)
+            return str(SingularStartError(self.n_components))
         return (
             "precisions_init: the covariances of this start are singular to working precision; "
             "give precisions without such extreme directions, or leave them out"

@@ -27,7 +27,14 @@ from bayesmix.optima import Fit, best, ranked
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Point, problem_of
 from bayesmix.rows import as_rows, pieces
-from bayesmix.search import Engine, stage_tol, stages_of, starts_by
+from bayesmix.search import (
+    Engine,
+    SingularStartError,
+    sampled,
+    stage_tol,
+    stages_of,
+    starts_by,
+)
 from bayesmix.split_merge import merges, splits
 from bayesmix.starts import Method
 
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["fit_grid", "numbers_of"]
 
 _FRESH: tuple[Method, ...] = ("k-means++", "centers", "centers", "merges", "random_from_data")
+_ALONE = 4  # times as many for a model without one that is smaller by a component
 _KEPT = 3  # starts of a model that are run to the end
 _MERGES = 3
 _COLUMNS = ("log_likelihood", "n_parameters", "bic", "aic", "icl", "status")
@@ -157,14 +165,21 @@ class _Grid:
         """A model, if rows can carry it, and its optimum on all of them, if there is one."""
         if cell not in self.stages[0]:
             return None, None
-        problem, fits = self.stages[-1][cell], self.fits.get(cell)
-        if not fits:
-            return problem, None
-        for after in self.stages[1:]:
-            points = [fit.point for fit in ranked(fits)[:1]]
-            fits = self.engine.run(after[cell], points, self._tol(after, cell))
-        index, fits = best(fits, tol=self.tol, total=problem.total)
-        return problem, fits[index]
+        stages = [stage[cell] for stage in self.stages]
+        problem, fits = stages[-1], self.fits.get(cell)
+        if not fits:  # columns of a sample may determine each other
+            stages, fits = [problem], self._anew(problem)
+        if len(stages) == 1 and fits:
+            index, fits = best(fits, tol=self.tol, total=problem.total)
+            return problem, fits[index]
+        return problem, self.engine.followed(stages, fits, self.tol) if fits else None
+
+    def _anew(self, problem: Problem) -> list[Fit]:
+        sample = sampled(problem, self.engine.generator)
+        starts = starts_by(sample, _FRESH, self.engine.generator)
+        with suppress(SingularStartError):
+            return self.engine.run(problem, starts, self.tol)
+        return []
 
     def _tol(self, stage: dict[_Cell, Problem], cell: _Cell) -> float:
         return stage_tol(stage[cell], self.stages[-1][cell], self.tol)
@@ -173,7 +188,7 @@ class _Grid:
         """Run the best of some starts, and keep what they lead to."""
         problem, tol = self.stages[0][cell], self._tol(self.stages[0], cell)
         points = self.engine.shortened(problem, starts, count)
-        if points:
+        with suppress(SingularStartError):
             self.fits[cell] = self.fits.get(cell, []) + self.engine.run(problem, points, tol)
 
     def _best(self, structure: CovarianceType, k: int) -> Fit | None:
@@ -181,7 +196,8 @@ class _Grid:
         return ranked(fits)[0] if fits else None
 
     def _fresh(self, cell: _Cell) -> list[Point]:
-        methods = _FRESH if cell[1] > 1 else _FRESH[:1]
+        alone = (cell[0], cell[1] - 1) not in self.stages[0]
+        methods = _FRESH * (_ALONE if alone else 1) if cell[1] > 1 else _FRESH[:1]
         return starts_by(self.stages[0][cell], methods, self.engine.generator)
 
     def _split(self, cell: _Cell) -> list[Point]:

@@ -78,7 +78,7 @@ _PENALTY = 0.1  # more would rank genuine small clusters below others
 _TINY = 1e-300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """One start, run to its end."""
 
@@ -134,8 +134,9 @@ def finished(
         \ell - \frac{1}{10n} \sum_k \left( \operatorname{tr} S \Sigma_k^{-1}
         - \log |S \Sigma_k^{-1}| - D \right),
 
-    S the covariance of all rows in the structure at hand. A component of usual width costs next to
-    nothing, one that has collapsed on a few rows more than the peak of its density is worth.
+    S the covariance of all rows in the structure at hand, the sum over components of few rows: less
+    than twice as many and one as their covariance needs. One of usual width costs next to nothing,
+    one that has collapsed more than the peak of its density is worth.
 
     References
     ----------
@@ -144,10 +145,10 @@ def finished(
     bare = problem.without_ridge(point)
     ratios = eigenvalue_ratios(bare, problem.reference_covariance)
     penalty = 0.0
-    if problem.prior is None:
-        own = np.maximum(ratios[:1] if problem.structure.name == "tied" else ratios, _TINY)
-        n = problem.total * max(1.0, problem.rows_per_weight)  # weights may be shares of rows
-        penalty = _PENALTY * float((1 / own + np.log(own) - 1).sum()) * problem.total / n**2
+    if problem.prior is None and ratios.any():
+        own = np.maximum(ratios[_have_few_rows(problem, found.sizes)], _TINY)
+        share = 1 / problem.total / max(1.0, problem.rows_per_weight) ** 2  # weights may be shares
+        penalty = _PENALTY * float((1 / own + np.log(own) - 1).sum()) * share
     fit = Fit(
         point=point,
         objective=objective,
@@ -169,14 +170,20 @@ def finished(
 
 def _is_spurious(problem: Problem, covariances: Floats, sizes: Floats) -> bool:
     """Whether a component has too few rows, or few and is a needle among the others."""
+    few = _have_few_rows(problem, sizes)
+    if not few.any():
+        return False
     needed = problem.structure.rows_needed(covariances.shape[-1])
     rows = sizes * problem.rows_per_weight
-    few = rows < 2 * needed + 1
-    if not few.any() or problem.structure.name == "tied":
-        return False
     pooled = np.einsum("k,kij->ij", sizes / sizes.sum(), covariances)
     needle = eigenvalue_ratios(covariances[few], pooled).min(axis=1) < _NEEDLE_RATIO
     return bool(np.any(rows < needed + 0.5) or np.any(needle))
+
+
+def _have_few_rows(problem: Problem, sizes: Floats) -> NDArray[np.bool_]:
+    """Which components have hardly more rows than a covariance of their own needs, (K,)."""
+    needed = problem.structure.rows_needed(problem.x.shape[1])
+    return (sizes * problem.rows_per_weight < 2 * needed + 1) & (needed > 0)
 
 
 def best(fits: list[Fit], *, tol: float, total: float) -> tuple[int, list[Fit]]:
@@ -211,15 +218,13 @@ def advice(status: Status) -> str:
     return _ADVICE[status]
 
 
-def verdict(
-    problem: Problem, fits: list[Fit], winner: Fit, n_reached: int, n_starts: int, where: str = ""
-) -> str:
+def verdict(problem: Problem, fits: list[Fit], winner: Fit, n_reached: int, where: str = "") -> str:
     """Tell in one sentence how the starts ended, ``where`` if that was not on all rows."""
     name = "log-likelihood" if problem.prior is None else "log posterior"
     objective = f"({name} {winner.objective:.3f})".replace(" -", " −")
-    parts = [f"{n_reached} of {n_starts} starts reached the best optimum{where} {objective}"]
+    parts = [f"{n_reached} of {len(fits)} starts reached the best optimum{where} {objective}"]
     if winner.status in (Status.SINGULAR, Status.SPURIOUS, Status.NON_FINITE):
-        parts = [f"none of {n_starts} starts reached a genuine optimum{where}"]
+        parts = [f"none of {len(fits)} starts reached a genuine optimum{where}"]
     counts = Counter(fit.status for fit in fits)
     words = {
         Status.SINGULAR: "singular",

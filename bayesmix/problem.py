@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Point", "Problem", "problem_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Point:
     """Weights (K,), means (K, D) and covariances in the structure's shape; or a stack of such."""
 
@@ -80,7 +80,7 @@ class Point:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What EM maximizes: data, structure and prior."""
 
@@ -104,11 +104,15 @@ class Problem:
         return self.structure.n_parameters(k, d) + k * d + k - 1
 
     @cached_property
+    def n_rows(self) -> int:
+        """Number of rows that have weight."""
+        weight = self.sample_weight
+        return int(self.x.shape[0] if weight is None else np.count_nonzero(weight))
+
+    @cached_property
     def rows_per_weight(self) -> float:
         """Rows that a unit of weight stands for; 1 without weights."""
-        return (
-            1.0 if self.sample_weight is None else np.count_nonzero(self.sample_weight) / self.total
-        )
+        return self.n_rows / self.total
 
     @cached_property
     def data_moments(self) -> Moments:

@@ -17,10 +17,10 @@ import numpy as np
 
 from bayesmix.ascent import ascend
 from bayesmix.covariance import STRUCTURES
+from bayesmix.inputs import random_words
 from bayesmix.optima import Fit, Status, best, distinct, ranked, reached, verdict
 from bayesmix.passes import Statistics
 from bayesmix.problem import Point
-from bayesmix.rows import take
 from bayesmix.split_merge import moves
 from bayesmix.starts import Method, Seeds, sample_rows
 
@@ -34,22 +34,23 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
-    "SINGULAR_START",
+    "Engine",
     "Found",
     "InitParams",
+    "SingularStartError",
     "random_start",
     "sampled",
     "search",
+    "some_rows",
+    "stage_tol",
+    "stages_of",
     "start_point",
+    "starts_by",
     "told",
 ]
 
 InitParams = Literal["search", "k-means++", "kmeans", "random", "random_from_data"]
 
-SINGULAR_START = (
-    "x: every start is singular, because columns determine each other or there are fewer distinct "
-    "rows than the {} components; drop columns, use fewer components, or give a component prior"
-)
 _SAMPLE_ROWS = 20_000  # a start by a method of choice needs no more; per component _ROWS_EACH
 _ROWS_EACH = 100
 _FINALISTS = 10  # short runs that are run on, at least
@@ -61,14 +62,25 @@ _SHORT_ROWS_EACH = 20  # per component and feature
 _FIRST_ROWS = 2_000  # of the sample for whole runs
 _FIRST_ROWS_EACH = 15  # per parameter
 _GROWTH = 8  # of the sample, at most
-_SAMPLE_BYTES = 1 << 27  # of the largest sample
-_KEPT = 4  # finalists on a sample that are run to the end
-_IMPROVED = 3  # distinct optima that moves start from
-_MOVES = 12
-_MOVED = 3  # that are run to the end
+_SAMPLE_BYTES = 1 << 25  # of the largest sample
+_IMPROVED = 5  # distinct optima that moves start from, at most
+_IMPROVED_AT_LEAST = 3  # where all rows are searched
+_MOVES = 20
+_MOVED = 4  # that are run to the end
 _ROUNDS = 20
 _STAGE_TOL = 3e-3  # of the parameters per row, which are what its optimum is off by, twice
 _PROMOTED = 2  # distinct optima that go on to more rows
+
+
+class SingularStartError(ValueError):
+    """No start has covariances of full rank."""
+
+    def __init__(self, n_components: int) -> None:
+        super().__init__(
+            "x: every start is singular, because columns determine each other or there are fewer "
+            f"distinct rows than the {n_components} components; drop columns, use fewer "
+            "components, or give a component prior"
+        )
 
 
 @dataclass(frozen=True)
@@ -125,11 +137,9 @@ def search(
     if init_params == "search" and problem.n_components > 1:
         return _searched(problem, engine, max(n_init, _FINALISTS), tol)
     method: Method = "k-means++" if init_params == "search" else init_params
-    n_init = n_init if problem.n_components > 1 or init_params != "search" else 1
-    sample = sampled(problem, generator)
-    starts = starts_by(sample, [method] * n_init, generator)
-    fits = engine.run(problem, starts, tol)
-    return told(problem, fits, tol)
+    count = 1 if init_params == "search" else n_init
+    starts = starts_by(sampled(problem, generator), [method] * count, generator)
+    return told(problem, engine.run(problem, starts, tol), tol)
 
 
 def sampled(problem: Problem, generator: np.random.Generator) -> Problem:
@@ -147,7 +157,7 @@ def random_start(problem: Problem, method: Method, generator: np.random.Generato
     """
     for start in starts_by(problem, [method], generator):
         return start
-    raise ValueError(SINGULAR_START.format(problem.n_components))
+    raise SingularStartError(problem.n_components)
 
 
 def start_point(problem: Problem, resp: Floats) -> Point:
@@ -181,7 +191,7 @@ class Engine:
     def run(self, problem: Problem, starts: Sequence[Point], tol: float) -> list[Fit]:
         """Run to the end."""
         if not starts:
-            raise ValueError(SINGULAR_START.format(problem.n_components))
+            raise SingularStartError(problem.n_components)
         fits = ascend(
             problem,
             Point.stack(starts),
@@ -189,8 +199,8 @@ class Engine:
             tol=tol,
             accelerate=self.accelerate,
         )
-        if all(fit.status is Status.SINGULAR and fit.objective == -np.inf for fit in fits):
-            raise ValueError(SINGULAR_START.format(problem.n_components))
+        if not any(_begun(fit) for fit in fits):
+            raise SingularStartError(problem.n_components)
         return fits
 
     def shortened(self, problem: Problem, starts: Sequence[Point], count: int) -> list[Point]:
@@ -199,81 +209,84 @@ class Engine:
             return []
         iterations = min(_SHORT, self.max_iter)
         fits = ascend(problem, Point.stack(starts), max_iter=iterations, tol=0.0, accelerate=False)
-        return [fit.point for fit in ranked(fits)[:count]]
+        return [fit.point for fit in ranked(fits)[:count] if _begun(fit)]
+
+    def followed(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> Fit:
+        """Follow the best optima of the first stage to the last, which takes the best one."""
+        for before, after in pairwise(stages):
+            how = {"tol": stage_tol(before, stages[-1], tol), "total": before.total}
+            optima = distinct(fits, **how)[: 1 if after is stages[-1] else _PROMOTED]
+            points = [fit.point for fit in optima]
+            fits = self.run(after, points, stage_tol(after, stages[-1], tol))
+        return ranked(fits)[0]
 
 
 def _searched(problem: Problem, engine: Engine, n_init: int, tol: float) -> Found:
     """Search on the smallest sample that carries it, then follow what is found to all rows."""
     stages = stages_of(problem, engine.generator)
-    for small in stages:
-        sample, own_tol = small.x.shape[0] < problem.x.shape[0], stage_tol(small, problem, tol)
+    for first, small in enumerate(stages):
+        sample, own_tol = first < len(stages) - 1, stage_tol(small, problem, tol)
         try:
-            fits = _optima(small, engine, n_init, own_tol, most=_KEPT if sample else n_init)
-        except ValueError:  # columns of a sample may determine each other
+            fits = _optima(small, engine, n_init, own_tol, sample=sample)
+        except SingularStartError:  # columns of a sample may determine each other
             if not sample:
                 raise
             continue
         break
-    found = told(small, fits, own_tol, n_starts=n_init)
+    found = told(small, fits, own_tol)
     if not sample:
         return found
-    for before, after in pairwise(stages[stages.index(small) :]):
-        optima = distinct(fits, tol=stage_tol(before, problem, tol), total=before.total)
-        points = [fit.point for fit in optima[: 1 if after is problem else _PROMOTED]]
-        fits = engine.run(after, points, stage_tol(after, problem, tol))
-    (fit,) = fits
+    fit = engine.followed(stages[first:], fits, tol)
     if found.winner.status is Status.UNCONFIRMED and fit.status is Status.CONVERGED:
         fit = replace(fit, status=Status.UNCONFIRMED)
-    where = f" on {small.x.shape[0]:,} of {problem.x.shape[0]:,} rows"
-    sentence = verdict(problem, found.fits, fit, found.n_reached, n_init, where)
-    return Found([fit], 0, sentence, found.n_reached)
+    where = f" on {small.n_rows:,} of {problem.n_rows:,} rows"
+    return Found([fit], 0, verdict(problem, fits, fit, found.n_reached, where), found.n_reached)
 
 
-def _optima(problem: Problem, engine: Engine, n_init: int, tol: float, *, most: int) -> list[Fit]:
-    """The best of many short runs, run on, the ``most`` best of them to the end; then moves."""
-    rounds = n_init if most == n_init else -(-n_init // 2)
-    methods = [method for _ in range(rounds) for method in _SHORT_RUNS]
+def _optima(
+    problem: Problem, engine: Engine, n_init: int, tol: float, *, sample: bool
+) -> list[Fit]:
+    """The best of many short runs, run to the end; then moves. On a sample half as many."""
+    most = -(-n_init // 2) if sample else n_init
+    methods = [method for _ in range(most) for method in _SHORT_RUNS]
     size = max(_SHORT_ROWS, _SHORT_ROWS_EACH * problem.n_components * (problem.x.shape[1] + 1))
-    few = some_rows(problem, size, engine.generator)
-    starts = starts_by(few, methods, engine.generator)
-    points = engine.shortened(few, starts, n_init)
-    if most < len(points):
+    points: list[Point] = []
+    for few in (some_rows(problem, size, engine.generator), problem):
+        points = points or engine.shortened(few, starts_by(few, methods, engine.generator), n_init)
+    if sample:
         points = engine.shortened(problem, points, most)
-    fits = engine.run(problem, points, tol)
+    fits, how = engine.run(problem, points, tol), {"tol": tol, "total": problem.total}
     bettered = list(fits)
-    how = {"tol": tol, "total": problem.total}
-    for optimum in distinct(fits, **how)[:_IMPROVED]:
-        better = _moved(problem, engine, optimum, tol)
-        for i in reached(fits, optimum, **how):
-            bettered[i] = better
+    for done, optimum in enumerate(distinct(fits, **how)[:_IMPROVED], start=1):
+        bettered[fits.index(optimum)] = _moved(
+            problem, engine, optimum, tol, share=2 if sample else 1
+        )
         confirmed = len(reached(bettered, ranked(bettered)[0], **how)) > 1
-        if confirmed and most < n_init:
+        if confirmed and (sample or done >= _IMPROVED_AT_LEAST):
             break
     return bettered
 
 
-def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float) -> Fit:
+def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float, *, share: int) -> Fit:
     """What moves lead to from an optimum, until none pays."""
     for _ in range(_ROUNDS):
-        ahead = moves(problem, fit.point, _MOVES, engine.generator)
-        points = engine.shortened(problem, ahead, _MOVED)
+        ahead = moves(problem, fit.point, _MOVES // share, engine.generator)
+        points = engine.shortened(problem, ahead, _MOVED // share)
         if not points:
             break
         after = ranked(engine.run(problem, points, tol))[0]
-        near = 2 * tol * problem.total
-        if not (after.usable and after.penalized > fit.penalized + near):
+        known = reached([fit], after, tol=tol, total=problem.total)
+        if known or not after.usable or after.penalized < fit.penalized:
             break
         fit = after
     return fit
 
 
-def told(problem: Problem, fits: list[Fit], tol: float, *, n_starts: int | None = None) -> Found:
-    """Choose the winner among fits of a problem, and say how they, or ``n_starts``, ended."""
+def told(problem: Problem, fits: list[Fit], tol: float) -> Found:
+    """Choose the winner among fits of a problem, and say how they ended."""
     index, fits = best(fits, tol=tol, total=problem.total)
     n_reached = len(reached(fits, fits[index], tol=tol, total=problem.total))
-    n_starts = len(fits) if n_starts is None else n_starts
-    sentence = verdict(problem, fits, fits[index], n_reached, n_starts)
-    return Found(fits, index, sentence, n_reached)
+    return Found(fits, index, verdict(problem, fits, fits[index], n_reached), n_reached)
 
 
 def starts_by(
@@ -283,7 +296,8 @@ def starts_by(
     assert isinstance(problem.x, np.ndarray)
     seeds = Seeds(problem.x, problem.n_components, problem.sample_weight)
     starts = []
-    for method, child in zip(methods, generator.spawn(len(methods)), strict=True):
+    for method in methods:
+        child = np.random.default_rng(random_words(generator, 4))
         try:
             starts.append(start_point(problem, seeds.responsibilities(method, child)))
         except np.linalg.LinAlgError:
@@ -293,11 +307,11 @@ def starts_by(
 
 def stages_of(problem: Problem, generator: np.random.Generator) -> list[Problem]:
     """The problem on more and more of its rows, itself the last."""
-    n, d = problem.x.shape
+    n, d = problem.n_rows, problem.x.shape[1]
     first = max(_FIRST_ROWS, _FIRST_ROWS_EACH * problem.n_parameters)
     if n <= 2 * first:
         in_memory = isinstance(problem.x, np.ndarray)
-        return [problem if in_memory else replace(problem, x=take(problem.x, np.arange(n)))]
+        return [problem if in_memory else some_rows(problem, n, generator)]
     steps = math.ceil(math.log(n / first, _GROWTH))
     sizes = np.geomspace(first, n, steps + 1)[:-1].astype(int)
     stages, larger = [problem], problem
@@ -315,6 +329,11 @@ def some_rows(problem: Problem, size: int, generator: np.random.Generator) -> Pr
 
 def stage_tol(stage: Problem, whole: Problem, tol: float) -> float:
     """On a sample a small part of what its optimum is expected to be off by, per row."""
-    if stage.x.shape[0] == whole.x.shape[0]:
+    if stage.n_rows == whole.n_rows:
         return tol
-    return max(tol, _STAGE_TOL * whole.n_parameters / stage.x.shape[0])
+    return max(tol, _STAGE_TOL * whole.n_parameters / stage.n_rows)
+
+
+def _begun(fit: Fit) -> bool:
+    """Whether a start was no dead end."""
+    return not (fit.status is Status.SINGULAR and fit.objective == -np.inf)

@@ -36,7 +36,8 @@ __all__ = ["merges", "moves", "splits"]
 _ROWS = 300  # of a component, to look for a split in
 _TRIES = 2  # pairs of seeds for every split
 _ROUNDS = 3  # of two-means
-_MOST_EACH = 4  # moves that split the same component
+_MERGES = 50  # that moves are made of
+_MOST_EACH = 6  # moves that split the same component
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ def moves(
     problem: Problem, point: Point, count: int, generator: np.random.Generator
 ) -> list[Point]:
     """Up to ``count`` points with two components merged and a third split, the best first."""
-    k = problem.n_components
-    merged = {pair: _merged(problem, point, pair) for pair in combinations(range(k), 2)}
+    merged = _cheapest(problem, point, _MERGES)
     split = _all_splits(problem, point, generator)
     pairs = [
         (parts.gain + merged[pair].gain, s, parts, pair)
@@ -84,10 +84,16 @@ def splits(problem: Problem, point: Point, generator: np.random.Generator) -> li
 
 def merges(problem: Problem, point: Point, count: int) -> list[Point]:
     """Points of one component less: the ``count`` cheapest merges, the best first."""
+    merged = _cheapest(problem, point, count)
+    return _replaced(problem.structure, point, [(pair, [one]) for pair, one in merged.items()])
+
+
+def _cheapest(problem: Problem, point: Point, count: int) -> dict[tuple[int, int], _Parts]:
+    """The merges that lose least, the best first."""
     pairs = combinations(range(len(point.weights)), 2)
-    merged = {pair: _merged(problem, point, pair) for pair in pairs}
-    cheapest = sorted(merged, key=lambda pair: -merged[pair].gain)[:count]
-    return _replaced(problem.structure, point, [(pair, [merged[pair]]) for pair in cheapest])
+    merged = [(pair, _merged(problem, point, pair)) for pair in pairs]
+    merged.sort(key=lambda move: -move[1].gain)
+    return dict(merged[:count])
 
 
 def _merged(problem: Problem, point: Point, pair: tuple[int, int]) -> _Parts:
@@ -95,7 +101,7 @@ def _merged(problem: Problem, point: Point, pair: tuple[int, int]) -> _Parts:
     own = list(pair)
     weights, means = point.weights[own], point.means[own]
     covariances = point.dense_covariances[own]
-    share = weights / max(weights.sum(), np.finfo(float).tiny)
+    share = weights / weights.sum() if weights.any() else np.full(2, 0.5)
     mean, delta = share @ means, means[1] - means[0]
     pooled = np.einsum("k,kij->ij", share, covariances) + share.prod() * np.outer(delta, delta)
     total = np.array([weights.sum()])
@@ -114,8 +120,9 @@ def _all_splits(
     found = {}
     for k, weight in enumerate(resp.T):
         cumulative = np.cumsum(weight)
-        if cumulative[-1] > 2:
-            drawn = generator.uniform(size=min(_ROWS, int(2 * cumulative[-1]))) * cumulative[-1]
+        n_rows = cumulative[-1] * problem.rows_per_weight
+        if n_rows > 2:
+            drawn = generator.uniform(size=min(_ROWS, int(2 * n_rows))) * cumulative[-1]
             rows = problem.x[np.searchsorted(cumulative, drawn).clip(max=len(weight) - 1)]
             tries = [_split(problem, point, k, rows, generator) for _ in range(_TRIES)]
             found[k] = sorted(tries, key=lambda parts: -parts.gain)
@@ -154,9 +161,9 @@ def _split(
 
 def _log_complete(weights: Floats, covariances: Floats) -> float:
     """Log-likelihood of rows and labels, per row, but for what no move changes."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(weights > 0, np.log(weights), 0)
-    return float(weights @ (logs - 0.5 * np.linalg.slogdet(covariances)[1]))
+    some = weights > 0
+    logs = np.log(weights[some]) - 0.5 * np.linalg.slogdet(covariances[some])[1]
+    return float(weights[some] @ logs)
 
 
 def _replaced(

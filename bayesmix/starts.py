@@ -150,14 +150,10 @@ class Seeds:
     def _sliced(self, generator: np.random.Generator) -> NDArray[np.intp]:
         """Label every row by its slice across the line through two random rows."""
         first, second = self._white[self._draw(self._weight, 2, generator)]
-        along = self._white @ (second - first)
-        order = np.argsort(along, kind="stable")
-        rank = np.cumsum(self._weight[order])
+        places, place = np.unique(self._white @ (second - first), return_inverse=True)
+        rank = np.cumsum(np.bincount(place, self._weight, len(places)))
         sizes = generator.dirichlet(np.ones(self.n_components))
-        slices = np.searchsorted(np.cumsum(sizes)[:-1], rank / rank[-1] - 1e-9)
-        labels = np.empty(len(along), np.intp)
-        labels[order] = slices
-        return labels
+        return np.searchsorted(np.cumsum(sizes)[:-1], rank / rank[-1] - 1e-9)[place]
 
 
 def whiten(x: Floats, sample_weight: Floats | None = None) -> Floats:
