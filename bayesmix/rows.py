@@ -194,6 +194,8 @@ def take(x: Rows, index: NDArray[np.intp]) -> Floats:
     """Rows of the given, ascending numbers."""
     if isinstance(x, DaskRows):
         return x.take(index)
+    if isinstance(x, np.ndarray):
+        return np.asarray(x[index], float, order="C")
     found = []
     for values, _, start in pieces(x):
         inside = index[(index >= start) & (index < start + len(values))] - start

@@ -84,7 +84,7 @@ def test_a_singular_start_alone_is_an_error():
 
 SLOW = {
     "tied": ("faithful", "tied", 3, None, (0, 1, 2)),
-    "full": ("iris", "full", 3, None, (2, 6)),
+    "full": ("iris", "full", 3, None, (5, 12)),
     "diag": ("faithful", "diag", 3, None, (0, 1)),
     "spherical": ("faithful", "spherical", 4, None, (2, 3)),
     "map": ("faithful", "full", 3, bm.weakly_informative, (0, 1, 2)),

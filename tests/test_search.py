@@ -13,6 +13,7 @@ from bayesmix.ascent import run
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import as_table
 from bayesmix.optima import Fit, Status, best
+from bayesmix.passes import responsibilities
 from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.rows import as_rows
 from bayesmix.search import Found, search, start_point, told
@@ -213,7 +214,7 @@ def test_a_sample_leads_to_the_planted_mixture(planted):
     assert found.winner.status is Status.CONVERGED
     assert len(found.fits) == 1
     sentence = re.fullmatch(
-        r"(\d+) of 10 starts reached the best optimum on ([\d,]+) of 60,000 rows "
+        r"(\d+) of 5 starts reached the best optimum on ([\d,]+) of 60,000 rows "
         r"\(log-likelihood −[\d.]+\)",
         found.verdict,
     )
@@ -237,29 +238,26 @@ def test_rows_on_disk_and_in_chunks_lead_where_an_array_does(planted, tmp_path):
 
 
 @pytest.mark.parametrize("count", [30, 3])
-def test_a_sample_that_misses_a_column_is_no_matter(count):
-    """Few of 60,000 rows have anything in the last column."""
+def test_a_sample_that_misses_a_column_is_no_error(count):
+    """Few of 60,000 rows have anything in the last column: a sample may have none, or mislead."""
     rng = np.random.default_rng(1)
     x = np.column_stack([blobs(60_000, 2, 2), np.zeros(60_000)])
     x[rng.choice(60_000, count, replace=False), 2] = rng.normal(size=count)
     problem = problem_for(x, "tied", 2)
-    labels = np.eye(2)[np.arange(60_000) % 2]
-    expected = run(problem, start_point(problem, labels), max_iter=1000, tol=TOL)
     for seed in range(3):
-        found = found_on(problem, seed)
-        assert found.winner.usable
-        assert found.winner.objective >= expected.objective - 2 * TOL * len(x)
+        assert found_on(problem, seed).winner.usable
 
 
 # What fits are ranked by
 
 
 def hand_penalty(problem: Problem, fit: Fit) -> float:
-    """A tenth of Chen and Tan's."""
+    """A tenth of Chen and Tan's, of components that have few rows."""
     reference = np.cov(problem.x, rowvar=False, bias=True)
     covariances = fit.point.dense_covariances - problem.reg_covar * np.eye(2)
-    if problem.structure.name == "tied":
-        covariances = covariances[:1]
+    rows = responsibilities(problem.x, fit.point.parameters).sum(axis=0)
+    needed = {"full": 3, "tied": 0, "diag": 2, "spherical": 2}[problem.structure.name]
+    covariances = covariances[(rows < 2 * needed + 1) & (needed > 0)]
     match problem.structure.name:
         case "diag":
             reference = reference * np.eye(2)
@@ -275,11 +273,12 @@ def hand_penalty(problem: Problem, fit: Fit) -> float:
 @pytest.mark.parametrize("ridge", [0.0, 1e-2])
 def test_the_penalty_by_hand(faithful, structure, ridge):
     problem = replace(problem_for(faithful, structure, 3), reg_covar=ridge)
-    start = start_point(problem, np.eye(3)[np.arange(272) % 3])
-    start = replace(start, means=start.means + np.arange(3)[:, None] * [0.5, 5.0])
-    fit = run(problem, start, max_iter=10, tol=TOL)
+    few = np.where(np.arange(272) < 4, 2, np.arange(272) % 2)
+    start = start_point(problem, np.eye(3)[few])
+    start = replace(start, weights=np.array([0.5, 0.49, 0.01]))
+    fit = run(problem, start, max_iter=1, tol=TOL)
     penalty = hand_penalty(problem, fit)
-    assert penalty > 1e-4
+    assert penalty > 0 or structure == "tied"
     assert fit.objective - fit.penalized == pytest.approx(penalty, rel=1e-6)
     mode = replace(problem, prior=bm.weakly_informative(faithful), reg_covar=0.0)
     fit = run(mode, start, max_iter=10, tol=TOL)
@@ -287,18 +286,19 @@ def test_the_penalty_by_hand(faithful, structure, ridge):
 
 
 def test_a_needle_loses_whatever_its_likelihood():
-    """Eight rows next to each other: as many as it takes not to be called spurious."""
+    """Six rows next to each other, in two dimensions."""
     rng = np.random.default_rng(1)
-    x = np.concatenate([blobs(120, 2, 2), [3.0, 3.0] + 2e-3 * rng.normal(size=(8, 2))])
+    x = np.concatenate([blobs(120, 2, 2), [3.0, 3.0] + 2e-3 * rng.normal(size=(6, 2))])
     problem = problem_of(bm.Mixture(bm.Dirichlet(2)), as_table(x))
-    labels = np.arange(128) % 2
+    labels = (x[:, 0] > np.median(x[:, 0])).astype(int)
     genuine = run(problem, start_point(problem, np.eye(2)[labels]), max_iter=1000, tol=TOL)
-    start = start_point(problem, np.eye(2)[(np.arange(128) >= 120).astype(int)])
+    start = start_point(problem, np.eye(2)[(np.arange(126) >= 120).astype(int)])
     tight = np.stack([start.covariances[0], 1e-5 * np.eye(2)])
     needle = run(problem, replace(start, covariances=tight), max_iter=1000, tol=TOL)
-    assert needle.status is genuine.status is Status.CONVERGED
-    assert needle.objective < genuine.objective or needle.penalized < genuine.penalized
+    assert genuine.status is Status.CONVERGED
+    assert needle.status is Status.SPURIOUS
+    assert needle.objective > genuine.objective
     assert needle.penalized < needle.objective - 100
     for fits in ([genuine, needle], [needle, genuine]):
-        index, ranked = best(fits, tol=TOL, total=128)
+        index, ranked = best(fits, tol=TOL, total=126)
         assert ranked[index].point is genuine.point
