@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["ascend", "run"]
+__all__ = ["N_PLAIN", "ascend", "run"]
+
+N_PLAIN = 5
+"""Iterations of EM before longer steps are tried."""
 
 _GOES_ON = -1  # no status yet
-_PLAIN = 5  # iterations of EM before longer steps are tried
 _ROUNDING = 1e-14  # relative gain that is none
 
 
@@ -51,7 +53,13 @@ def run(
 
 
 def ascend(
-    problem: Problem, starts: Point, *, max_iter: int, tol: float, accelerate: bool = True
+    problem: Problem,
+    starts: Point,
+    *,
+    max_iter: int,
+    tol: float,
+    accelerate: bool = True,
+    n_plain: int = N_PLAIN,
 ) -> list[Fit]:
     """Iterate from every start until what is left to gain is below ``tol`` per row.
 
@@ -68,6 +76,8 @@ def ascend(
     accelerate : bool, default True
         Try longer steps than EM's own, see `acceleration`. One that does not climb costs a pass
         and is not taken.
+    n_plain : int, default 5
+        Iterations before that.
 
     Returns
     -------
@@ -84,7 +94,7 @@ def ascend(
         runs = runs[~over]
         if not len(runs.number):
             break
-        runs = _step(problem, runs, longer=accelerate and iteration >= _PLAIN)
+        runs = _step(problem, runs, longer=accelerate and iteration >= n_plain)
     return [fit for fit in fits if fit is not None]
 
 

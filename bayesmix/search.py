@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bayesmix.ascent import ascend
+from bayesmix.ascent import N_PLAIN, ascend
 from bayesmix.covariance import STRUCTURES
 from bayesmix.inputs import random_words
 from bayesmix.optima import Fit, Status, best, distinct, ranked, reached, verdict
@@ -62,13 +62,14 @@ _SHORT_ROWS_EACH = 20  # per component and feature
 _FIRST_ROWS = 2_000  # of the sample for whole runs
 _FIRST_ROWS_EACH = 15  # per parameter
 _GROWTH = 8  # of the sample, at most
-_SAMPLE_BYTES = 3 << 23  # of the largest sample
+_SAMPLE_BYTES = 1 << 26  # of the largest sample
 _IMPROVED = 5  # distinct optima that moves start from, at most
 _IMPROVED_AT_LEAST = 3  # where all rows are searched
 _MOVES = 20
 _MOVED = 4  # that are run to the end
 _ROUNDS = 20
 _STAGE_TOL = 3e-3  # of the parameters per row, which are what its optimum is off by, twice
+_N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
 _PROMOTED = 2  # distinct optima that go on to more rows
 
 
@@ -188,7 +189,9 @@ class Engine:
     accelerate: bool
     generator: np.random.Generator
 
-    def run(self, problem: Problem, starts: Sequence[Point], tol: float) -> list[Fit]:
+    def run(
+        self, problem: Problem, starts: Sequence[Point], tol: float, *, n_plain: int = N_PLAIN
+    ) -> list[Fit]:
         """Run to the end."""
         if not starts:
             raise SingularStartError(problem.n_components)
@@ -198,6 +201,7 @@ class Engine:
             max_iter=self.max_iter,
             tol=tol,
             accelerate=self.accelerate,
+            n_plain=n_plain,
         )
         if not any(_begun(fit) for fit in fits):
             raise SingularStartError(problem.n_components)
@@ -217,7 +221,8 @@ class Engine:
             how = {"tol": stage_tol(before, stages[-1], tol), "total": before.total}
             optima = distinct(fits, **how)[: 1 if after is stages[-1] else _PROMOTED]
             points = [fit.point for fit in optima]
-            fits = self.run(after, points, stage_tol(after, stages[-1], tol))
+            own_tol = stage_tol(after, stages[-1], tol)
+            fits = self.run(after, points, own_tol, n_plain=_N_PLAIN_FOLLOWED)
         return ranked(fits)[0]
 
 

@@ -34,11 +34,12 @@ def sample_rows(
 ) -> tuple[Floats, Floats | None]:
     """Rows with their weights: all that have any, or a sample where they are more than ``size``."""
     n = x.shape[0]
-    weighted = np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight)
-    if len(weighted) <= size:
-        return take(x, weighted), None if sample_weight is None else sample_weight[weighted]
     if sample_weight is None:
-        return take(x, np.sort(generator.choice(n, size, replace=False))), None
+        index = np.arange(n) if n <= size else np.sort(generator.choice(n, size, replace=False))
+        return take(x, index), None
+    weighted = np.flatnonzero(sample_weight)
+    if len(weighted) <= size:
+        return take(x, weighted), sample_weight[weighted]
     share = sample_weight[weighted] / sample_weight[weighted].sum()
     index, times = np.unique(generator.choice(weighted, size, p=share), return_counts=True)
     return take(x, index), times.astype(float)

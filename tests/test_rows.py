@@ -360,7 +360,7 @@ def test_a_memory_map_is_not_copied(tmp_path):
     assert ended.returncode == 0, ended.stderr
     size, used = map(float, ended.stdout.split())
     assert size > 390
-    assert used < 100
+    assert used < 160  # the largest sample that is searched takes 64
 
 
 @pytest.mark.parametrize("weighted", [False, True])
