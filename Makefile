@@ -6,6 +6,8 @@
 MAKEFLAGS += --no-print-directory
 
 python := .venv/bin/python
+# Two processes, each with files of its own, as they share what they computed.
+pytest := $(python) -m pytest -n 2 --dist loadfile
 benchmarks := $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard tests/benchmarks/*.py)))))
 notebooks := $(sort $(wildcard notebooks/*.ipynb))
 
@@ -18,7 +20,7 @@ demo: .venv/.installed  ## the main job: the report on Old Faithful, in report/
 	@.venv/bin/bayesmix report faithful --out report/
 
 test: .venv/.installed  ## the fast tests
-	@$(python) -m pytest $(ARGS)
+	@$(pytest) $(ARGS)
 
 test-slow: .venv/.installed  ## the tests marked slow (seconds each; CI runs them)
 	@$(call pytest-marked,slow and not long)
@@ -30,7 +32,7 @@ test-long: .venv/.installed  ## the tests marked long (minutes each; before a re
 define pytest-marked
 $(python) -m pytest -q --collect-only -m '$(1)' >/dev/null 2>&1; \
 if test $$? -eq 5; then echo 'no $(1) tests yet'; \
-else $(python) -m pytest -m '$(1)' $(2) $(ARGS); fi
+else $(pytest) -m '$(1)' $(2) $(ARGS); fi
 endef
 
 lint: .venv/.installed  ## style: ruff check and ruff format --check

@@ -50,7 +50,7 @@ def fit_em(
         are persisted on the cluster for the time of the fit.
     n_init : int, default 10
         Starts that are run to the end, at least ten, chosen from five times as many short
-        runs; see ``docs/em.md``.
+        runs; where a sample of many rows is searched half as many. See ``docs/em.md``.
     max_iter : int, default 1000
         Iterations per start.
     tol : float, default 1e-6

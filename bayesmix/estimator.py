@@ -58,7 +58,8 @@ class GaussianMixture(StreamedMixture):
         Added to every variance, as in scikit-learn; not used with ``prior``.
     max_iter : int, default 1000
     n_init : int, default 1
-        Starts that are run to the end; the best genuine optimum wins. With "search" at least ten.
+        Starts that are run to the end; the best genuine optimum wins. With "search" at least ten,
+        where a sample of many rows is searched half as many.
     init_params : {"search", "k-means++", "kmeans", "random", "random_from_data"}, default "search"
         "search" looks for the best optimum: many short runs, of many rows on a sample, then moves
         that merge and split components (``docs/em.md``). Others are starts of scikit-learn's kind,

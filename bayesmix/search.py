@@ -122,7 +122,7 @@ def search(
         "search" is this module's, all others are starts by that method (see `starts.Seeds`), each
         run to the end on all rows.
     n_init : int
-        Starts that are run to the end; with "search" at least ten are.
+        Starts that are run to the end; with "search" at least ten, on a sample half as many.
     max_iter : int
         Iterations of each run.
     tol : float
