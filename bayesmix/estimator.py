@@ -66,7 +66,8 @@ class GaussianMixture(StreamedMixture):
         run on all rows. All but "kmeans" and "random" treat a weight of 2 as the row twice and do
         not depend on the scale of the columns.
     weights_init, means_init, precisions_init : array_like, optional
-        Where to start; what is not given comes from ``init_params``.
+        Where to start; what is not given comes from one start by ``init_params``, "k-means++" for
+        "search".
     random_state : int, SeedSequence, Generator or RandomState, optional
     warm_start : bool, default False
         Start where the last call of `fit` or `partial_fit` ended.
@@ -303,6 +304,8 @@ class GaussianMixture(StreamedMixture):
             require_nonnegative(getattr(self, name), name)
         _require_choice("covariance_type", self.covariance_type, CovarianceType)
         _require_choice("init_params", self.init_params, InitParams)
+        if not isinstance(self.accelerate, (bool, np.bool_)):
+            raise ValueError(f"accelerate: expected True or False, got {self.accelerate!r}")
         if not isinstance(self.prior, ComponentPrior | None):
             raise ValueError(
                 "prior: expected None or a component prior, for example weakly_informative(x) or "

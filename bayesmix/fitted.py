@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.dask_rows import DaskRows
-    from bayesmix.pass_parameters import PassParameters
-    from bayesmix.rows import Chunks, Rows
+    from bayesmix.rows import Chunks
 
     Floats = NDArray[np.float64]
 
@@ -124,7 +123,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         >>> round(em.bic(x), 1), round(em.icl(x), 1)
         (2322.2, 2322.7)
         """
-        return self.bic(X) - 2 * _total(self._of_rows(_log_certainty, X, np.float64))[0]
+        return self.bic(X) - 2 * _total(self._of_rows(passes.log_certainty, X, np.float64))[0]
 
     def outliers(self, X: Any, quantile: float = 0.05, reference: Any = None) -> NDArray[np.bool_]:
         """Mark the rows whose density is low: below a quantile of what is usual.
@@ -213,11 +212,6 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _n_parameters(self) -> int:
         k, d = self.means_.shape
         return structure_of(self.covariance_type).n_parameters(k, d) + k * d + k - 1
-
-
-def _log_certainty(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
-    """Log probability of the most probable component of every row, (n,)."""
-    return np.log(passes.responsibilities(x, parameters, threads=threads).max(axis=1))
 
 
 def _total(values: Any) -> tuple[float, int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from bayesmix import passes
+from bayesmix.dask_rows import DaskRows
 from bayesmix.inputs import (
     SingularRowsError,
     as_generator,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from bayesmix.inputs import RandomSeed, Table
+    from bayesmix.pass_parameters import PassParameters
     from bayesmix.problem import Problem
 
     Floats = NDArray[np.float64]
@@ -283,10 +285,16 @@ def _row(problem: Problem | None, fit: Fit | None) -> dict[str, Any]:
 
 def _log_certainty(problem: Problem, point: Point) -> float:
     """Sum over the rows of the logarithm of the largest responsibility."""
+    x, weight = problem.x, problem.sample_weight
+    if isinstance(x, DaskRows):
+        return sum(x.map(_certainty, point.parameters, sample_weight=weight))
+    return sum(_certainty(rows, point.parameters, own) for rows, own, _ in pieces(x, weight))
+
+
+def _certainty(rows: Floats, parameters: PassParameters, weight: Floats | None = None) -> float:
     found = 0.0
-    for values, weight, _ in pieces(problem.x, problem.sample_weight):
-        for start in range(0, len(values), _SLICE):
-            some = slice(start, start + _SLICE)
-            logs = np.log(passes.responsibilities(values[some], point.parameters).max(axis=1))
-            found += float(logs.sum() if weight is None else logs @ weight[some])
+    for start in range(0, len(rows), _SLICE):
+        some = slice(start, start + _SLICE)
+        logs = passes.log_certainty(rows[some], parameters)
+        found += float(logs.sum() if weight is None else logs @ weight[some])
     return found

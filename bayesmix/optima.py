@@ -147,7 +147,8 @@ def finished(
     penalty = 0.0
     if problem.prior is None and ratios.any():
         own = np.maximum(ratios[_have_few_rows(problem, found.sizes)], _TINY)
-        share = 1 / problem.total / max(1.0, problem.rows_per_weight) ** 2  # weights may be shares
+        unit = max(1.0, problem.rows_per_weight)  # weights may be shares of rows
+        share = 1 / problem.total / unit / unit
         penalty = _PENALTY * float((1 / own + np.log(own) - 1).sum()) * share
     fit = Fit(
         point=point,

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Statistics",
     "labels",
+    "log_certainty",
     "log_density",
     "log_likelihood",
     "parts_of",
@@ -191,6 +192,11 @@ def responsibilities(x: Rows, parameters: PassParameters, *, threads: int | None
     out = np.empty((parameters.n_draws, x.shape[0], parameters.means.shape[-2]))
     _walk_rows(x, parameters, Output.RESPONSIBILITIES, threads, values=out)
     return out.reshape(*parameters.draws_shape, *out.shape[1:])
+
+
+def log_certainty(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> Floats:
+    """Log probability of the most probable component of every row, (..., n)."""
+    return np.log(responsibilities(x, parameters, threads=threads).max(axis=-1))
 
 
 def labels(x: Rows, parameters: PassParameters, *, threads: int | None = None) -> NDArray[np.int64]:

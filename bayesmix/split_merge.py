@@ -78,7 +78,7 @@ def moves(
 
 def splits(problem: Problem, point: Point, generator: np.random.Generator) -> list[Point]:
     """Points of one component more, every component split in turn."""
-    found = _all_splits(problem, point, generator)
+    found = _all_splits(problem, point, generator, tries=1)
     return _replaced(problem.structure, point, [((s,), [tries[0]]) for s, tries in found.items()])
 
 
@@ -110,7 +110,7 @@ def _merged(problem: Problem, point: Point, pair: tuple[int, int]) -> _Parts:
 
 
 def _all_splits(
-    problem: Problem, point: Point, generator: np.random.Generator
+    problem: Problem, point: Point, generator: np.random.Generator, *, tries: int = _TRIES
 ) -> dict[int, list[_Parts]]:
     """Splits of every component that has rows to split, the best first."""
     assert isinstance(problem.x, np.ndarray)
@@ -124,8 +124,8 @@ def _all_splits(
         if n_rows > 2:
             drawn = generator.uniform(size=min(_ROWS, int(2 * n_rows))) * cumulative[-1]
             rows = problem.x[np.searchsorted(cumulative, drawn).clip(max=len(weight) - 1)]
-            tries = [_split(problem, point, k, rows, generator) for _ in range(_TRIES)]
-            found[k] = sorted(tries, key=lambda parts: -parts.gain)
+            parts = [_split(problem, point, k, rows, generator) for _ in range(tries)]
+            found[k] = sorted(parts, key=lambda one: -one.gain)
     return found
 
 

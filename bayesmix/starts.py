@@ -8,6 +8,7 @@ sample is looked at, of which the former is true on average.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -176,4 +177,6 @@ def _kmeans(
 
     seed = int(generator.integers(2**31 - 1))
     model = KMeans(n_clusters=n_components, n_init=1, random_state=seed)
-    return np.asarray(model.fit(x, sample_weight=sample_weight).labels_, dtype=np.intp)
+    with warnings.catch_warnings():  # fewer distinct rows than components: EM says so
+        warnings.filterwarnings("ignore", "Number of distinct clusters")
+        return np.asarray(model.fit(x, sample_weight=sample_weight).labels_, dtype=np.intp)
