@@ -87,9 +87,9 @@ class TestInterrupt:
         cut = self.run(2)
         length = cut["posterior"].sizes["draw"]
         whole = self.run(2, draws=length)
-        chain = 0 if cut["posterior"].sizes["chain"] == 1 else slice(None)
-        means = whole["posterior"]["means"].isel(chain=chain).values
-        np.testing.assert_array_equal(cut["posterior"]["means"].values.reshape(means.shape), means)
+        undisturbed = whole["posterior"]["means"].values
+        for kept in cut["posterior"]["means"].values:  # one chain, whichever was far ahead, or both
+            assert any(np.array_equal(kept, chain) for chain in undisturbed)
 
 
 @pytest.mark.parametrize(
