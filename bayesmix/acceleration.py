@@ -109,7 +109,7 @@ class Coordinates:
     def _covariances(self, flat: Floats) -> Floats:
         s, d = len(flat), len(self.unit)
         shape = (s,) if self.structure.name == "tied" else (s, self.n_components)
-        size = d * int(np.prod(shape[1:]))
+        size = d * math.prod(shape[1:])
         factor = np.zeros((*shape, d, d))
         factor[..., np.arange(d), np.arange(d)] = np.exp(flat[:, :size]).reshape(*shape, d)
         i, j = self._below

@@ -7,7 +7,7 @@ depend on the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def run(
     (fit,) = ascend(
         problem, Point.stack([start]), max_iter=max_iter, tol=tol, accelerate=accelerate
     )
-    if fit.status is Status.SINGULAR and fit.objective == -np.inf:
+    if not fit.begun:
         raise np.linalg.LinAlgError("a covariance of the start is singular")
     return fit
 
@@ -303,7 +303,8 @@ def _put[T: (Point, Statistics, Accelerator)](whole: T, where: Flags, part: T) -
     if where.all():
         return part
     merged: dict[str, Any] = {}
-    for name, value in vars(whole).items():
+    for name in (field.name for field in fields(whole)):
+        value = getattr(whole, name)
         if isinstance(value, np.ndarray):
             merged[name] = value.copy()
             merged[name][where] = getattr(part, name)

@@ -172,7 +172,7 @@ def conditional_mode(
     shift = np.divide(
         found.first, sizes[..., None], out=np.zeros_like(center), where=sizes[..., None] > 0
     )
-    within = found.second - _outer(structure, shift, sizes)
+    within = found.second - structure.outer(shift, sizes)
 
     def covariances_at(scatter: Floats, rows: Floats) -> Floats:
         count = structure.likelihood_count(rows, d)
@@ -187,14 +187,14 @@ def conditional_mode(
         case NormalInverseWishart():
             kappa, anchor = prior.mean_precision, np.asarray(prior.mean)
             means = center + shift
-            scatter = within + _outer(structure, means - anchor, kappa * sizes / (kappa + sizes))
+            scatter = within + structure.outer(means - anchor, kappa * sizes / (kappa + sizes))
             means = means + (kappa / (kappa + sizes))[..., None] * (anchor - means)
             return means, covariances_at(scatter, sizes + 1)  # a mean's density counts as a row
         case IndependentNormalInverseWishart():
             if covariances is None:
                 covariances = covariances_at(within, sizes)
             step = _step(prior, structure.dense(covariances, *center.shape[-2:]), center, found)
-            scatter = within + _outer(structure, shift - step, sizes)
+            scatter = within + structure.outer(shift - step, sizes)
             return center + step, covariances_at(scatter, sizes)
 
 
@@ -277,7 +277,3 @@ def _draw_scale(
     tail = gammaincc(shape, rate * floor) * generator.uniform(size=(size, len(rate)))
     s = np.maximum(gammainccinv(shape, tail) / rate, floor)
     return s[..., None] * np.eye(prior.n_features)
-
-
-def _outer(structure: Structure, delta: Floats, weight: Floats) -> Floats:
-    return structure.scatter(delta[..., None, :], weight[..., None])

@@ -116,6 +116,15 @@ class Structure(ABC):
         """Prior of what this structure leaves free of a random scale matrix."""
         return hyperprior
 
+    def n_mixture_parameters(self, n_components: int, n_features: int) -> int:
+        """Count the free parameters of a mixture: covariances, means, weights."""
+        covariances = self.n_parameters(n_components, n_features)
+        return covariances + n_components * n_features + n_components - 1
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        """Weighted outer products of one row (..., K, D) per component, in the own shape."""
+        return self.scatter(delta[..., None, :], weight[..., None])
+
     def mode(self, scatter: Floats, count: Floats) -> Floats:
         """Covariances at the mode: a scatter over its count, one per component or one for all."""
         count = np.asarray(count)

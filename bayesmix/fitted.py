@@ -210,8 +210,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return Point(structure, self.weights_, self.means_, self.covariances_)
 
     def _n_parameters(self) -> int:
-        k, d = self.means_.shape
-        return structure_of(self.covariance_type).n_parameters(k, d) + k * d + k - 1
+        return structure_of(self.covariance_type).n_mixture_parameters(*self.means_.shape)
 
 
 def _total(values: Any) -> tuple[float, int]:

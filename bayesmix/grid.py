@@ -222,18 +222,13 @@ class _Grid:
 
 
 def _types(values: Any) -> list[CovarianceType]:
+    expected = f"covariance_types: expected some of {', '.join(get_args(CovarianceType))}"
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise ValueError(
-            f"covariance_types: expected some of {', '.join(get_args(CovarianceType))}, in a list, "
-            f"got {values!r}"
-        )
+        raise ValueError(f"{expected}, in a list, got {values!r}")
     types = list(dict.fromkeys(values))
     for value in types:
         if value not in get_args(CovarianceType):
-            raise ValueError(
-                f"covariance_types: expected some of {', '.join(get_args(CovarianceType))}, got "
-                f"{value!r}"
-            )
+            raise ValueError(f"{expected}, got {value!r}")
     if not types:
         raise ValueError("covariance_types: expected at least one, got none")
     return types
@@ -249,11 +244,12 @@ def _stages(
     """All models that rows can carry, on more and more of the rows."""
     whole: dict[_Cell, Problem] = {}
     for kind in types:
-        for k in numbers:
-            if k <= table.values.shape[0]:
-                mixture = Mixture(Dirichlet(k), covariance_type=kind)
-                with suppress(SingularRowsError):
-                    whole[kind, k] = problem_of(mixture, table, weight)
+        with suppress(SingularRowsError):  # whatever the number of components: checked once
+            one = problem_of(Mixture(Dirichlet(1), covariance_type=kind), table, weight)
+            for k in numbers:
+                if k <= table.values.shape[0]:
+                    weights = Dirichlet(k).concentrations
+                    whole[kind, k] = replace(one, n_components=k, concentrations=weights)
     if not whole:
         return [whole]
     largest = max(whole.values(), key=lambda problem: problem.n_parameters)

@@ -68,7 +68,7 @@ def _moments_about(
     unit = structure.average(np.eye(d), 1)
     found = statistics(x, PassParameters(structure, np.zeros(1), origin[None], unit), sample_weight)
     total, shift = float(found.sizes[0]), found.first[0] / found.sizes[0]
-    outer = structure.dense(structure.scatter(shift[None, None], np.ones((1, 1))), 1, d)[0]
+    outer = structure.dense(structure.outer(shift[None], np.ones(1)), 1, d)[0]
     covariance = structure.dense(found.second, 1, d)[0] / total - outer
     return Moments(total, origin, shift, covariance)
 

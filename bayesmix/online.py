@@ -75,7 +75,7 @@ class Averages:
     def of(cls, structure: Structure, center: Floats, found: Statistics) -> Averages:
         """Take the statistics of a pass about ``center`` (K, D)."""
         shift = _ratio(found.first, found.sizes)
-        within = found.second - _outer(structure, shift, found.sizes)
+        within = found.second - structure.outer(shift, found.sizes)
         total = found.sizes.sum()
         return cls(found.sizes / total, center + shift, within / total)
 
@@ -90,7 +90,7 @@ class Averages:
         old, new = (1 - step) * self.shares, step * other.shares
         shares, apart = old + new, other.centers - self.centers
         part = _ratio(new[:, None], shares)
-        between = _outer(structure, apart, old * part[:, 0])
+        between = structure.outer(apart, old * part[:, 0])
         within = (1 - step) * self.within + step * other.within + between
         return Averages(shares, self.centers + part * apart, within)
 
@@ -231,7 +231,7 @@ def implied(problem: Problem, point: Point) -> Averages:
         second = second - structure.prior_scale(held_scale(prior, structure)) / total
     if isinstance(prior, NormalInverseWishart):  # the means' own density is scatter about m
         own = np.full_like(sizes, 1 / (prior.mean_precision * total))
-        second = second - _outer(structure, first, own)
+        second = second - structure.outer(first, own)
     found = Statistics(np.nan, sizes / total, first / total, second)
     return Averages.of(structure, point.means, found)
 
@@ -240,7 +240,3 @@ def _ratio(values: Floats, sizes: Floats) -> Floats:
     """Values (K, ...) over sizes (K,); zero where there is nothing."""
     below = np.broadcast_to(sizes[:, None], values.shape)
     return np.divide(values, below, out=np.zeros_like(values), where=below > 0)
-
-
-def _outer(structure: Structure, delta: Floats, weight: Floats) -> Floats:
-    return structure.scatter(delta[:, None, :], weight[:, None])

@@ -73,7 +73,7 @@ _ADVICE = {
 }
 _CONFIRMABLE = 5  # starts from which a lone best one is suspicious
 _SINGULAR_RATIO = 1e-8
-_NEEDLE_RATIO = 1e-3  # of a component's least spread to that of the others together
+_NEEDLE_RATIO = 1e-3  # of a component's least variance to that of all components together
 _PENALTY = 0.1  # more would rank genuine small clusters below others
 _TINY = 1e-300
 
@@ -101,6 +101,11 @@ class Fit:
         """Record a start whose own covariance is singular: no iteration was possible."""
         nothing = -np.inf
         return cls(start, nothing, nothing, np.array([nothing]), Status.SINGULAR, 0.0, 0.0, nothing)
+
+    @property
+    def begun(self) -> bool:
+        """Whether an iteration was possible, see `singular`."""
+        return not (self.status is Status.SINGULAR and self.objective == -np.inf)
 
     @property
     def usable(self) -> bool:
@@ -142,11 +147,11 @@ def finished(
     ----------
     J. Chen and X. Tan, "Inference for Multivariate Normal Mixtures", JMVA 100, 2009.
     """
-    bare = problem.without_ridge(point)
+    bare, few = problem.without_ridge(point), _have_few_rows(problem, found.sizes)
     ratios = eigenvalue_ratios(bare, problem.reference_covariance)
     penalty = 0.0
     if problem.prior is None and ratios.any():
-        own = np.maximum(ratios[_have_few_rows(problem, found.sizes)], _TINY)
+        own = np.maximum(ratios[few], _TINY)
         unit = max(1.0, problem.rows_per_weight)  # weights may be shares of rows
         share = 1 / problem.total / unit / unit
         penalty = _PENALTY * float((1 / own + np.log(own) - 1).sum()) * share
@@ -164,16 +169,15 @@ def finished(
         return fit
     if fit.min_eigenvalue_ratio < _SINGULAR_RATIO:
         return replace(fit, status=Status.SINGULAR)
-    if _is_spurious(problem, bare, found.sizes):
+    if few.any() and _is_spurious(problem, bare, found.sizes, few):
         return replace(fit, status=Status.SPURIOUS)
     return fit
 
 
-def _is_spurious(problem: Problem, covariances: Floats, sizes: Floats) -> bool:
-    """Whether a component has too few rows, or few and is a needle among the others."""
-    few = _have_few_rows(problem, sizes)
-    if not few.any():
-        return False
+def _is_spurious(
+    problem: Problem, covariances: Floats, sizes: Floats, few: NDArray[np.bool_]
+) -> bool:
+    """Whether a component has too few rows, or ``few`` and is a needle among all of them."""
     needed = problem.structure.rows_needed(covariances.shape[-1])
     rows = sizes * problem.rows_per_weight
     pooled = np.einsum("k,kij->ij", sizes / sizes.sum(), covariances)

@@ -45,7 +45,7 @@ class Point:
         """The same point as the pass wants it; LinAlgError if a covariance is singular."""
         return PassParameters.from_point(self.structure, self.weights, self.means, self.covariances)
 
-    @property
+    @cached_property
     def dense_covariances(self) -> Floats:
         """Covariances of shape (..., K, D, D)."""
         return self.structure.dense(self.covariances, *self.means.shape[-2:])
@@ -100,8 +100,7 @@ class Problem:
     @property
     def n_parameters(self) -> int:
         """Number of free parameters."""
-        k, d = self.n_components, self.x.shape[1]
-        return self.structure.n_parameters(k, d) + k * d + k - 1
+        return self.structure.n_mixture_parameters(self.n_components, self.x.shape[1])
 
     @cached_property
     def n_rows(self) -> int:

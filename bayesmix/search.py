@@ -2,8 +2,8 @@
 
 Starts of several kinds make a few iterations each, side by side; the best are run on, and from the
 best optima of these two components are merged and a third is split until that no longer pays. Of
-many rows a sample will do for that; what is found there starts a run on eight times as many, and
-so on to all. See ``docs/em.md``.
+many rows a sample will do for that; what is found there starts a run on a larger one, and so on to
+all. See ``docs/em.md``.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Engine:
             accelerate=self.accelerate,
             n_plain=n_plain,
         )
-        if not any(_begun(fit) for fit in fits):
+        if not any(fit.begun for fit in fits):
             raise SingularStartError(problem.n_components)
         return fits
 
@@ -213,7 +213,7 @@ class Engine:
             return []
         iterations = min(_SHORT, self.max_iter)
         fits = ascend(problem, Point.stack(starts), max_iter=iterations, tol=0.0, accelerate=False)
-        return [fit.point for fit in ranked(fits)[:count] if _begun(fit)]
+        return [fit.point for fit in ranked(fits)[:count] if fit.begun]
 
     def followed(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> Fit:
         """Follow the best optima of the first stage to the last, which takes the best one."""
@@ -337,8 +337,3 @@ def stage_tol(stage: Problem, whole: Problem, tol: float) -> float:
     if stage.n_rows == whole.n_rows:
         return tol
     return max(tol, _STAGE_TOL * whole.n_parameters / stage.n_rows)
-
-
-def _begun(fit: Fit) -> bool:
-    """Whether a start was no dead end."""
-    return not (fit.status is Status.SINGULAR and fit.objective == -np.inf)

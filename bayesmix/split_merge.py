@@ -124,18 +124,23 @@ def _all_splits(
         if n_rows > 2:
             drawn = generator.uniform(size=min(_ROWS, int(2 * n_rows))) * cumulative[-1]
             rows = problem.x[np.searchsorted(cumulative, drawn).clip(max=len(weight) - 1)]
-            parts = [_split(problem, point, k, rows, generator) for _ in range(tries)]
+            factor = np.linalg.cholesky(point.dense_covariances[k])
+            white = np.linalg.solve(factor, (rows - point.means[k]).T).T
+            parts = [_split(problem, point, k, factor, white, generator) for _ in range(tries)]
             found[k] = sorted(parts, key=lambda one: -one.gain)
     return found
 
 
 def _split(
-    problem: Problem, point: Point, k: int, rows: Floats, generator: np.random.Generator
+    problem: Problem,
+    point: Point,
+    k: int,
+    factor: Floats,
+    white: Floats,
+    generator: np.random.Generator,
 ) -> _Parts:
-    """Two components in place of one, by two-means of its whitened ``rows``."""
+    """Two components in place of one, by two-means of its rows whitened by its ``factor``."""
     covariance, mean, weight = point.dense_covariances[k], point.means[k], point.weights[k]
-    factor = np.linalg.cholesky(covariance)
-    white = np.linalg.solve(factor, (rows - mean).T).T
     seeds = white[generator.integers(len(white), size=2)]
     distance = np.square(white - seeds[0]).sum(axis=1)
     if distance.any():
