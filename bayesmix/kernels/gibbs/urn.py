@@ -25,7 +25,8 @@ from bayesmix.kernels.gibbs.variates import log_gamma
 
 __all__ = ["Law", "Urn", "draw_hyperparameters", "draw_open_weights", "founding", "urn_of"]
 
-_HOPELESS = 40.0  # nats below the largest from where on numbers of components have no chance
+_NEAR = 64  # numbers of components, from the least on, that are weighed against each other
+_RARE = 1e-9  # prior probability below which none is proposed
 
 
 class Law(NamedTuple):
@@ -33,6 +34,8 @@ class Law(NamedTuple):
 
     log_p_components: Any
     """Log prior probability of K = 1, 2, ..., of a mixture of finite mixtures; else none."""
+    cumulative: Any
+    """The probability of at most as many."""
     dynamic: bool
     """Whether every component has the concentration over K."""
     concentration_shape: float
@@ -117,28 +120,47 @@ def _log_discount(at: float, given: Any) -> float:
 
 
 @compiled
-def _draw_n_components(law: Any, sizes: Any, concentration: float, generator: Any) -> int:
-    """Draw K given the partition, from as many numbers as have a chance."""
-    least, most = len(sizes), len(law.log_p_components)
-    logs = np.empty(max(most - least + 1, 1))
-    top, count = -np.inf, 0
-    for k in range(least, most + 1):
-        urn = urn_of(concentration, 0.0, k, law.dynamic)
-        logs[count] = law.log_p_components[k - 1] + _log_partition(urn, sizes)
-        top = max(top, logs[count])
-        count += 1
-        if logs[count - 1] < top - _HOPELESS:
-            break
-    total = 0.0
+def _log_components(law: Any, sizes: Any, concentration: float, k: int) -> float:
+    """Log probability of K = k and the partition."""
+    return law.log_p_components[k - 1] + _log_partition(
+        urn_of(concentration, 0.0, k, law.dynamic), sizes
+    )
+
+
+@compiled
+def _draw_near(law: Any, sizes: Any, concentration: float, generator: Any) -> int:
+    """Draw K given the partition and that it is one of the first few that there may be."""
+    least = len(sizes)
+    count = min(_NEAR, len(law.log_p_components) - least + 1)
+    share, total = np.empty(count), 0.0
     for i in range(count):
-        logs[i] = math.exp(logs[i] - top)
-        total += logs[i]
+        share[i] = _log_components(law, sizes, concentration, least + i)
+    top = share.max()
+    for i in range(count):
+        share[i] = math.exp(share[i] - top)
+        total += share[i]
     left = generator.random() * total
     for i in range(count):
-        left -= logs[i]
+        left -= share[i]
         if left < 0:
             return least + i
-    return least + np.argmax(logs[:count])
+    return least + np.argmax(share)
+
+
+@compiled
+def _draw_n_components(law: Any, sizes: Any, concentration: float, k: int, generator: Any) -> int:
+    """Move K given the partition: a proposal from the prior, then a draw among the first few."""
+    least, most = len(sizes), len(law.log_p_components)
+    below = law.cumulative[least - 2] if least > 1 else 0.0
+    beyond = law.cumulative[most - 1] - below
+    if beyond > _RARE:
+        drawn = below + beyond * generator.random()
+        other = min(max(np.searchsorted(law.cumulative, drawn, side="right") + 1, least), most)
+        gain = _log_components(law, sizes, concentration, other) - law.log_p_components[other - 1]
+        gain -= _log_components(law, sizes, concentration, k) - law.log_p_components[k - 1]
+        if math.log(1 - generator.random()) < gain:
+            k = other
+    return _draw_near(law, sizes, concentration, generator) if k < least + _NEAR else k
 
 
 @compiled
@@ -146,7 +168,7 @@ def draw_hyperparameters(state: Any, law: Any, sizes: Any, generator: Any) -> No
     """Draw K, concentration and discount, where they are random, given the clusters' sizes."""
     concentration, discount, k = state.concentration, state.discount, state.n_components
     if len(law.log_p_components) > 0:
-        k[0] = _draw_n_components(law, sizes, concentration[0], generator)
+        k[0] = _draw_n_components(law, sizes, concentration[0], np.int64(k[0]), generator)
     if law.concentration_shape > 0:
         start, given = math.log(concentration[0]), _Partition(sizes, k[0], discount[0], law)
         concentration[0] = math.exp(slice_step(start, given, generator))
