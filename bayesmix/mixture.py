@@ -269,11 +269,11 @@ def _why_not_sampled(case: _WeightsCase, components: str, engine: Engine) -> str
             "likelihood; give components=fraley_raftery(x, K)"
             + (", or fit with fit_em" if case.flat else "")
         )
-    if engine == "gibbs" and case.sticks:
+    if engine == "gibbs" and case.infinite:
         return (
-            "Gibbs sampling does not take stick-breaking weights yet; use a sparse "
-            'Dirichlet(K, Gamma(...)), or sampler="nuts", whose chains seldom change the order of '
-            "the sticks: read what diagnose says of them"
+            "Gibbs sampling does not take infinitely many sticks yet; give truncation=T, or use "
+            'sampler="nuts", whose chains seldom change the order of the sticks: read what '
+            "diagnose says of them"
         )
     return ""
 

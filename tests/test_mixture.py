@@ -71,7 +71,7 @@ def test_what_the_table_says(cell):
         case "nuts":
             fits = not likelihood
         case _:
-            fits = not likelihood and not sticks
+            fits = not likelihood and prior.n_components is not None
     assert capability.fits is fits
     assert capability.mode is bool((values == 1).all() if likelihood else (values >= 1).all())
     assert capability.exchangeable is (not sticks and (not stated or bool(np.ptp(values) == 0)))

@@ -53,6 +53,7 @@ def _record(state: Any, log_likelihood: float, records: Any, place: int) -> None
     for j in range(records.scale.shape[1]):
         records.scale[place, j] = state.scale[j, j]
     records.concentration[place] = state.concentration[0]
+    records.discount[place] = state.discount[0]
     records.log_likelihood[place] = log_likelihood
     records.n_clusters[place] = occupied
     if records.labels.shape[1] > 0:

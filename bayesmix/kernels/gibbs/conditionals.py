@@ -18,10 +18,12 @@ import bayesmix.kernels.gibbs.inverse_gamma as inverse_gamma
 import bayesmix.kernels.gibbs.wishart as wishart
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint
+from bayesmix.kernels.gibbs.slices import slicer
 from bayesmix.kernels.gibbs.triangles import cholesky, solve, solve_transposed
 from bayesmix.kernels.gibbs.variates import fill_normal, gamma_above, log_gamma
 
 __all__ = [
+    "LOWEST",
     "draw_concentration",
     "draw_covariances",
     "draw_means",
@@ -38,8 +40,7 @@ _LAWS: dict[Any, ModuleType] = {
     TiedPoint: wishart,
     VariancesPoint: inverse_gamma,
 }
-_WIDTH = 2.0  # first width of a slice of the logarithm of a concentration
-_LOWEST = -708.0  # logarithm of the smallest normal number: weights below it are recorded as that
+LOWEST = -708.0  # logarithm of the smallest normal number: weights below it are recorded as that
 
 
 def draw_covariances(
@@ -183,43 +184,22 @@ def draw_weights(sizes: Any, concentration: Any, log_weights: Any, generator: An
     for k in range(len(sizes)):
         norm += math.exp(log_weights[k] - top)
     for k in range(len(sizes)):
-        log_weights[k] = max(log_weights[k] - top - math.log(norm), _LOWEST)
+        log_weights[k] = max(log_weights[k] - top - math.log(norm), LOWEST)
 
 
 @compiled
 def draw_concentration(sizes: Any, prior: Any, concentration: Any, generator: Any) -> None:
-    """Draw a random concentration given the sizes, the weights integrated out.
-
-    One step of slice sampling with stepping out (Neal 2003) on the logarithm.
-    """
-    shape, rate = prior.concentration_shape, prior.concentration_rate
-    if shape == 0:
-        return
-    start = math.log(concentration[0])
-    level = _log_concentration(start, sizes, shape, rate) + math.log(1 - generator.random())
-    if not level < np.inf:  # not a number
-        concentration[:] = np.nan
-        return
-    low = start - _WIDTH * generator.random()
-    high = low + _WIDTH
-    while _log_concentration(low, sizes, shape, rate) > level:
-        low -= _WIDTH
-    while _log_concentration(high, sizes, shape, rate) > level:
-        high += _WIDTH
-    while True:
-        at = low + (high - low) * generator.random()
-        if _log_concentration(at, sizes, shape, rate) > level:
-            concentration[:] = math.exp(at)
-            return
-        if at < start:
-            low = at
-        else:
-            high = at
+    """Draw a random concentration given the sizes, the weights integrated out."""
+    if prior.concentration_shape > 0:
+        law = (sizes, prior.concentration_shape, prior.concentration_rate)
+        found = _slice_concentration(law, math.log(concentration[0]), generator)
+        concentration[:] = math.exp(found)
 
 
 @compiled
-def _log_concentration(at: float, sizes: Any, shape: float, rate: float) -> float:
+def _log_concentration(at: float, given: Any) -> float:
     """Log density of the logarithm of a common concentration given the sizes."""
+    sizes, shape, rate = given
     if not -700 < at < 700:
         return -np.inf
     value, k = math.exp(at), len(sizes)
@@ -229,3 +209,6 @@ def _log_concentration(at: float, sizes: Any, shape: float, rate: float) -> floa
         if sizes[c] > 0:
             found += math.lgamma(value + sizes[c]) - math.lgamma(value)
     return found
+
+
+_slice_concentration = slicer(_log_concentration)

@@ -4,7 +4,7 @@ Two rows are chosen at random. Rows of one component are split between it and an
 rows as seeds; two components become one, the first left empty. Where the rows of the proposed or
 present pair would go is judged by a `launch`.
 
-The target is the law of the labels given S and the concentrations, weights, covariances and
+The target is the law of the labels given S, concentrations and discount, weights, covariances and
 conjugate means integrated out. Independent means are part of the state, and of the proposal: drawn
 given their rows and the launch's covariances. Under tied covariances the rows of the other
 components enter through the law that they leave for the covariance.
@@ -23,6 +23,7 @@ from bayesmix.kernels.frames import Sums, TiedPoint, copy
 from bayesmix.kernels.gibbs.conditionals import draw_means, draw_prior_mean, log_mean_density
 from bayesmix.kernels.gibbs.groups import center_of, group_of, log_target, settle
 from bayesmix.kernels.gibbs.launch import judge, launch_one, launch_pair
+from bayesmix.kernels.gibbs.sticks import log_labels
 from bayesmix.kernels.gibbs.variates import index_below
 from bayesmix.kernels.gibbs.wishart import posterior_scale
 
@@ -177,10 +178,25 @@ def _present(
 
 
 @compiled
-def _log_ratio(pair: Any, whole: Any, present: Any, prior: Any, n_empty: int) -> float:
+def _log_label_ratio(state: Any, prior: Any, a: int, b: int, own: Any) -> float:
+    """Log probability of labels with rows in a and b, (2,), over that with all of them in b."""
+    c = state.concentration
+    if prior.sticks:
+        apart, together = state.sums.sizes.copy(), state.sums.sizes.copy()
+        apart[a], apart[b] = own[0], own[1]
+        together[a], together[b] = 0.0, own[0] + own[1]
+        discount = state.discount[0]
+        return log_labels(apart, c[0], discount) - log_labels(together, c[0], discount)
+    found = math.lgamma(c[a] + own[0]) - math.lgamma(c[a])
+    return found + math.lgamma(c[b] + own[1]) - math.lgamma(c[b] + own[0] + own[1])
+
+
+@compiled
+def _log_ratio(pair: Any, whole: Any, state: Any, prior: Any, choice: Any) -> float:
     """Target of the pair over that of the whole, but for the proposals."""
     found = log_target(pair, prior) - log_target(whole, prior)
-    return found - math.lgamma(present.concentration[0]) + math.log(n_empty)
+    found += _log_label_ratio(state, prior, choice.a, choice.b, pair.sums.sizes)
+    return found + math.log(choice.n_empty)
 
 
 @compiled
@@ -224,7 +240,7 @@ def split_merge(state: Any, prior: Any, source: Any, size: int, generator: Any) 
         launch_one(whole, prior, generator)
     proposal -= _propose_means(whole, prior, present.point.means[1:], generator, not split)
 
-    gain = _log_ratio(pair, whole, present, prior, choice.n_empty) - proposal
+    gain = _log_ratio(pair, whole, state, prior, choice) - proposal
     if not math.log(1 - generator.random()) < (gain if split else -gain):
         return REJECTED  # a gain that is not a number, too
     new = pair if split else whole
