@@ -96,12 +96,12 @@ def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.in
 
 
 def _problem(mixture: Mixture, x: Floats) -> Problem:
-    weights = mixture.weights
-    assert isinstance(weights, Dirichlet)  # all that Gibbs sampling takes
+    weights, k = mixture.weights, mixture.n_components
+    flat = np.ones(k)
     return Problem(
         x,
         structure_of(mixture.covariance_type),
-        weights.n_components,
-        np.maximum(weights.concentrations, 1),
+        k,
+        np.maximum(weights.concentrations, 1) if isinstance(weights, Dirichlet) else flat,
         mixture.components,
     )

@@ -28,6 +28,7 @@ _STATE = {
     "second": ("moment",),
     "scale": ("feature", "feature_bis"),
     "concentrations": ("component",),
+    "discount": (),
     "key": ("word",),
     "sweeps": (),
     "generator": (),

@@ -20,10 +20,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.kernels.blocks import compiled
-from bayesmix.kernels.gibbs.slices import density_given, slice_step
+from bayesmix.kernels.gibbs.slices import slicer
 from bayesmix.kernels.gibbs.variates import log_gamma
 
-__all__ = ["Law", "Urn", "draw_hyperparameters", "draw_open_weights", "founding", "urn_of"]
+__all__ = [
+    "GivenLaw",
+    "Law",
+    "Urn",
+    "draw_hyperparameters",
+    "draw_near",
+    "draw_open_weights",
+    "founding",
+    "is_near",
+    "log_law",
+    "urn_of",
+]
 
 _NEAR = 64  # numbers of components, from the least on, that are weighed against each other
 _RARE = 1e-9  # prior probability below which none is proposed
@@ -46,28 +57,19 @@ class Law(NamedTuple):
     discount_b: float
 
 
+class GivenLaw(NamedTuple):
+    """A prior of the partition, given its concentration and discount."""
+
+    law: Any
+    concentration: float
+    discount: float
+
+
 class Urn(NamedTuple):
     """The two numbers."""
 
     discount: float
     strength: float
-
-
-class _Partition(NamedTuple):
-    """What a concentration depends on."""
-
-    sizes: Any
-    n_components: int
-    discount: float
-    law: Law
-
-
-class _PartitionAndConcentration(NamedTuple):
-    """What a discount depends on."""
-
-    sizes: Any
-    concentration: float
-    law: Law
 
 
 @compiled
@@ -98,25 +100,30 @@ def _log_partition(urn: Any, sizes: Any) -> float:
     return found - math.lgamma(urn.strength + n)
 
 
-@density_given(_Partition)
+@compiled
 def _log_concentration(at: float, given: Any) -> float:
     """Log density of the logarithm of the concentration given the partition."""
+    sizes, n_components, discount, law = given
     if not -700 < at < 700:
         return -np.inf
-    value, law = math.exp(at), given.law
-    urn = urn_of(value, given.discount, given.n_components, law.dynamic)
+    value = math.exp(at)
     found = law.concentration_shape * at - law.concentration_rate * value
-    return found + _log_partition(urn, given.sizes)
+    return found + _log_partition(urn_of(value, discount, n_components, law.dynamic), sizes)
 
 
-@density_given(_PartitionAndConcentration)
+@compiled
 def _log_discount(at: float, given: Any) -> float:
     """Log density of the logit of the discount given the partition."""
-    if not -30 < at < 30:
+    sizes, concentration, law = given
+    value = 1 / (1 + math.exp(-at))
+    if not (at > -700 and value < 1):
         return -np.inf
-    value, rest = 1 / (1 + math.exp(-at)), 1 / (1 + math.exp(at))
-    found = given.law.discount_a * math.log(value) + given.law.discount_b * math.log(rest)
-    return found + _log_partition(Urn(value, given.concentration), given.sizes)
+    density = -law.discount_a * math.log1p(math.exp(-at))
+    density -= law.discount_b * math.log1p(math.exp(at))
+    return density + _log_partition(Urn(value, concentration), sizes)
+
+
+_slice_concentration, _slice_discount = slicer(_log_concentration), slicer(_log_discount)
 
 
 @compiled
@@ -128,23 +135,45 @@ def _log_components(law: Any, sizes: Any, concentration: float, k: int) -> float
 
 
 @compiled
-def _draw_near(law: Any, sizes: Any, concentration: float, generator: Any) -> int:
-    """Draw K given the partition and that it is one of the first few that there may be."""
+def _weigh_near(law: Any, sizes: Any, concentration: float) -> Any:
+    """Probabilities of the first few K that there may be, with the partition; their top's log."""
     least = len(sizes)
-    count = min(_NEAR, len(law.log_p_components) - least + 1)
-    share, total = np.empty(count), 0.0
+    count = max(min(_NEAR, len(law.log_p_components) - least + 1), 0)
+    share, top = np.empty(count), -np.inf
     for i in range(count):
         share[i] = _log_components(law, sizes, concentration, least + i)
-    top = share.max()
+        top = max(top, share[i])
     for i in range(count):
         share[i] = math.exp(share[i] - top)
-        total += share[i]
-    left = generator.random() * total
-    for i in range(count):
+    return share, top
+
+
+@compiled
+def draw_near(law: Any, sizes: Any, concentration: float, generator: Any) -> int:
+    """Draw K given the partition and that it is one of the first few that there may be."""
+    share, _ = _weigh_near(law, sizes, concentration)
+    left = generator.random() * share.sum()
+    for i in range(len(share)):
         left -= share[i]
         if left < 0:
-            return least + i
-    return least + np.argmax(share)
+            return len(sizes) + i
+    return len(sizes) + np.argmax(share)
+
+
+@compiled
+def log_law(given: Any, sizes: Any) -> float:
+    """Log probability of a partition; with one of the first few K, whichever, if K is random."""
+    law = given.law
+    if len(law.log_p_components) == 0:
+        return _log_partition(Urn(given.discount, given.concentration), sizes)
+    share, top = _weigh_near(law, sizes, given.concentration)
+    return top + math.log(share.sum()) if top > -np.inf else -np.inf
+
+
+@compiled
+def is_near(n_components: int, n_clusters: int) -> bool:
+    """Whether K is one of the first few that there may be."""
+    return n_components < n_clusters + _NEAR
 
 
 @compiled
@@ -160,7 +189,7 @@ def _draw_n_components(law: Any, sizes: Any, concentration: float, k: int, gener
         gain -= _log_components(law, sizes, concentration, k) - law.log_p_components[k - 1]
         if math.log(1 - generator.random()) < gain:
             k = other
-    return _draw_near(law, sizes, concentration, generator) if k < least + _NEAR else k
+    return draw_near(law, sizes, concentration, generator) if is_near(k, least) else k
 
 
 @compiled
@@ -170,12 +199,14 @@ def draw_hyperparameters(state: Any, law: Any, sizes: Any, generator: Any) -> No
     if len(law.log_p_components) > 0:
         k[0] = _draw_n_components(law, sizes, concentration[0], np.int64(k[0]), generator)
     if law.concentration_shape > 0:
-        start, given = math.log(concentration[0]), _Partition(sizes, k[0], discount[0], law)
-        concentration[0] = math.exp(slice_step(start, given, generator))
+        given = (sizes, np.int64(k[0]), discount[0], law)
+        found = _slice_concentration(given, math.log(concentration[0]), generator)
+        concentration[0] = math.exp(found)
     if law.discount_a > 0:
-        start = math.log(discount[0] / (1 - discount[0]))
-        rest = _PartitionAndConcentration(sizes, concentration[0], law)
-        discount[0] = 1 / (1 + math.exp(-slice_step(start, rest, generator)))
+        d = discount[0]
+        rest = (sizes, concentration[0], law)
+        found = _slice_discount(rest, math.log(d) - math.log1p(-d), generator)
+        discount[0] = 1 / (1 + math.exp(-found))
 
 
 @compiled
