@@ -122,7 +122,9 @@ class VaryingChain:
             covariance_scale = held_scale(prior, structure)
         used = int(labels.max()) + 1
         if used > np.iinfo(_LABEL).max // 4:
-            raise ValueError(f"labels: expected fewer than 8,192 clusters to start from, got {used}")
+            raise ValueError(
+                f"labels: expected fewer than 8,192 clusters to start from, got {used}"
+            )
         if means is None:
             means = group_means(x, labels, used, np.asarray(prior.mean))
         law, k = _law(mixture), max(_ROOM, used)
