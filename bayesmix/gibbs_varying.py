@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["VaryingChain", "VaryingRoom", "compile_varying"]
 
 _LABEL = np.int16
+_TUNING_EVERY = 2  # sweeps between two tries to split or merge, which find the clusters
 _ROOM = 16  # components there is room for at first, at least
 _WIDTH = 8  # components of a record at first
 
@@ -173,7 +174,7 @@ class VaryingChain:
     def tune(self, limit: int) -> int:
         """Make sweeps that are not kept, trying to split or merge often; return how many."""
         count = min(limit, affordable_sweeps(self.state))
-        self._advance(count, every=sweeps_between_moves(len(self.x), tuning=True))
+        self._advance(count, every=_TUNING_EVERY)
         return count
 
     def draw(self, into: VaryingRoom, origin: int, thin: int, limit: int) -> int:
