@@ -56,11 +56,14 @@ def n_clusters_of_sticks(weights: StickPrior, n: int) -> Floats:
         return _truncated(concentration, truncation, n)
     discount = discounts(weights.discount).likely()
     nodes = len(concentration.values) * len(discount.values)
-    _require_affordable(n * n * truncation * (50 + truncation) * nodes // 250, n)
+    _require_affordable(n * n * truncation * (40 + truncation) * nodes // 200, n)
+    size = max(1, _NUMBERS // n**2)
     out = np.zeros(truncation)
-    for alpha, first in zip(concentration.values, concentration.weights, strict=True):
-        for d, complement, second in zip(*discount, strict=True):
-            out += first * second * _given_discount(alpha, d, complement, truncation, n)
+    for d, complement, weight in zip(*discount, strict=True):
+        for start in range(0, len(concentration.values), size):
+            piece = slice(start, start + size)
+            found = _given_discount(concentration.values[piece], d, complement, truncation, n)
+            out += weight * concentration.weights[piece] @ found
     return np.clip(out, 0, 1)
 
 
@@ -73,28 +76,27 @@ def _require_affordable(steps: float, n: int) -> None:
         )
 
 
-def _given_discount(alpha: float, d: float, complement: float, truncation: int, n: int) -> Floats:
-    """Probabilities at one concentration and discount, (T,)."""
+def _given_discount(alpha: Floats, d: float, complement: float, truncation: int, n: int) -> Floats:
+    """Probabilities at each concentration and one discount, (Q, T)."""
     from scipy.special import gammaln
 
-    rows = np.arange(n + 1.0)
+    rows = np.arange(n + 1)
     log_factorial, a = gammaln(rows + 1), max(complement, _LEAST)
-    taken = np.subtract.outer(np.arange(n + 1), np.arange(n + 1))
-    log_taken = np.where(
-        taken < 0, -np.inf, (gammaln(a + rows) - gammaln(a) - log_factorial)[taken]
-    )
-    left = np.zeros((truncation + 1, n + 1))  # by clusters so far and rows left
-    left[0, n] = 1.0
+    taken = np.subtract.outer(rows, rows)
+    log_taken = (gammaln(a + rows) - gammaln(a) - log_factorial)[taken]
+    log_taken[taken < 0] = -np.inf
+    left = np.zeros((len(alpha), truncation + 1, n + 1))  # by clusters so far and rows left
+    left[:, 0, n] = 1.0
     for k in range(1, truncation):
-        b = max(alpha + k * d, _LEAST)
+        b = np.maximum(alpha + k * d, _LEAST)[:, None]
         log_before = log_factorial + gammaln(a + b) - gammaln(a + b + rows)
         log_after = gammaln(b + rows) - gammaln(b) - log_factorial
-        move = np.exp(log_taken + log_before[:, None] + log_after)
-        none = np.diag(move).copy()
-        np.fill_diagonal(move, 0)
-        founded = left @ move
-        left *= none
-        left[1:] += founded[:-1]
+        move = np.exp(log_taken + log_before[:, :, None] + log_after[:, None])
+        none = move[:, rows, rows]
+        move[:, rows, rows] = 0
+        founded = left[:, :k] @ move
+        left *= none[:, None]
+        left[:, 1 : k + 1] += founded
     return _with_the_last(left)
 
 
