@@ -4,6 +4,10 @@ from . import gaussian as gaussian
 from . import plots as plots
 from .comparison import Comparison as Comparison
 from .comparison import compare_to_posterior as compare_to_posterior
+from .component_counts import BetaNegativeBinomial as BetaNegativeBinomial
+from .component_counts import Geometric as Geometric
+from .component_counts import ShiftedPoisson as ShiftedPoisson
+from .component_counts import UniformK as UniformK
 from .data_priors import fraley_raftery as fraley_raftery
 from .data_priors import richardson_green as richardson_green
 from .data_priors import weakly_informative as weakly_informative
@@ -11,6 +15,7 @@ from .diagnostics import diagnose as diagnose
 from .diagnostics import summary as summary
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
+from .finite_mixtures import MixtureOfFiniteMixtures as MixtureOfFiniteMixtures
 from .frozen import frozen as frozen
 from .grid import fit_grid as fit_grid
 from .membership import membership as membership

@@ -6,8 +6,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
+from bayesmix.component_counts import BetaNegativeBinomial, Geometric, ShiftedPoisson, UniformK
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.priors import (
     ComponentPrior,
     Dirichlet,
@@ -32,6 +34,7 @@ _PRIORS = {
     for cls in (
         *get_args(WeightPrior),
         *(Gamma, Beta),
+        *(ShiftedPoisson, BetaNegativeBinomial, Geometric, UniformK),
         *get_args(ComponentPrior),
     )
 }
@@ -43,7 +46,7 @@ class Mixture:
 
     Parameters
     ----------
-    weights : Dirichlet, DirichletProcess or PitmanYor
+    weights : Dirichlet, DirichletProcess, PitmanYor or MixtureOfFiniteMixtures
         Prior on the mixture weights.
     components : NormalInverseWishart or IndependentNormalInverseWishart, optional
         Prior on each component's mean and covariance. None is maximum likelihood: EM only.
@@ -78,14 +81,21 @@ class Mixture:
             )
 
     @property
+    def varying(self) -> bool:
+        """Whether the number of components is not fixed: infinite, or random."""
+        return self.weights.varying
+
+    @property
     def n_components(self) -> int:
         """Number of components K.
 
         Raises
         ------
         ValueError
-            If there are infinitely many.
+            If it is not fixed.
         """
+        if isinstance(self.weights, MixtureOfFiniteMixtures):
+            _refuse_random_k(self.weights)
         if self.weights.n_components is None:
             raise ValueError(
                 f"truncation: expected a number of components, got None in {self.weights}; give "
@@ -107,7 +117,7 @@ class Mixture:
         Raises
         ------
         ValueError
-            If that takes too many components.
+            If that takes too many components, or their number is random.
 
         Examples
         --------
@@ -115,10 +125,13 @@ class Mixture:
         >>> bm.Mixture(bm.DirichletProcess(1.0)).truncated(272).n_components
         16
         """
-        if self.weights.n_components is not None:
-            return self
-        weights = dataclasses.replace(self.weights, truncation=truncation_for(self.weights, n))
-        return dataclasses.replace(self, weights=weights)
+        match self.weights:
+            case MixtureOfFiniteMixtures():
+                _refuse_random_k(self.weights)
+            case DirichletProcess(truncation=None) | PitmanYor(truncation=None) as infinite:
+                weights = dataclasses.replace(infinite, truncation=truncation_for(infinite, n))
+                return dataclasses.replace(self, weights=weights)
+        return self
 
     def capability(self, engine: Engine) -> Capability:
         """Return the row of `CAPABILITIES` for this mixture and an engine."""
@@ -163,6 +176,13 @@ class Mixture:
         return json.dumps(self.to_dict())
 
 
+def _refuse_random_k(weights: MixtureOfFiniteMixtures) -> NoReturn:
+    raise ValueError(
+        f"weights: expected a fixed number of components, got {weights}, whose number is random; "
+        "use Dirichlet(K), or read K from the draws"
+    )
+
+
 def require_mixture(value: Any, engine: Engine) -> None:
     """Refuse what is not a `Mixture`, or one that the engine cannot fit."""
     if not isinstance(value, Mixture):
@@ -184,7 +204,8 @@ class Capability:
     mode: bool
     """A usable mode exists: the objective is bounded, or its spurious peaks are avoidable."""
     exchangeable: bool
-    """The posterior is the same under every permutation of the components."""
+    """The posterior is the same under every permutation of the components, so that where their
+    number is random it may be stated over partitions."""
     enumerable: bool
     """Exact sums over partitions exist to check against."""
     reason: str = ""
@@ -198,6 +219,11 @@ class _WeightsCase(NamedTuple):
     random: bool = False
     sticks: bool = False
     infinite: bool = False
+    random_k: bool = False
+
+    @property
+    def dirichlet(self) -> bool:
+        return not self.sticks and not self.random_k
 
 
 _WEIGHTS_CASES = {
@@ -214,12 +240,15 @@ _WEIGHTS_CASES = {
         for cls in (DirichletProcess, PitmanYor)
         for arguments in ("", "(T)")
     },
+    MixtureOfFiniteMixtures.__name__: _WeightsCase(
+        exchangeable=True, mode=False, flat=False, random_k=True
+    ),
 }
 
 
 def _weights_case(weights: WeightPrior) -> str:
     if not isinstance(weights, Dirichlet):
-        return type(weights).__name__ + ("" if weights.n_components is None else "(T)")
+        return type(weights).__name__ + ("" if weights.varying else "(T)")
     values = weights.concentrations
     random = weights.random_concentration is not None
     case = _WeightsCase(
@@ -238,14 +267,19 @@ def _why_not_em(case: _WeightsCase, components: str) -> str:
     if components == "none" and not case.flat:
         return (
             "without a component prior EM is maximum likelihood, which takes no weight prior; "
-            + ("use Dirichlet(K)" if case.sticks else "leave the concentration at 1")
+            + ("leave the concentration at 1" if case.dirichlet else "use Dirichlet(K)")
             + ", or give components=fraley_raftery(x, K)"
             + ("" if case.mode else " and call sample")
         )
     if case.sticks:
         return (
             "EM needs a mode, and stick-breaking weights have none (the density is unbounded where "
-            'a weight is 0); use Dirichlet(K), or sampler="nuts"'
+            'a weight is 0); use Dirichlet(K), or sampler="gibbs"'
+        )
+    if case.random_k:
+        return (
+            "EM needs a fixed number of components, and that of a MixtureOfFiniteMixtures is "
+            'random; use Dirichlet(K), or sampler="gibbs"'
         )
     if case.random:
         return (
@@ -269,11 +303,11 @@ def _why_not_sampled(case: _WeightsCase, components: str, engine: Engine) -> str
             "likelihood; give components=fraley_raftery(x, K)"
             + (", or fit with fit_em" if case.flat else "")
         )
-    if engine == "gibbs" and case.sticks:
+    if engine == "nuts" and case.random_k:
         return (
-            "Gibbs sampling does not take stick-breaking weights yet; use a sparse "
-            'Dirichlet(K, Gamma(...)), or sampler="nuts", whose chains seldom change the order of '
-            "the sticks: read what diagnose says of them"
+            "NUTS moves among parameters of a fixed number, and the number of components of a "
+            'MixtureOfFiniteMixtures is random; use sampler="gibbs", or a sparse '
+            "Dirichlet(K, Gamma(...))"
         )
     return ""
 
@@ -288,7 +322,7 @@ def _cell(weights: str, components: str, engine: Engine) -> Capability:
     return Capability(
         engine=engine,
         fits=not reason,
-        exact=not case.infinite,
+        exact=engine == "gibbs" or not case.infinite,
         mode=case.flat if components == "none" else case.mode,
         exchangeable=case.exchangeable,
         enumerable=components == "NormalInverseWishart",

@@ -12,6 +12,7 @@ import numpy as np
 from bayesmix.compiling import compile_once
 from bayesmix.component_prior import log_norm_of_scale
 from bayesmix.covariance import LOG_2PI
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.kernels import nuts
 from bayesmix.nuts_coordinates import Coordinates
 from bayesmix.passes import source_of
@@ -70,6 +71,7 @@ def _pointer(array: Floats) -> Any:
 
 def _weights(mixture: Mixture) -> nuts.WeightsTarget:
     prior, k = mixture.weights, mixture.n_components
+    assert not isinstance(prior, MixtureOfFiniteMixtures)  # NUTS takes none
     sticks = not isinstance(prior, Dirichlet)
     gamma, beta = prior.random_concentration, prior.random_discount
     if isinstance(prior, Dirichlet):

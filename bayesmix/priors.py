@@ -89,6 +89,8 @@ class Dirichlet:
     concentration: float | tuple[float, ...] | Gamma = 1.0
     random_discount: ClassVar[None] = None
     """`PitmanYor` has one."""
+    varying: ClassVar[bool] = False
+    """The number of components is fixed."""
 
     def __post_init__(self) -> None:
         require_count(self.n_components, "n_components")

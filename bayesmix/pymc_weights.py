@@ -15,6 +15,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.priors import Dirichlet
 from bayesmix.stick_priors import StickPrior, WeightPrior
 
@@ -31,6 +32,7 @@ def add_weights(prior: WeightPrior) -> Any:
     (K,) tensor
         Their logarithms.
     """
+    assert not isinstance(prior, MixtureOfFiniteMixtures)  # NUTS takes none
     concentration: Any = prior.concentration
     if prior.random_concentration is not None:
         shape, rate = prior.random_concentration.shape, prior.random_concentration.rate

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.inputs import require_count
 from bayesmix.priors import Dirichlet, Gamma, require_positive
 
@@ -69,6 +70,11 @@ class _StickBreaking:
     def n_components(self) -> int | None:
         """Number of components T, or None for the infinite process."""
         return self.truncation
+
+    @property
+    def varying(self) -> bool:
+        """Whether the number of components is not fixed."""
+        return self.truncation is None
 
     @property
     def random_concentration(self) -> Gamma | None:
@@ -201,4 +207,4 @@ class PitmanYor(_StickBreaking):
 
 
 StickPrior = DirichletProcess | PitmanYor
-WeightPrior = Dirichlet | DirichletProcess | PitmanYor
+WeightPrior = Dirichlet | DirichletProcess | PitmanYor | MixtureOfFiniteMixtures

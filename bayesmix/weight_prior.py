@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.priors import Dirichlet
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ def log_prior(
     ------
     ValueError
         If concentration or discount are missing where they are random or given where they are
-        stated, or if there are infinitely many weights.
+        stated, or if there are infinitely many weights or a random number of them.
     """
+    prior = _fixed(prior)
     _require_where_random("concentration", prior.random_concentration, concentration, "a Gamma")
     _require_where_random("discount", prior.random_discount, discount, "a Beta")
     logs: Any = 0.0
@@ -76,6 +78,7 @@ def draw(
     prior: WeightPrior, size: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Draw weights (S, K) from their prior, with concentration and discount (S,) where random."""
+    prior = _fixed(prior)
     gamma, beta = prior.random_concentration, prior.random_discount
     concentration = discount = None
     if gamma is not None:  # neither may round to where there is no law of the weights
@@ -157,6 +160,15 @@ def _beta(prior: Beta, given: Any) -> tuple[Floats, Floats]:
     value = np.where(inside, given, 0.5)
     logs = (prior.a - 1) * np.log(value) + (prior.b - 1) * np.log1p(-value)
     return value, np.where(inside, logs - betaln(prior.a, prior.b), -np.inf)
+
+
+def _fixed(prior: WeightPrior) -> Dirichlet | StickPrior:
+    if isinstance(prior, MixtureOfFiniteMixtures):
+        raise ValueError(
+            "weights: expected a prior with a fixed number of components, or truncated sticks, "
+            f"got {prior}; take Dirichlet(K)"
+        )
+    return prior
 
 
 def _require_where_random(name: str, prior: Gamma | Beta | None, given: Any, kind: str) -> None:

@@ -30,8 +30,12 @@ WEIGHTS = {
     "DirichletProcess(T)": bm.DirichletProcess(bm.Gamma(2.0, 2.0), truncation=3),
     "PitmanYor": bm.PitmanYor(bm.Gamma(2.0, 4.0), bm.Beta(1.0, 29.0)),
     "PitmanYor(T)": bm.PitmanYor(bm.Gamma(2.0, 2.0), bm.Beta(1.5, 3.0), truncation=3),
+    "MixtureOfFiniteMixtures": bm.MixtureOfFiniteMixtures(
+        bm.BetaNegativeBinomial(1.0, 4.0, 3.0), bm.Gamma(2.0, 2.0), dynamic=True
+    ),
 }
-"""One prior for each row of the capability table: with three components or infinitely many."""
+"""One prior for each row of the capability table: with three components, infinitely many, or a
+number of them that is random."""
 
 STICKS = {
     "DP": bm.DirichletProcess(0.8, truncation=3),
@@ -116,7 +120,7 @@ def blobs(n: int, d: int, k: int, seed: int = 0) -> np.ndarray:
 
 
 def mixture_of_cell(cell: tuple[str, str, str, str], d: int) -> bm.Mixture:
-    """Make a mixture (K = 3, or infinite) that falls into a cell of `CAPABILITIES`."""
+    """Make a mixture (K = 3, infinite or random) that falls into a cell of `CAPABILITIES`."""
     weights, components, structure, _ = cell
     priors = {
         "none": lambda d: None,

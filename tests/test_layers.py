@@ -20,7 +20,14 @@ LAYERS = (
     {
         *("inputs", "rows", "dask_rows", "interrupts", "threads", "memory", "compiling"),
         *("progress", "datasets"),
-        *("priors", "stick_priors", "data_priors", "mixture"),
+        *(
+            "priors",
+            "component_counts",
+            "finite_mixtures",
+            "stick_priors",
+            "data_priors",
+            "mixture",
+        ),
         *("quadrature", "truncation", "prior_clusters", "prior_clusters_sticks"),
     },
     {

@@ -61,21 +61,22 @@ def test_what_the_table_says(cell):
     weights, components, _, engine = cell
     capability = CAPABILITIES[cell]
     prior = WEIGHTS[weights]
-    sticks = not isinstance(prior, bm.Dirichlet)
-    stated = not sticks and prior.random_concentration is None
+    random_k = isinstance(prior, bm.MixtureOfFiniteMixtures)
+    sticks = isinstance(prior, bm.DirichletProcess | bm.PitmanYor)
+    stated = isinstance(prior, bm.Dirichlet) and prior.random_concentration is None
     values = prior.concentrations if stated else np.array([np.nan])  # no number at all
     likelihood = components == "none"
     match engine:
         case "em":
             fits = bool((values == 1).all()) if likelihood else bool((values >= 1).all())
         case "nuts":
-            fits = not likelihood
+            fits = not likelihood and not random_k
         case _:
-            fits = not likelihood and not sticks
+            fits = not likelihood
     assert capability.fits is fits
     assert capability.mode is bool((values == 1).all() if likelihood else (values >= 1).all())
     assert capability.exchangeable is (not sticks and (not stated or bool(np.ptp(values) == 0)))
-    assert capability.exact is (prior.n_components is not None)
+    assert capability.exact is (engine == "gibbs" or not (sticks and prior.truncation is None))
     assert capability.enumerable is (components == "NormalInverseWishart")
 
 
@@ -150,6 +151,17 @@ def test_frozen_and_compared_by_value():
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.covariance_type = "full"
     assert one.n_components == 2
+
+
+def test_a_varying_number_of_components():
+    assert [bm.Mixture(weights).varying for weights in WEIGHTS.values()] == [
+        *(False,) * 6,
+        *(True, False, True, False, True),
+    ]
+    mixture = bm.Mixture(WEIGHTS["MixtureOfFiniteMixtures"], random_prior(2))
+    for call in (lambda: mixture.n_components, lambda: mixture.truncated(10)):
+        with pytest.raises(ValueError, match=r"^weights: expected a fixed number .* is random; "):
+            call()
 
 
 def test_features_of_the_prior_are_checked():

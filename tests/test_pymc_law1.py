@@ -73,7 +73,7 @@ PRIORS = {
     "independent": random_independent_prior,
     "independent, random scale": lambda d: random_independent_prior(d, random_scale=True),
 }
-FINITE = {name: w for name, w in (WEIGHTS | STICKS).items() if w.n_components is not None}
+FINITE = {name: w for name, w in (WEIGHTS | STICKS).items() if not w.varying}
 CASES = [
     *((s, d, "Dirichlet(K)", p) for s in STRUCTURES for d in (1, 3) for p in PRIORS),
     *(("full", 2, w, "NIW") for w in FINITE if w != "Dirichlet(K)"),

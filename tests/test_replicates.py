@@ -24,7 +24,7 @@ PRIORS = {
     "stated": random_independent_prior(2),
     "random": random_independent_prior(2, random_scale=True),
 }
-FINITE = {name: prior for name, prior in WEIGHTS.items() if prior.n_components is not None}
+FINITE = {name: prior for name, prior in WEIGHTS.items() if not prior.varying}
 X = blobs(30, 2, 2)
 DRAWS = 2000
 

@@ -61,7 +61,10 @@ def test_values_are_values(name):
     assert repr(again) == repr(prior)
     assert not prior.exchangeable
     assert prior.n_components == prior.truncation == 3
-    assert dataclasses.replace(prior, truncation=None).n_components is None
+    assert not prior.varying
+    infinite = dataclasses.replace(prior, truncation=None)
+    assert infinite.n_components is None
+    assert infinite.varying
     with pytest.raises(dataclasses.FrozenInstanceError):
         prior.truncation = 4
 

@@ -1,0 +1,73 @@
+r"""Mixtures of finite mixtures: a symmetric Dirichlet whose number of components K is random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bayesmix.component_counts import ComponentCount, log_pmf_table
+from bayesmix.priors import Gamma, require_positive
+
+__all__ = ["MixtureOfFiniteMixtures"]
+
+
+@dataclass(frozen=True)
+class MixtureOfFiniteMixtures:
+    r"""Prior on the weights of a random number of components.
+
+    :math:`K \sim p(K)`; given K, :math:`w \sim \mathrm{Dirichlet}_K(\gamma, \ldots, \gamma)` with
+    :math:`\gamma = \alpha` (static) or :math:`\gamma = \alpha/K` (dynamic), :math:`\alpha` the
+    concentration. K counts components without rows too.
+
+    Parameters
+    ----------
+    n_components : ShiftedPoisson, BetaNegativeBinomial, Geometric or UniformK
+        Prior on K; what little it may put above 100,000 is left out.
+    concentration : float or Gamma, default 1.0
+        :math:`\alpha > 0`, or its prior.
+    dynamic : bool, default False
+        Whether components share the concentration: superfluous ones then tend to be empty, as in
+        a sparse Dirichlet.
+
+    References
+    ----------
+    J. W. Miller and M. T. Harrison, "Mixture Models with a Prior on the Number of Components",
+    JASA 113, 2018.
+    S. Frühwirth-Schnatter, G. Malsiner-Walli and B. Grün, "Generalized Mixtures of Finite Mixtures
+    and Telescoping Sampling", Bayesian Analysis 16, 2021.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> bm.MixtureOfFiniteMixtures(bm.UniformK(1, 30)).concentration
+    1.0
+    >>> bm.prior_n_clusters(bm.MixtureOfFiniteMixtures(bm.UniformK(1, 3)), 4).round(3)
+    array([0.511, 0.422, 0.067])
+    """
+
+    n_components: ComponentCount
+    concentration: float | Gamma = 1.0
+    dynamic: bool = False
+    varying: ClassVar[bool] = True
+    """The number of components is a parameter."""
+    exchangeable: ClassVar[bool] = True
+    random_discount: ClassVar[None] = None
+    """`PitmanYor` has one."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.n_components, ComponentCount):
+            raise TypeError(
+                "n_components: expected a prior such as UniformK(1, 30), got "
+                f"{self.n_components!r}; for a number of components use Dirichlet"
+            )
+        log_pmf_table(self.n_components)
+        if not isinstance(self.concentration, Gamma):
+            value = require_positive(self.concentration, "concentration", or_prior="a Gamma")
+            object.__setattr__(self, "concentration", value)
+        if not isinstance(self.dynamic, bool):
+            raise TypeError(f"dynamic: expected True or False, got {self.dynamic!r}")
+
+    @property
+    def random_concentration(self) -> Gamma | None:
+        """Prior of the concentration, or None where it is stated."""
+        return self.concentration if isinstance(self.concentration, Gamma) else None
