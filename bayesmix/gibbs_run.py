@@ -7,10 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from bayesmix.gibbs import Chain
 from bayesmix.interrupts import noted_interrupt
-from bayesmix.kernels.gibbs import Records
 from bayesmix.threads import run_tasks
 
 __all__ = ["run_chains"]
@@ -18,13 +17,26 @@ __all__ = ["run_chains"]
 _TURN_SECONDS = 0.1
 
 
+class _Chain[Room](Protocol):
+    """What chains of either kind can do."""
+
+    @property
+    def n_sweeps(self) -> int: ...
+
+    def room(self, draws: int, *, labels: bool) -> Room: ...
+
+    def tune(self, limit: int) -> int: ...
+
+    def draw(self, into: Room, origin: int, thin: int, limit: int) -> int: ...
+
+
 @dataclass
-class _Run:
+class _Run[Room]:
     """One chain on its way: first ``tune`` sweeps, then draws."""
 
-    chain: Chain
+    chain: _Chain[Room]
     tune: int
-    into: Records
+    into: Room
     thin: int
     origin: int = 0
     """Number of the last sweep of the tuning."""
@@ -49,8 +61,8 @@ class _Run:
         return self.kept if self.tune > 0 else -(-(self.chain.n_sweeps - self.origin) // self.thin)
 
 
-def run_chains(
-    chains: Sequence[Chain],
+def run_chains[Room](
+    chains: Sequence[_Chain[Room]],
     *,
     tune: int,
     draws: int,
@@ -58,7 +70,7 @@ def run_chains(
     cores: int,
     keep_labels: bool,
     report: Callable[[int], None],
-) -> tuple[list[Records], int, bool]:
+) -> tuple[list[Room], int, bool]:
     """Run chains to their draws, or until an interrupt.
 
     After an interrupt the chains that lag behind by part of a turn catch up, so that all stop at
@@ -71,8 +83,8 @@ def run_chains(
 
     Returns
     -------
-    draws : list of Records
-        One per chain.
+    draws : list
+        What a chain's ``room`` made, one per chain.
     n_draws : int
         How many of each are filled; fewer than ``draws`` after an interrupt.
     together : bool
@@ -102,8 +114,8 @@ def run_chains(
     return [run.into for run in runs], kept, kept == goal
 
 
-def _take_turns(
-    runs: list[_Run],
+def _take_turns[Room](
+    runs: list[_Run[Room]],
     goal: int,
     cores: int,
     report: Callable[[int], None],

@@ -75,11 +75,14 @@ def label_invariant(
         name: (("chain", "draw", *dims), draws.by_chain(value))
         for name, (dims, value) in values.items()
     }
+    posterior = group(post, "posterior")
+    if varies(post):
+        found |= _hyperparameters(posterior)
     return xr.Dataset(
-        found | (_hyperparameters(group(post, "posterior")) if varies(post) else {}),
+        found,
         coords={
-            "chain": group(post, "posterior")["chain"].values,
-            "draw": group(post, "posterior")["draw"].values,
+            "chain": posterior["chain"].values,
+            "draw": posterior["draw"].values,
             "rank": np.arange(1, sorted_weights.shape[1] + 1),
             "point": np.arange(len(at)),
         },
@@ -121,9 +124,12 @@ def _entropy(weights: Floats) -> Floats:
 def _hyperparameters(posterior: xr.Dataset) -> dict[str, Any]:
     """What a draw has one of, whatever its number of components."""
     names = ("n_components", "concentration", "discount")
+    import xarray as xr
+
     found: dict[str, Any] = {name: posterior[name].variable for name in names if name in posterior}
     if "covariance_scale" in posterior:
         values = posterior["covariance_scale"].transpose("chain", "draw", ...).values
         diagonal = np.diagonal(values, axis1=-2, axis2=-1)
-        found["covariance_scale"] = (("chain", "draw", "feature"), diagonal)
+        dims = ("chain", "draw", "feature")
+        found["covariance_scale"] = xr.DataArray(diagonal, {"feature": posterior["feature"]}, dims)
     return found

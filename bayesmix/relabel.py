@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.selection import draws_with
 from bayesmix.component_prior import log_prior
 from bayesmix.draws import Draws, draws_of
 from bayesmix.priors import Dirichlet
 from bayesmix.schema import chosen_clusters, group, mixture_of
+from bayesmix.selection import draws_with
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sample"]
 
+_GUESSED_CLUSTERS = 30  # in the widest draw, which nobody knows before
+
 Sampler = Literal["auto", "gibbs", "nuts"]
 Stored = Literal["parameters", "allocation", OnRequest]
 
@@ -152,6 +154,7 @@ def sample(
         dict(nuts or {}),
     )
     _require_options(nuts or {}, engine)
+    _require_fixed_for(store, mixture)
     generator, on_request = as_generator(random_seed), set(ON_REQUEST) & set(store)
     if resume is not None:
         _require_resumable(engine)
@@ -169,10 +172,11 @@ def sample(
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
         tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
         tree.attrs["sampler"] = engine
-        if isinstance(mixture.weights, StickPrior):
+        if isinstance(mixture.weights, StickPrior) and not mixture.varying:
             tree.attrs["truncation_error"] = truncation_error(mixture.weights, len(table.values))
         _warn(tree)
-    _add_on_request(tree, on_request, asked, generator)
+    if on_request:
+        _add_on_request(tree, on_request, asked, generator)
     return tree
 
 
@@ -215,6 +219,15 @@ def _require_options(nuts: Mapping[str, Any], engine: str) -> None:
     require_options(nuts)
 
 
+def _require_fixed_for(store: Sequence[str], mixture: Mixture) -> None:
+    if mixture.varying and (unable := [name for name in ON_REQUEST if name in store]):
+        raise ValueError(
+            f'store: expected "parameters" and "allocation" only, because the number of components '
+            f"varies in {type(mixture.weights).__name__}, got {', '.join(unable)} too; leave it "
+            "out, or state the number of components, as Dirichlet(K) does"
+        )
+
+
 def _require_resumable(engine: str) -> None:
     if engine == "nuts":
         raise ValueError(
@@ -231,7 +244,8 @@ def _engine(mixture: Any, sampler: Sampler) -> Literal["gibbs", "nuts"]:
 
 
 def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
-    (n, d), k = asked.table.values.shape, asked.mixture.n_components
+    n, d = asked.table.values.shape
+    k = min(n, _GUESSED_CLUSTERS) if asked.mixture.varying else asked.mixture.n_components
     fewer = "use fewer draws (thin= makes them count)"
     if asked.keep_labels:
         labels = n_draws * n * np.min_scalar_type(-k).itemsize
@@ -240,7 +254,8 @@ def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
     for name in on_request:
         wanted = 8 * n_numbers(name, n_draws, (n, d))
         require_memory(wanted, f"store: the group {name}", f"{fewer}, or leave it out")
-    require_memory_of_parameters(n_draws, (k, d), fewer)
+    guessed = f", if the widest has {k} clusters," if asked.mixture.varying else ""
+    require_memory_of_parameters(n_draws, (k, d), fewer, guessed)
 
 
 def _warn(tree: xr.DataTree) -> None:

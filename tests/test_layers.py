@@ -66,6 +66,7 @@ LAYERS = (
             "modes",
             "frozen",
             *("selection", "relabel"),
+            "sampling_varying",
             "membership",
             *("invariants", "diagnostics"),
             "comparison",
