@@ -45,7 +45,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Chain", "compile_moves", "dense_covariances"]
+__all__ = [
+    "Chain",
+    "affordable_sweeps",
+    "compile_moves",
+    "dense_covariances",
+    "group_means",
+    "not_finite",
+    "prior_numbers",
+    "sweeps_between_moves",
+]
 
 _CHUNK = 100_000
 _WORK_AT_A_TIME = 1_000_000
@@ -53,7 +62,7 @@ _WORK_AT_A_TIME = 1_000_000
 _ROWS_PER_PARAMETER = 4
 
 
-def _sweeps_between_moves(n_rows: int, *, tuning: bool) -> int:
+def sweeps_between_moves(n_rows: int, *, tuning: bool) -> int:
     """Sweeps between two tries to split or merge, each of which costs as much as a few.
 
     More rows seldom let one through once the chain has settled.
@@ -118,7 +127,7 @@ class Chain:
         if concentration is not None:
             concentrations = np.full(k, concentration)
         if means is None:
-            means = _group_means(x, labels, k, np.asarray(prior.mean))
+            means = group_means(x, labels, k, np.asarray(prior.mean))
         unit = structure.average(np.eye(d), k)  # until the first sweep
         point = PassParameters(structure, np.full(k, -np.log(k)), means, unit)
         state = compiled.State(
@@ -130,7 +139,7 @@ class Chain:
             random_words(generator, 2),
             np.zeros(1, np.uint64),
         )
-        chain = cls(structure, x, _prior(mixture), state, generator)
+        chain = cls(structure, x, prior_numbers(mixture), state, generator)
         chain._advance(0)  # the moments of the labels
         return chain
 
@@ -159,14 +168,14 @@ class Chain:
 
     def tune(self, limit: int) -> int:
         """Make sweeps that are not kept, trying to split or merge often; return how many."""
-        count = self._affordable(limit)
-        self._advance(count, every=_sweeps_between_moves(len(self.x), tuning=True))
+        count = min(limit, affordable_sweeps(self.state))
+        self._advance(count, every=sweeps_between_moves(len(self.x), tuning=True))
         return count
 
     def draw(self, into: compiled.Records, origin: int, thin: int, limit: int) -> int:
         """Make sweeps, keep every ``thin``-th after number ``origin``; return how many."""
-        count = self._affordable(limit)
-        every = _sweeps_between_moves(len(self.x), tuning=False)
+        count = min(limit, affordable_sweeps(self.state))
+        every = sweeps_between_moves(len(self.x), tuning=False)
         self._advance(count, every=every, keep=(into, origin, thin))
         return count
 
@@ -179,12 +188,6 @@ class Chain:
         before = int(self._last.split_merge_accepted[0])
         self._advance(1, every=1, sweep=False)
         return int(self._last.split_merge_accepted[0]) > before
-
-    def _affordable(self, limit: int) -> int:
-        """Sweeps of one compiled call, at most ``limit``."""
-        parameters = self.state.point.means.size + self.state.sums.second.size
-        work = len(self.x) + _ROWS_PER_PARAMETER * parameters
-        return min(limit, max(1, _WORK_AT_A_TIME // work))
 
     def _advance(
         self,
@@ -217,12 +220,7 @@ class Chain:
             (self.n_sweeps - origin) // thin,
         )
         if not np.isfinite(log_likelihood):
-            raise FloatingPointError(
-                f"the log-likelihood became {log_likelihood} in sweep {self.n_sweeps}: a "
-                "covariance is singular to working precision, or values overflow; rescale the "
-                "columns, use a component prior with a larger covariance_scale, or, where values "
-                "repeat and the prior has a scale_hyperprior, give that a floor"
-            )
+            raise not_finite(log_likelihood, self.n_sweeps)
 
     @property
     def weights(self) -> Floats:
@@ -298,6 +296,23 @@ class Chain:
         return chain
 
 
+def affordable_sweeps(state: compiled.State | compiled.VaryingState) -> int:
+    """Sweeps of one compiled call."""
+    parameters = state.point.means.size + state.sums.second.size
+    work = len(state.labels) + _ROWS_PER_PARAMETER * parameters
+    return max(1, _WORK_AT_A_TIME // work)
+
+
+def not_finite(log_likelihood: float, n_sweeps: int) -> FloatingPointError:
+    """Say what made a log-likelihood no number."""
+    return FloatingPointError(
+        f"the log-likelihood became {log_likelihood} in sweep {n_sweeps}: a covariance is "
+        "singular to working precision, or values overflow; rescale the columns, use a component "
+        "prior with a larger covariance_scale, or, where values repeat and the prior has a "
+        "scale_hyperprior, give that a floor"
+    )
+
+
 def compile_moves(mixture: Mixture) -> None:
     """Compile, or load, what chains of a mixture run: a sweep and a move on two rows of nothing."""
     k, structure = mixture.n_components, mixture.covariance_type
@@ -322,7 +337,7 @@ def dense_covariances(structure: Structure, records: compiled.Records) -> Floats
     return structure.dense(records.covariances.reshape(n, *shape), k, d)
 
 
-def _group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) -> Floats:
+def group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) -> Floats:
     """Means of the labels' rows, (K, D); where there are none, ``empty``."""
     center = np.asarray(x[0], float)
     sizes, sums = np.zeros(k), np.zeros((k, len(center)))
@@ -337,7 +352,7 @@ def _group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) 
     return means
 
 
-def _prior(mixture: Mixture) -> compiled.Prior:
+def prior_numbers(mixture: Mixture) -> compiled.Prior:
     """Numbers of a mixture's priors as kernels want them."""
     prior, structure = mixture.components, structure_of(mixture.covariance_type)
     assert prior is not None

@@ -15,7 +15,7 @@ from bayesmix.kernels.gibbs.conditionals import write_covariances
 from bayesmix.kernels.gibbs.split_merge import ACCEPTED, REFUSED, split_merge
 from bayesmix.kernels.gibbs.sweeps import settle_moments, sweep
 
-__all__ = ["Plan", "advance"]
+__all__ = ["Plan", "advance", "count_move"]
 
 
 class Plan(NamedTuple):
@@ -37,7 +37,8 @@ class Plan(NamedTuple):
 
 
 @compiled
-def _count_move(records: Any, place: int, outcome: int) -> None:
+def count_move(records: Any, place: int, outcome: int) -> None:
+    """Count a move among those since the draw before."""
     records.split_merge_tried[place] += outcome != REFUSED
     records.split_merge_accepted[place] += outcome == ACCEPTED
 
@@ -80,8 +81,8 @@ def _make_advance(fingerprint: str) -> Callable:
             settle_moments(state, source, plan.block)
         for _ in range(plan.steps):
             if plan.every > 0 and np.int64(state.sweeps[0]) % plan.every == 0:
-                outcome = split_merge(state, prior, source, plan.pair_block, generator)
-                _count_move(records, place, outcome)
+                outcome = split_merge(state, prior, source, plan.pair_block, generator, np.nan)
+                count_move(records, place, outcome)
             if plan.sweep:
                 log_likelihood = sweep(state, prior, source, bounds, plan.block, generator, part)
                 if not math.isfinite(log_likelihood):

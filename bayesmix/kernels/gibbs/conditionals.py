@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
@@ -18,6 +18,7 @@ import bayesmix.kernels.gibbs.inverse_gamma as inverse_gamma
 import bayesmix.kernels.gibbs.wishart as wishart
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint
+from bayesmix.kernels.gibbs.slices import density_given, slice_step
 from bayesmix.kernels.gibbs.triangles import cholesky, solve, solve_transposed
 from bayesmix.kernels.gibbs.variates import fill_normal, gamma_above, log_gamma
 
@@ -38,7 +39,6 @@ _LAWS: dict[Any, ModuleType] = {
     TiedPoint: wishart,
     VariancesPoint: inverse_gamma,
 }
-_WIDTH = 2.0  # first width of a slice of the logarithm of a concentration
 _LOWEST = -708.0  # logarithm of the smallest normal number: weights below it are recorded as that
 
 
@@ -186,44 +186,28 @@ def draw_weights(sizes: Any, concentration: Any, log_weights: Any, generator: An
         log_weights[k] = max(log_weights[k] - top - math.log(norm), _LOWEST)
 
 
+class _Sizes(NamedTuple):
+    """What a common concentration depends on."""
+
+    sizes: Any
+    prior: Any
+
+
 @compiled
 def draw_concentration(sizes: Any, prior: Any, concentration: Any, generator: Any) -> None:
-    """Draw a random concentration given the sizes, the weights integrated out.
-
-    One step of slice sampling with stepping out (Neal 2003) on the logarithm.
-    """
-    shape, rate = prior.concentration_shape, prior.concentration_rate
-    if shape == 0:
-        return
-    start = math.log(concentration[0])
-    level = _log_concentration(start, sizes, shape, rate) + math.log(1 - generator.random())
-    if not level < np.inf:  # not a number
-        concentration[:] = np.nan
-        return
-    low = start - _WIDTH * generator.random()
-    high = low + _WIDTH
-    while _log_concentration(low, sizes, shape, rate) > level:
-        low -= _WIDTH
-    while _log_concentration(high, sizes, shape, rate) > level:
-        high += _WIDTH
-    while True:
-        at = low + (high - low) * generator.random()
-        if _log_concentration(at, sizes, shape, rate) > level:
-            concentration[:] = math.exp(at)
-            return
-        if at < start:
-            low = at
-        else:
-            high = at
+    """Draw a random concentration given the sizes, the weights integrated out."""
+    if prior.concentration_shape > 0:
+        start, given = math.log(concentration[0]), _Sizes(sizes, prior)
+        concentration[:] = math.exp(slice_step(start, given, generator))
 
 
-@compiled
-def _log_concentration(at: float, sizes: Any, shape: float, rate: float) -> float:
+@density_given(_Sizes)
+def _log_concentration(at: float, given: Any) -> float:
     """Log density of the logarithm of a common concentration given the sizes."""
     if not -700 < at < 700:
         return -np.inf
-    value, k = math.exp(at), len(sizes)
-    found = shape * at - rate * value
+    sizes, value, k = given.sizes, math.exp(at), len(given.sizes)
+    found = given.prior.concentration_shape * at - given.prior.concentration_rate * value
     found += math.lgamma(k * value) - math.lgamma(k * value + sizes.sum())
     for c in range(k):
         if sizes[c] > 0:

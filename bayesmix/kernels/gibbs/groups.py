@@ -13,7 +13,16 @@ from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint, 
 from bayesmix.kernels.gibbs.conditionals import log_marginal, log_mean_density
 from bayesmix.kernels.gibbs.packs import tally
 
-__all__ = ["Group", "center_of", "group_of", "log_target", "move_to_rows", "settle"]
+__all__ = [
+    "Group",
+    "center_of",
+    "group_of",
+    "log_target",
+    "move_to_rows",
+    "point_of",
+    "settle",
+    "sums_of",
+]
 
 
 class Group(NamedTuple):
@@ -36,11 +45,11 @@ class Group(NamedTuple):
     """Of a block."""
 
 
-def _point_of(point: Any, n_components: int) -> Any:
+def point_of(point: Any, n_components: int) -> Any:
     """Make a point of the same structure with its own memory."""
 
 
-@overload(_point_of, strict=False)
+@overload(point_of, strict=False)
 def _choose_point(point: Any, n_components: Any) -> Any:
     kind = point.instance_class
 
@@ -70,11 +79,11 @@ def _choose_point(point: Any, n_components: Any) -> Any:
     return {FullPoint: full, TiedPoint: tied, VariancesPoint: variances}[kind]
 
 
-def _sums_of(second: Any, n_components: int, d: int) -> Any:
+def sums_of(second: Any, n_components: int, d: int) -> Any:
     """Moments of fewer components in the shape of ``second``."""
 
 
-@overload(_sums_of, strict=False)
+@overload(sums_of, strict=False)
 def _choose_sums(second: Any, n_components: Any, d: Any) -> Any:
     def matrices(second: Any, n_components: int, d: int) -> Any:
         g = min(n_components, len(second))
@@ -115,13 +124,13 @@ def group_of(
 ) -> Any:
     """Components on the rows of the pair, (m, D), their means at the center of all."""
     n_components, d = len(concentration), rows.shape[1]
-    point = _point_of(state.point, n_components)
+    point = point_of(state.point, n_components)
     copy(center, point.center)
     for k in range(n_components):
         copy(center, point.means[k])
     address: Any = np.int64(rows.ctypes.data)  # of the type that it has outside kernels
     source = Source(address, 8 * d, 8, False, d, 0)
-    sums = _sums_of(state.sums.second, n_components, d)
+    sums = sums_of(state.sums.second, n_components, d)
     return Group(point, sums, rows, source, labels, dof, scale, concentration, size)
 
 
@@ -154,7 +163,7 @@ def log_target(group: Any, prior: Any) -> float:
     point, sums = group.point, group.sums
     d = len(point.center)
     found = log_marginal(point, sums, prior, group.dof, group.scale)
-    nothing = _sums_of(sums.second, len(sums.sizes), d)
+    nothing = sums_of(sums.second, len(sums.sizes), d)
     for k in range(len(sums.sizes)):
         found += math.lgamma(group.concentration[k] + sums.sizes[k])
         if prior.conjugate:

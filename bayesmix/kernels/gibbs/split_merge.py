@@ -44,14 +44,14 @@ class Choice(NamedTuple):
     b: int
     """Component of the second row."""
     split: bool
-    n_empty: int
-    """Empty components when all rows of the two are in b."""
+    open: float
+    """What empty components have, before any density, when all rows of the two are in b."""
 
 
 @compiled
-def _choose(state: Any, generator: Any) -> Any:
+def _choose(state: Any, generator: Any, strength: float) -> Any:
     """Two different rows, and what they make the move."""
-    n, sizes = len(state.labels), state.sums.sizes
+    n, sizes, concentration = len(state.labels), state.sums.sizes, state.concentration
     first, second = index_below(generator, n), index_below(generator, n - 1)
     second += second >= first
     a: Any = np.int64(state.labels[first])  # int() would keep the labels' narrow type
@@ -60,14 +60,23 @@ def _choose(state: Any, generator: Any) -> Any:
     for k in range(len(sizes)):
         n_empty += sizes[k] == 0
     if a != b:
-        return Choice(first, second, a, b, False, n_empty + 1)
+        n_empty += 1
+        return Choice(first, second, a, b, False, _open(n_empty, concentration, a, strength))
     skip, a = index_below(generator, max(n_empty, 1)), -1
     for k in range(len(sizes)):
         if sizes[k] == 0:
             if skip == 0:
                 a = k
             skip -= 1
-    return Choice(first, second, a, b, True, n_empty)
+    return Choice(first, second, a, b, True, _open(n_empty, concentration, a, strength))
+
+
+@compiled
+def _open(n_empty: int, concentration: Any, a: int, strength: float) -> float:
+    """What empty components have: a new one of varying many, or each of those that there are."""
+    if math.isnan(strength):
+        return n_empty * concentration[a]
+    return max(strength - concentration[0] * (len(concentration) - n_empty), 0.0)
 
 
 def _law_of_rest(state: Any, prior: Any, pair: Any, a: int, b: int) -> Any:
@@ -177,10 +186,10 @@ def _present(
 
 
 @compiled
-def _log_ratio(pair: Any, whole: Any, present: Any, prior: Any, n_empty: int) -> float:
+def _log_ratio(pair: Any, whole: Any, present: Any, prior: Any, open_mass: float) -> float:
     """Target of the pair over that of the whole, but for the proposals."""
     found = log_target(pair, prior) - log_target(whole, prior)
-    return found - math.lgamma(present.concentration[0]) + math.log(n_empty)
+    return found - math.lgamma(1 + present.concentration[0]) + math.log(open_mass)
 
 
 @compiled
@@ -198,9 +207,15 @@ def _accept(state: Any, prior: Any, choice: Any, present: Any, new: Any, generat
 
 
 @compiled
-def split_merge(state: Any, prior: Any, source: Any, size: int, generator: Any) -> int:
-    """Try one move, in place; return what became of it."""
-    choice = _choose(state, generator)
+def split_merge(
+    state: Any, prior: Any, source: Any, size: int, generator: Any, strength: float
+) -> int:
+    """Try one move, in place; return what became of it.
+
+    ``strength`` is that of the `urn` of components that vary in number, the last of which is a new
+    one; no number where they do not.
+    """
+    choice = _choose(state, generator, strength)
     a, b, split = choice.a, choice.b, choice.split
     if a < 0:
         return REFUSED
@@ -224,7 +239,7 @@ def split_merge(state: Any, prior: Any, source: Any, size: int, generator: Any) 
         launch_one(whole, prior, generator)
     proposal -= _propose_means(whole, prior, present.point.means[1:], generator, not split)
 
-    gain = _log_ratio(pair, whole, present, prior, choice.n_empty) - proposal
+    gain = _log_ratio(pair, whole, present, prior, choice.open) - proposal
     if not math.log(1 - generator.random()) < (gain if split else -gain):
         return REJECTED  # a gain that is not a number, too
     new = pair if split else whole

@@ -1,0 +1,136 @@
+"""A sweep where the number of components varies: parameters given labels, then rows in turn."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bayesmix.kernels.blocks import compiled
+from bayesmix.kernels.frames import Sums
+from bayesmix.kernels.gibbs.chain import State
+from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means, draw_scale
+from bayesmix.kernels.gibbs.packs import tally
+from bayesmix.kernels.gibbs.seating import N_EMPTY, log_likelihood, seat_rows, sow
+from bayesmix.kernels.gibbs.split_merge import ACCEPTED, split_merge
+from bayesmix.kernels.gibbs.urn import draw_hyperparameters, draw_open_weights, urn_of
+from bayesmix.kernels.gibbs.varying_chain import (
+    compact,
+    components,
+    grown,
+    n_occupied,
+    sums_between,
+)
+from bayesmix.kernels.philox import Stream
+from bayesmix.kernels.structures import recenter
+
+__all__ = ["move_between_modes", "settle_varying", "sweep_varying"]
+
+
+@compiled
+def _urn(state: Any, law: Any) -> Any:
+    return urn_of(
+        state.concentration[0], state.discount[0], np.int64(state.n_components[0]), law.dynamic
+    )
+
+
+@compiled
+def _with_room(state: Any, wanted: int) -> Any:
+    room = len(state.sums.sizes)
+    return grown(state, 2 * wanted) if wanted > room else state
+
+
+@compiled
+def _recenter(state: Any, n_clusters: int) -> None:
+    """Put the center at the rows' mean; log weights become those of densities alone."""
+    point, n = components(state.point, 0, n_clusters), len(state.labels)
+    for k in range(n_clusters):
+        point.log_weights[k] = math.log(state.sums.sizes[k] / n)
+    recenter(point)
+    state.point.log_weights[:] = 0.0
+
+
+@compiled
+def _parameters(state: Any, prior: Any, law: Any, n_clusters: int, generator: Any) -> None:
+    point, sums = components(state.point, 0, n_clusters), sums_between(state, 0, n_clusters)
+    draw_hyperparameters(state, law, sums.sizes, generator)
+    draw_covariances(point, sums, prior, prior.dof, state.scale, generator)
+    draw_means(point, sums, prior, generator)
+    draw_scale(point, sums, prior, state.scale, generator)
+    _recenter(state, n_clusters)
+
+
+@compiled
+def _weigh(state: Any, urn: Any, empty: Any, generator: Any) -> int:
+    """Draw log weights given the labels; return the number of places that they are in."""
+    logs, sizes = state.point.log_weights, state.sums.sizes
+    others = draw_open_weights(sizes, urn, logs, generator)
+    used = 0
+    for k in range(len(sizes)):
+        if sizes[k] > 0:
+            used = k + 1
+        else:
+            logs[k] = -np.inf
+    for k in empty:  # what they weigh together, spread evenly
+        logs[k] = others - math.log(N_EMPTY)
+        used = max(used, k + 1)
+    return used
+
+
+@compiled
+def sweep_varying(
+    state: Any, prior: Any, law: Any, source: Any, generator: Any, weigh: bool
+) -> Any:
+    """Make a sweep; return the state and its log-likelihood.
+
+    The state may be a copy with more room. Without ``weigh`` no weights are drawn, and the
+    log-likelihood is 0, or no number if the sweep failed.
+    """
+    n_clusters = n_occupied(state)
+    state = _with_room(state, n_clusters + N_EMPTY)
+    _parameters(state, prior, law, n_clusters, generator)
+    sow(state, prior, n_clusters, generator)
+    state.sweeps[0] += np.uint64(1)
+    urn, found = _urn(state, law), 0.0
+    stream = Stream(state.key[0], state.key[1] + state.sweeps[0], 0)
+    state, empty = seat_rows(state, prior, urn, n_clusters, source, stream, generator)
+    if empty[0] < 0:
+        return state, np.nan
+    if weigh:
+        used = _weigh(state, urn, empty, generator)
+        found = log_likelihood(state, used, source)
+    compact(state)
+    return state, found
+
+
+@compiled
+def move_between_modes(
+    state: Any, prior: Any, law: Any, source: Any, size: int, generator: Any
+) -> Any:
+    """Try to split a cluster or to merge two; return the state and what became of it."""
+    places = n_occupied(state) + 1
+    state = _with_room(state, places)
+    urn = _urn(state, law)
+    own, sums = components(state.point, 0, places), sums_between(state, 0, places)
+    sizes, first, second = sums
+    fixed = State(
+        own,
+        state.labels,
+        Sums(sizes, first, second),
+        state.scale,
+        np.full(places, -urn.discount),
+        state.key,
+        state.sweeps,
+    )
+    outcome = split_merge(fixed, prior, source, size, generator, urn.strength)
+    if outcome == ACCEPTED:
+        compact(state)
+    return state, outcome
+
+
+@compiled
+def settle_varying(state: Any, source: Any, size: int) -> None:
+    """Make the moments those of the labels about the means."""
+    tally(state.point, source, state.labels, size, state.sums)
+    compact(state)
