@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.threads import run_tasks
@@ -17,26 +17,26 @@ __all__ = ["run_chains"]
 _TURN_SECONDS = 0.1
 
 
-class _Chain[Room](Protocol):
+class _Chain(Protocol):
     """What chains of either kind can do."""
 
     @property
     def n_sweeps(self) -> int: ...
 
-    def room(self, draws: int, *, labels: bool) -> Room: ...
+    def room(self, draws: int, *, labels: bool) -> Any: ...
 
     def tune(self, limit: int) -> int: ...
 
-    def draw(self, into: Room, origin: int, thin: int, limit: int) -> int: ...
+    def draw(self, into: Any, origin: int, thin: int, limit: int) -> int: ...
 
 
 @dataclass
-class _Run[Room]:
+class _Run:
     """One chain on its way: first ``tune`` sweeps, then draws."""
 
-    chain: _Chain[Room]
+    chain: _Chain
     tune: int
-    into: Room
+    into: Any
     thin: int
     origin: int = 0
     """Number of the last sweep of the tuning."""
@@ -61,8 +61,8 @@ class _Run[Room]:
         return self.kept if self.tune > 0 else -(-(self.chain.n_sweeps - self.origin) // self.thin)
 
 
-def run_chains[Room](
-    chains: Sequence[_Chain[Room]],
+def run_chains(
+    chains: Sequence[_Chain],
     *,
     tune: int,
     draws: int,
@@ -70,7 +70,7 @@ def run_chains[Room](
     cores: int,
     keep_labels: bool,
     report: Callable[[int], None],
-) -> tuple[list[Room], int, bool]:
+) -> tuple[list[Any], int, bool]:
     """Run chains to their draws, or until an interrupt.
 
     After an interrupt the chains that lag behind by part of a turn catch up, so that all stop at
@@ -114,8 +114,8 @@ def run_chains[Room](
     return [run.into for run in runs], kept, kept == goal
 
 
-def _take_turns[Room](
-    runs: list[_Run[Room]],
+def _take_turns(
+    runs: list[_Run],
     goal: int,
     cores: int,
     report: Callable[[int], None],
