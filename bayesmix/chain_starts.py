@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.inputs import random_words
 from bayesmix.optima import by_mass, distinct_points, log_mass
 from bayesmix.priors import Dirichlet
@@ -67,7 +68,7 @@ def _labels(
 def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list[Point]:
     """Distinct optima on some of the rows that are worth a chain, by their mass, if any."""
     wanted = _NUMBERS if mixture.varying else (mixture.n_components,)
-    numbers = [k for k in wanted if 1 < k < len(x)]
+    numbers = [k for k in wanted if 1 < k < len(x) and k <= _allowed(mixture)]
     if not numbers:
         return []
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
@@ -93,7 +94,17 @@ def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list
 
 def _most(mixture: Mixture, n: int) -> int:
     """Clusters of a start with many."""
-    return max(1, min(_MANY, n // _ROWS_OF_MANY)) if mixture.varying else mixture.n_components
+    if not mixture.varying:
+        return mixture.n_components
+    return int(max(1, min(_MANY, n // _ROWS_OF_MANY, _allowed(mixture))))
+
+
+def _allowed(mixture: Mixture) -> float:
+    """Largest number of clusters that the prior allows."""
+    weights = mixture.weights
+    if isinstance(weights, MixtureOfFiniteMixtures):
+        return weights.n_components.support()
+    return np.inf if mixture.varying else mixture.n_components
 
 
 def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.int64]:

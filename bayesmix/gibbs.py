@@ -1,10 +1,11 @@
 r"""Gibbs sampling of a finite mixture: one chain, its state and its moves.
 
-A sweep draws, in this order, new names of the components (where they are exchangeable), a random
-concentration and the weights given the labels, covariances and means given the labels, a random S
-given the covariances; then one pass over the rows gives the log-likelihood at these parameters and
-new labels. What is stored of a sweep are the parameters and the labels drawn at them. Every few
-sweeps a split or merge of components is tried first.
+A sweep draws, in this order, new names of the components (where they are exchangeable; those that
+break a stick trade places), what is random of concentration and discount and the weights given the
+labels, covariances and means given the labels, a random S given the covariances; then one pass over
+the rows gives the log-likelihood at these parameters and new labels. What is stored of a sweep are
+the parameters and the labels drawn at them. Every few sweeps a split or merge of components is
+tried first.
 
 Under `NormalInverseWishart` the means are integrated out of the covariances' draw; under
 `IndependentNormalInverseWishart` covariances are drawn given the means of the sweep before.
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from bayesmix.covariance import Structure
     from bayesmix.mixture import Mixture
+    from bayesmix.stick_priors import WeightPrior
 
     Floats = NDArray[np.float64]
 
@@ -98,6 +100,7 @@ class Chain:
         means: Floats | None = None,
         covariance_scale: Floats | None = None,
         concentration: float | None = None,
+        discount: float | None = None,
     ) -> Chain:
         """State at given labels (n,).
 
@@ -115,15 +118,16 @@ class Chain:
             A random S; by default at its prior mean.
         concentration : float, optional
             A random concentration; by default at its prior mean.
+        discount : float, optional
+            A random discount of sticks; by default at its prior mean.
         """
         structure, prior = structure_of(mixture.covariance_type), mixture.components
         k, d = mixture.n_components, x.shape[1]
         # what `require_mixture` has checked
         assert prior is not None
-        assert isinstance(mixture.weights, Dirichlet)
         if covariance_scale is None:
             covariance_scale = held_scale(prior, structure)
-        concentrations = mixture.weights.concentrations
+        concentrations, held = _held_weights(mixture.weights)
         if concentration is not None:
             concentrations = np.full(k, concentration)
         if means is None:
@@ -136,6 +140,7 @@ class Chain:
             kernels.Sums(np.zeros(k), np.zeros((k, d)), np.zeros(point.second_shape)),
             np.array(covariance_scale, float),
             np.array(concentrations, float),
+            np.array([held if discount is None else discount]),
             random_words(generator, 2),
             np.zeros(1, np.uint64),
         )
@@ -154,6 +159,7 @@ class Chain:
             covariances=np.empty((draws, *self.state.sums.second.shape)),
             scale=np.empty((draws, d if random_scale else 0)),
             concentration=np.empty(draws),
+            discount=np.empty(draws),
             log_likelihood=np.empty(draws),
             n_clusters=np.empty(draws, np.int64),
             split_merge_tried=np.zeros(draws, np.int64),
@@ -249,6 +255,11 @@ class Chain:
         return float(self.state.concentration[0]) if random else None
 
     @property
+    def discount(self) -> float | None:
+        """A random discount."""
+        return float(self.state.discount[0]) if self.prior.discount_a > 0 else None
+
+    @property
     def labels(self) -> NDArray[np.integer]:
         """Labels drawn at these parameters, or moved since, (n,)."""
         return self.state.labels.copy()
@@ -269,6 +280,7 @@ class Chain:
             "second": state.sums.second.ravel(),
             "scale": state.scale,
             "concentrations": state.concentration,
+            "discount": state.discount[0],
             "key": state.key,
             "sweeps": state.sweeps[0],
             "generator": np.array(json.dumps(self.generator.bit_generator.state)),
@@ -289,6 +301,7 @@ class Chain:
             ("second", state.sums.second),
             ("scale", state.scale),
             ("concentrations", state.concentration),
+            ("discount", state.discount),
             ("key", state.key),
             ("sweeps", state.sweeps),
         ):
@@ -352,6 +365,18 @@ def group_means(x: Floats, labels: NDArray[np.integer], k: int, empty: Floats) -
     return means
 
 
+def _held_weights(prior: WeightPrior) -> tuple[Floats, float]:
+    """Concentrations (K,) and discount (0 of a Dirichlet), at their prior means where random."""
+    if isinstance(prior, Dirichlet):
+        return prior.concentrations, 0.0
+    assert prior.n_components is not None
+    concentration, discount = (
+        given if isinstance(given, float) else given.mean
+        for given in (prior.concentration, prior.discount)
+    )
+    return np.full(prior.n_components, concentration), discount
+
+
 def prior_numbers(mixture: Mixture) -> compiled.Prior:
     """Numbers of a mixture's priors as kernels want them."""
     prior, structure = mixture.components, structure_of(mixture.covariance_type)
@@ -364,7 +389,7 @@ def prior_numbers(mixture: Mixture) -> compiled.Prior:
         mean_precision = prior.mean_precision
     else:
         spread_precision = np.linalg.inv(prior.mean_covariance)
-    random = mixture.weights.random_concentration
+    random, beta = mixture.weights.random_concentration, mixture.weights.random_discount
     return compiled.Prior(
         conjugate=isinstance(prior, NormalInverseWishart),
         mean=np.array(prior.mean),
@@ -377,4 +402,7 @@ def prior_numbers(mixture: Mixture) -> compiled.Prior:
         concentration_shape=0.0 if random is None else random.shape,
         concentration_rate=0.0 if random is None else random.rate,
         exchangeable=mixture.weights.exchangeable,
+        sticks=not isinstance(mixture.weights, Dirichlet),
+        discount_a=0.0 if beta is None else beta.a,
+        discount_b=0.0 if beta is None else beta.b,
     )

@@ -30,7 +30,9 @@ import numpy as np
 from bayesmix import kernels
 from bayesmix.compiling import compile_once
 from bayesmix.component_prior import held_scale
+from bayesmix.component_counts import log_pmf_table
 from bayesmix.covariance import structure_of
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.gibbs import (
     affordable_sweeps,
     dense_covariances,
@@ -132,7 +134,8 @@ class VaryingChain:
         state.discount[0] = _start(getattr(mixture.weights, "discount", 0.0), discount)
         state.key[:] = random_words(generator, 2)
         if len(law.log_p_components):
-            least = max(len(np.unique(labels)), 1 + int(np.argmax(np.isfinite(law.log_p_components))))
+            allowed = np.flatnonzero(np.isfinite(law.log_p_components)) + 1
+            least = max(len(np.unique(labels)), int(allowed[0]))
             state.n_components[0] = least if n_components is None else n_components
         chain = cls(structure, x, prior_numbers(mixture), law, state, generator)
         chain._advance(0)  # the moments of the labels
@@ -348,11 +351,14 @@ def _state(structure: Structure, d: int, k: int, n: int) -> compiled.VaryingStat
 
 def _law(mixture: Mixture) -> compiled.Law:
     """Numbers of a prior on partitions as kernels want them."""
-    weights = mixture.weights
+    weights, log_p, dynamic = mixture.weights, np.empty(0), False
+    if isinstance(weights, MixtureOfFiniteMixtures):
+        log_p, dynamic = np.array(log_pmf_table(weights.n_components)), weights.dynamic
     gamma, beta = weights.random_concentration, weights.random_discount
     return compiled.Law(
-        np.empty(0),
-        False,
+        log_p,
+        np.cumsum(np.exp(log_p)),
+        dynamic,
         concentration_shape=0.0 if gamma is None else gamma.shape,
         concentration_rate=0.0 if gamma is None else gamma.rate,
         discount_a=0.0 if beta is None else beta.a,

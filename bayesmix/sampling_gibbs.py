@@ -120,6 +120,7 @@ def _tree(asked: Request, chain: Chain, found: list[Records], n_draws: int) -> x
         asked.table.features,
         scale[..., None] * np.eye(scale.shape[-1]) if scale.size else None,
         recorded("concentration") if prior.concentration_shape else None,
+        recorded("discount") if prior.discount_a else None,
     ).assign(n_clusters=(BY_DRAW, recorded("n_clusters")))
     observed = observed_data(asked.table)
     tree = xr.DataTree.from_dict({"posterior": group, "observed_data": observed})

@@ -47,6 +47,8 @@ def scattered_start(chain_class, mixture, x, rng):
         state["covariance_scale"] = start.covariance_scale[0]
     if start.concentration is not None:
         state["concentration"] = float(start.concentration[0])
+    if start.discount is not None:
+        state["discount"] = float(start.discount[0])
     labels = rng.integers(0, mixture.n_components, len(x))
     return chain_class.at(mixture, x, labels, rng, **state)
 
@@ -70,6 +72,8 @@ def quantities(points, mixture):
         columns += list(np.diagonal(points.covariance_scale, axis1=-2, axis2=-1).T)
     if points.concentration is not None:
         columns.append(points.concentration)
+    if points.discount is not None:
+        columns.append(points.discount)
     return np.stack(columns, axis=-1).astype(float)
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import expit, logit, logsumexp
 
 from tests.exact import log_labels, pair_indicators
 from tests.exact_blocks import block_subsets
 from tests.exact_checks import LEVEL, assert_z
 from tests.exact_line import log_inverse_gamma, log_subsets_given_variance, variance_nodes
 from tests.exact_partitions import exact_posterior, in_order_of_appearance
+from tests.exact_sticks import HyperNodes, is_sticks, log_counts
 
 
 def transition_matrix(move, chain_at, states, runs):
@@ -88,6 +89,8 @@ class States:
     """(B,)"""
     concentration: np.ndarray | None
     """(B,)"""
+    discount: np.ndarray | None
+    """(B,)"""
 
 
 def exact_states(x, mixture, size, rng):
@@ -115,8 +118,8 @@ def _states_of(x, exact, p, size, step, rng):
     """Draw ``size`` states given partition p."""
     mixture, partition = exact.mixture, exact.partitions[p]
     scale = _pick(exact.covariance_scale, exact.log_likelihood[None, :, p], size, step, rng)
-    concentration = _pick(exact.concentration, exact.log_prior[None, :, p], size, step, rng)
-    names = _names(partition, mixture.weights, size, rng)
+    concentration, discount = _pick_laws(exact, p, size, step, rng)
+    names = _names(partition, mixture.weights, concentration, discount, rng)
     variances = variance_nodes(exact.covariance_scale, mixture.components.dof, x, step)
     log_subsets = log_subsets_given_variance(x[:, 0], mixture.components, variances)
     log_each = log_subsets[:, block_subsets(partition[None])[0, : partition.max() + 1]].T
@@ -131,25 +134,49 @@ def _states_of(x, exact, p, size, step, rng):
         _means(x[:, 0], partition, names, spreads, mixture, rng),
         None if mixture.components.scale_hyperprior is None else scale,
         None if np.isnan(concentration[0]) else concentration,
+        None if np.isnan(discount[0]) else discount,
     )
+
+
+def _pick_laws(exact, p, size, step, rng):
+    """Draw concentration and discount (size,) given partition p, NaN where stated."""
+    found = [exact.concentration, exact.discount]
+    if len(found[0]) == 1:
+        return [np.repeat(values, size) for values in found]
+    node = _node(exact.log_prior[None, :, p], size, rng)
+    concentration, discount = (values[node] for values in found)
+    if not np.isnan(concentration[0]):
+        concentration = concentration * np.exp(step * rng.uniform(-0.5, 0.5, size))
+    if not np.isnan(discount[0]):
+        discount = expit(logit(discount) + step * rng.uniform(-0.5, 0.5, size))
+    return concentration, discount
 
 
 def _pick(nodes, log_weights, size, step, rng):
     """Draw one value for every row of log weights (size or 1, nodes)."""
     if len(nodes) == 1:
         return np.repeat(nodes, size)
+    node = _node(log_weights, size, rng)
+    return nodes[node] * np.exp(step * rng.uniform(-0.5, 0.5, size))
+
+
+def _node(log_weights, size, rng):
+    """Draw one index for every row of log weights (size or 1, nodes)."""
     cumulative = np.cumsum(np.exp(log_weights - log_weights.max(axis=1, keepdims=True)), axis=1)
     u = rng.uniform(size=(size, 1)) * cumulative[:, -1:]
-    node = nodes[np.minimum((cumulative < u).sum(axis=1), len(nodes) - 1)]
-    return node * np.exp(step * rng.uniform(-0.5, 0.5, size))
+    return np.minimum((cumulative < u).sum(axis=1), log_weights.shape[1] - 1)
 
 
-def _names(partition, weights, size, rng):
+def _names(partition, weights, concentration, discount, rng):
     """Which component each block is: (size, K), the first entries those of the blocks."""
-    k = weights.n_components
+    k, size = weights.n_components, len(concentration)
     if weights.exchangeable:
         return rng.permuted(np.tile(np.arange(k), (size, 1)), axis=1)
     every = np.array(list(permutations(range(k))))
+    if is_sticks(weights):
+        counts = (every[:, partition, None] == np.arange(k)).sum(axis=1)
+        log = log_counts(counts, weights, HyperNodes(concentration, discount, np.zeros(size)))
+        return every[_node(log, size, rng)]
     log = np.array([log_labels(names[partition], weights.concentrations) for names in every])
     return every[rng.choice(len(every), size, p=np.exp(log - logsumexp(log)))]
 
@@ -173,10 +200,13 @@ def move_states(chain_class, mixture, x, states, move, rng):
     scale, concentration = states.covariance_scale, states.concentration
     scale = None if scale is None else scale.copy()
     concentration = None if concentration is None else concentration.copy()
+    discount = None if states.discount is None else states.discount.copy()
     for b in range(len(labels)):
         carried = {} if scale is None else {"covariance_scale": scale[b] * np.eye(1)}
         if concentration is not None:
             carried["concentration"] = float(concentration[b])
+        if discount is not None:
+            carried["discount"] = float(discount[b])
         chain = chain_class.at(mixture, x, states.labels[b], rng, means=states.means[b], **carried)
         move(chain)
         labels[b], means[b] = chain.labels, chain.means
@@ -184,7 +214,9 @@ def move_states(chain_class, mixture, x, states, move, rng):
             scale[b] = chain.covariance_scale[0, 0]
         if concentration is not None:
             concentration[b] = chain.concentration
-    return States(labels, means, scale, concentration)
+        if discount is not None:
+            discount[b] = chain.discount
+    return States(labels, means, scale, concentration, discount)
 
 
 def state_events(states):
@@ -194,6 +226,8 @@ def state_events(states):
     columns.append(in_order_of_appearance(states.labels).max(axis=1))
     columns.append(np.tanh(states.means.sum(axis=(1, 2))))
     columns += [
-        np.tanh(np.log(v)) for v in (states.covariance_scale, states.concentration) if v is not None
+        np.tanh(np.log(v))
+        for v in (states.covariance_scale, states.concentration, states.discount)
+        if v is not None
     ]
     return np.stack(columns, axis=1).astype(float)

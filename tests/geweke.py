@@ -7,6 +7,7 @@ starts at independent draws, so it needs no burn-in.
 """
 
 import numpy as np
+from scipy.special import logit
 
 import bayesmix as bm
 from tests.exact_checks import assert_z
@@ -95,12 +96,14 @@ def chain_at(chain_class, mixture, point, rng):
         state["covariance_scale"] = point.covariance_scale[0]
     if point.concentration is not None:
         state["concentration"] = float(point.concentration[0])
+    if point.discount is not None:
+        state["discount"] = float(point.discount[0])
     return chain_class.at(mixture, point.x[0], point.labels[0], rng, **state)
 
 
 def point_of(chain, x):
     """Copy what a chain stored last, as a batch of one."""
-    scale, concentration = chain.covariance_scale, chain.concentration
+    scale, concentration, discount = chain.covariance_scale, chain.concentration, chain.discount
     return Points(
         np.array(chain.weights)[None],
         np.array(chain.means)[None],
@@ -109,6 +112,7 @@ def point_of(chain, x):
         None if concentration is None else np.array([float(concentration)]),
         np.array(chain.labels)[None],
         x,
+        None if discount is None else np.array([float(discount)]),
     )
 
 
@@ -170,6 +174,8 @@ def features(points, mixture):
         columns += list(np.log(np.diagonal(points.covariance_scale, axis1=-2, axis2=-1)).T)
     if points.concentration is not None:
         columns.append(np.log(points.concentration))
+    if points.discount is not None:
+        columns.append(logit(points.discount))
     if not mixture.weights.exchangeable:
         columns.append(w[:, 0])
     return np.concatenate([np.stack(columns, axis=-1), state_features(points, mixture)], axis=-1)

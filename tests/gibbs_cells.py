@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from tests.support import CONCENTRATIONS, cells, random_independent_prior, random_prior
+from tests.support import CONCENTRATIONS, STICKS, cells, random_independent_prior, random_prior
 
 KINDS = {
     "NormalInverseWishart": ("conjugate",),
@@ -18,8 +18,11 @@ KINDS = {
 }
 
 
+WEIGHTS = {name: bm.Dirichlet(3, given) for name, given in CONCENTRATIONS.items()} | STICKS
+
+
 class Cell(NamedTuple):
-    """Row of the weights' table, kind of component prior, covariance structure."""
+    """Row of the weights' table or of `STICKS`, kind of component prior, covariance structure."""
 
     weights: str
     kind: str
@@ -35,22 +38,32 @@ class Cell(NamedTuple):
                 [0.3], [[9.0]], 4.0, scale_hyperprior=(0.2, 5 / 9)
             ),
         }
-        return bm.Mixture(
-            bm.Dirichlet(3, CONCENTRATIONS[self.weights]), priors[self.kind](), self.structure
-        )
+        return bm.Mixture(WEIGHTS[self.weights], priors[self.kind](), self.structure)
 
 
 CELLS = [
     Cell(weights, kind, structure)
     for weights, components, structure, _ in cells("gibbs")
     for kind in KINDS[components]
+    if weights in CONCENTRATIONS
 ]
+
+STICK_CELLS = [
+    Cell("DP", "conjugate", "full"),
+    Cell("PY", "conjugate", "tied"),
+    Cell("PY Gamma", "conjugate", "spherical"),
+    Cell("PY Gamma Beta", "conjugate", "diag"),
+    Cell("DP Gamma", "random", "tied"),
+    Cell("PY Beta", "stated", "diag"),
+    Cell("PY", "published", "full"),
+]
+"""All that may be random of truncated sticks, every kind and every structure, but not crossed."""
 
 GRID = [
     cell
     for cell in CELLS
     if cell.weights not in ("Dirichlet(K, above 1)", "Dirichlet(K, vector, some below 1)")
-]
+] + STICK_CELLS
 """Without the weights that are to Gibbs what others are."""
 
 

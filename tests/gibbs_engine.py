@@ -16,7 +16,7 @@ def recorded(post):
     """What a tree holds."""
     optional = {
         name: post.posterior[name].values if name in post.posterior else None
-        for name in ("covariance_scale", "concentration")
+        for name in ("covariance_scale", "concentration", "discount")
     }
     return Recorded(
         *(post.posterior[name].values for name in ("weights", "means", "covariances")),

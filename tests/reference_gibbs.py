@@ -5,6 +5,7 @@ subclasses of it. Its split and merge move proposes at random and knows NormalIn
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
@@ -25,6 +26,7 @@ class Chain:
     means: np.ndarray | None
     covariance_scale: np.ndarray | None
     concentration: float | None
+    discount: ClassVar[None] = None
     weights: np.ndarray | None = None
     covariances: np.ndarray | None = None
     log_likelihood: float | None = None

@@ -38,7 +38,7 @@ def density(tree: xr.DataTree, mixture: bm.Mixture) -> np.ndarray:
     group, x = tree["posterior"], tree["observed_data"]["x"].values
     random = {
         name: group[name].values
-        for name in ("covariance_scale", "concentration")
+        for name in ("covariance_scale", "concentration", "discount")
         if name in group.data_vars
     }
     return gaussian.log_posterior(mixture, x, *parameters_of(tree), **random)
@@ -79,6 +79,8 @@ class TestEveryCell:
         assert ("covariance_scale" in tree["posterior"]) is (prior.scale_hyperprior is not None)
         random = mixture.weights.random_concentration is not None
         assert ("concentration" in tree["posterior"]) is random
+        random = mixture.weights.random_discount is not None
+        assert ("discount" in tree["posterior"]) is random
         covariances = parameters_of(tree).covariances.reshape(-1, 3, 2, 2)
         kind = structure_of(mixture.covariance_type)
         again = kind.dense(kind.compact(covariances), 3, 2)
@@ -289,8 +291,8 @@ class TestEngine:
 
     def test_auto_never_chooses_nuts(self):
         """Where NUTS would hardly move, whoever wants it asks for it."""
-        mixture = bm.Mixture(bm.DirichletProcess(1.0, truncation=3), model("full").components)
-        with pytest.raises(ValueError, match=r'stick-breaking weights yet; .* or sampler="nuts"'):
+        mixture = bm.Mixture(bm.DirichletProcess(1.0), model("full").components)
+        with pytest.raises(ValueError, match=r'infinitely many sticks yet; .* sampler="nuts"'):
             bm.sample(mixture, frame())
 
     def test_auto_refuses_as_gibbs_does(self):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from tests.exact import labelings
 from tests.exact_checks import assert_matches, assert_z, label_residual, label_residuals
 from tests.exact_kernel import (
     assert_invariant,
@@ -18,9 +17,10 @@ from tests.exact_kernel import (
     state_events,
     transition_matrix,
 )
-from tests.exact_partitions import exact_posterior
+from tests.exact_partitions import exact_labelings, exact_posterior
+from tests.exact_sticks import is_sticks
 from tests.geweke import split_or_merge, sweep
-from tests.gibbs_cells import GRID, Cell, cases, few_rows
+from tests.gibbs_cells import CELLS, GRID, STICK_CELLS, Cell, cases, few_rows
 from tests.gibbs_engine import Carried, recorded
 from tests.support import random_prior
 
@@ -39,10 +39,11 @@ FAST = {
     Cell("Dirichlet(K, vector)", "random", "tied"),
     Cell("Dirichlet(K, below 1)", "conjugate", "spherical"),
     Cell("Dirichlet(K)", "published", "full"),
+    Cell("PY Gamma", "conjugate", "spherical"),
 }
 
 
-@pytest.mark.parametrize("cell", cases(FAST))
+@pytest.mark.parametrize("cell", cases(FAST, CELLS + STICK_CELLS))
 def test_sample_matches_enumeration(cell):
     """An alarm is checked by ten times the draws: short runs know too little of rare events."""
     mixture, x = enumerable(cell, 7)
@@ -62,6 +63,7 @@ def assert_recorded_matches(found, mixture, x):
         exact_posterior(x, mixture),
         found.labels,
         concentration=found.concentration,
+        discount=found.discount,
         covariance_scale=found.line_scale,
     )
     points = found.weights, found.means, found.covariances
@@ -80,21 +82,35 @@ def test_a_wrong_dof_and_late_labels_are_caught():
 
 
 def check_kernel(cell, move, chain_class=Carried):
-    """Given the concentration, where it is random: a split or a merge does not change it."""
+    """Given what is random of the weights' prior: a split or a merge does not change it."""
     mixture, x = enumerable(cell, 4)
-    random = mixture.weights.random_concentration is not None
-    at = {"concentration": 0.7} if random else {}
-    fixed = bm.Dirichlet(3, 0.7) if random else mixture.weights
-    states, p = labelings(x, bm.Mixture(fixed, mixture.components, mixture.covariance_type))
+    weights, at = mixture.weights, {}
+    if weights.random_concentration is not None:
+        at["concentration"] = 0.7
+    if weights.random_discount is not None:
+        at["discount"] = 0.3
+    fixed = dataclasses.replace(mixture, weights=dataclasses.replace(weights, **at))
+    states, p = exact_labelings(x, fixed)
     runs, rng = 100, np.random.default_rng(6)
     found = transition_matrix(
         move, lambda labels: chain_class.at(mixture, x, labels, rng, **at), states, runs
     )
-    assert_invariant(p, found, runs, label_events(states))
-    assert_reversible(p, found, runs, states)
+    events = label_events(states)
+    if not weights.exchangeable:
+        of_rows = (states[..., None] == np.arange(3)).reshape(len(states), -1)
+        events = np.concatenate([events, of_rows], axis=1)
+    assert_invariant(p, found, runs, events)
+    if move is split_or_merge or not is_sticks(weights):  # swaps, then labels: not reversible
+        assert_reversible(p, found, runs, states)
 
 
-@pytest.mark.parametrize("cell", cases({CONJUGATE[-1]}, CONJUGATE))
+FAST_MOVES = {
+    Cell("Dirichlet(K, Gamma)", "conjugate", "spherical"),
+    Cell("PY Gamma Beta", "conjugate", "diag"),
+}
+
+
+@pytest.mark.parametrize("cell", cases(FAST_MOVES, CONJUGATE))
 def test_splits_and_merges_leave_labelings_invariant(cell):
     check_kernel(cell, split_or_merge)
 
@@ -115,18 +131,19 @@ def test_a_wrong_split_ratio_is_caught():
         check_kernel(CONJUGATE[0], split_or_merge, HalvedSplits)
 
 
-CONCENTRATION_STATED = [cell for cell in CONJUGATE if cell.weights != "Dirichlet(K, Gamma)"]
+STATED = [cell for cell in CONJUGATE if "Gamma" not in cell.weights]
 
 
-@pytest.mark.parametrize("cell", cases({CONCENTRATION_STATED[0]}, CONCENTRATION_STATED))
+@pytest.mark.parametrize("cell", cases({STATED[0], Cell("PY", "conjugate", "tied")}, STATED))
 def test_sweeps_leave_labelings_invariant(cell):
-    """From labels to parameters to labels: reversible like the moves."""
+    """From labels to parameters to labels: reversible like the moves, but for swaps of sticks."""
     check_kernel(cell, sweep)
 
 
 FAST_STATES = {
     Cell("Dirichlet(K, vector)", "stated", "full"),
     Cell("Dirichlet(K, Gamma)", "random", "tied"),
+    Cell("PY Beta", "stated", "diag"),
 }
 
 

@@ -339,7 +339,9 @@ def test_law_of_a_random_concentration(sizes, gamma):
 
     sizes = np.array(sizes, float)
     zeros = np.zeros(1)
-    prior = Prior(True, zeros, 1.0, np.zeros((1, 1)), 3.0, 0.0, zeros, zeros, *gamma, True)
+    prior = Prior(
+        True, zeros, 1.0, np.zeros((1, 1)), 3.0, 0.0, zeros, zeros, *gamma, True, False, 0.0, 0.0
+    )
     out = np.empty(DRAWS)
     run(sizes, prior, np.full(len(sizes), 0.5), np.random.default_rng(7), out)
     k, n = len(sizes), sizes.sum()

@@ -51,7 +51,7 @@ def invariants(tree, x) -> dict[str, np.ndarray]:
         "entropy": -(resp * np.log(np.maximum(resp, 1e-300))).sum(axis=(-1, -2)),
         "log determinants": np.linalg.slogdet(covariances)[1].sum(axis=-1),
     }
-    for name in ("concentration", "covariance_scale"):
+    for name in ("concentration", "discount", "covariance_scale"):
         if name in tree["posterior"]:
             given = tree["posterior"][name].values
             found[name] = np.log(given if given.ndim == 2 else given[..., 0, 0])
@@ -63,25 +63,28 @@ def invariants(tree, x) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("data", "k", "structure", "concentration", "prior"),
+    ("data", "weights", "structure", "prior"),
     [
-        ("faithful", 2, "full", 1.0, weak_prior),
-        ("iris", 3, "tied", 5.0, weak_prior),
-        ("iris", 3, "full", 10.0, species_prior),
-        ("faithful", 2, "full", 1.0, bm.weakly_informative),
-        ("faithful", 2, "diag", 2.0, bm.weakly_informative),
-        ("faithful", 2, "spherical", 2.0, bm.weakly_informative),
-        ("faithful", 2, "tied", 2.0, bm.weakly_informative),
-        ("faithful", 2, "full", bm.Gamma(2, 4), bm.weakly_informative),
-        ("faithful / 14", 3, "full", bm.Gamma(2, 12), bm.weakly_informative),
-        ("galaxy", 3, "full", 20.0, weak_prior),
-        ("iris", 2, "full", 1.0, bm.weakly_informative),
+        ("faithful", bm.Dirichlet(2), "full", weak_prior),
+        ("iris", bm.Dirichlet(3, 5.0), "tied", weak_prior),
+        ("iris", bm.Dirichlet(3, 10.0), "full", species_prior),
+        ("faithful", bm.Dirichlet(2), "full", bm.weakly_informative),
+        ("faithful", bm.Dirichlet(2, 2.0), "diag", bm.weakly_informative),
+        ("faithful", bm.Dirichlet(2, 2.0), "spherical", bm.weakly_informative),
+        ("faithful", bm.Dirichlet(2, 2.0), "tied", bm.weakly_informative),
+        ("faithful", bm.Dirichlet(2, bm.Gamma(2, 4)), "full", bm.weakly_informative),
+        ("faithful / 14", bm.Dirichlet(3, bm.Gamma(2, 12)), "full", bm.weakly_informative),
+        ("galaxy", bm.Dirichlet(3, 20.0), "full", weak_prior),
+        ("iris", bm.Dirichlet(2), "full", bm.weakly_informative),
+        ("faithful / 14", bm.DirichletProcess(1.0, 4), "diag", weak_prior),
+        ("faithful / 14", bm.DirichletProcess(truncation=4), "full", bm.weakly_informative),
+        ("faithful / 14", bm.PitmanYor(bm.Gamma(2, 4), bm.Beta(2, 5), 4), "tied", weak_prior),
     ],
 )
-def test_gibbs_and_nuts_agree(data, k, structure, concentration, prior):
+def test_gibbs_and_nuts_agree(data, weights, structure, prior):
     name, _, step = data.partition(" / ")
     x = bm.datasets.load(name)[:: int(step or 1)]
-    mixture = bm.Mixture(bm.Dirichlet(k, concentration), prior(x), structure)
+    mixture = bm.Mixture(weights, prior(x), structure)
     one, other = (
         invariants(sample_quietly(mixture, x, chains=4, random_seed=3, **options), x)
         for options in ({"sampler": "gibbs", "draws": 4000}, {"sampler": "nuts", "draws": 1500})

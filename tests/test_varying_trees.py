@@ -58,7 +58,7 @@ def findings(tree: xr.DataTree) -> dict[str, bm.diagnostics.Finding]:
 class TestSchema:
     @pytest.mark.parametrize(
         ("name", "structure"),
-        [("PY", s) for s in STRUCTURES] + [(name, "full") for name in VARYING],
+        [*product(["PY"], STRUCTURES), *product(sorted(VARYING.keys() - {"PY"}), ["full"])],
     )
     def test_trees_validate_and_survive_netcdf(self, name, structure, tmp_path):
         mixture = varying_mixture(VARYING[name], structure, random_scale=name == "PY")
@@ -447,6 +447,14 @@ class TestStarts:
         truth = gaussian.responsibilities(X, *POINT).argmax(axis=-1)
         together = labels[0][:, None] == labels[0]
         np.testing.assert_array_equal(together, truth[:, None] == truth)
+
+    def test_no_more_than_the_prior_allows(self):
+        weights = bm.MixtureOfFiniteMixtures(bm.UniformK(1, 3))
+        labels = dispersed_labels(
+            varying_mixture(weights), as_table(X), 6, np.random.default_rng(1)
+        )
+        numbers = [len(np.unique(own)) for own in labels]
+        assert max(numbers) == numbers[2] == 3
 
     @pytest.mark.parametrize("n", [1, 2, 7])
     def test_of_few_rows(self, n):

@@ -54,6 +54,7 @@ def _record(state: Any, log_likelihood: float, records: Any, place: int) -> None
     for j in range(records.scale.shape[1]):
         records.scale[place, j] = state.scale[j, j]
     records.concentration[place] = state.concentration[0]
+    records.discount[place] = state.discount[0]
     records.log_likelihood[place] = log_likelihood
     records.n_clusters[place] = occupied
     if records.labels.shape[1] > 0:
@@ -81,7 +82,7 @@ def _make_advance(fingerprint: str) -> Callable:
             settle_moments(state, source, plan.block)
         for _ in range(plan.steps):
             if plan.every > 0 and np.int64(state.sweeps[0]) % plan.every == 0:
-                outcome = split_merge(state, prior, source, plan.pair_block, generator, np.nan)
+                outcome = split_merge(state, prior, None, source, plan.pair_block, generator)
                 count_move(records, place, outcome)
             if plan.sweep:
                 log_likelihood = sweep(state, prior, source, bounds, plan.block, generator, part)

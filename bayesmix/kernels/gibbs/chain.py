@@ -29,6 +29,11 @@ class Prior(NamedTuple):
     """0 for a stated concentration."""
     concentration_rate: float
     exchangeable: bool
+    sticks: bool
+    """Whether the weights break a stick, else they are Dirichlet."""
+    discount_a: float
+    """0 for a stated discount."""
+    discount_b: float
 
 
 class State(NamedTuple):
@@ -44,7 +49,9 @@ class State(NamedTuple):
     scale: Any
     """S, (D, D)."""
     concentration: Any
-    """(K,)."""
+    """(K,); of sticks all the same."""
+    discount: Any
+    """Of sticks, (1,)."""
     key: Any
     """Two words that name the rows' random numbers."""
     sweeps: Any
@@ -61,6 +68,8 @@ class Records(NamedTuple):
     scale: Any
     """Diagonal of a random S, (S, D), else (S, 0)."""
     concentration: Any
+    """(S,)."""
+    discount: Any
     """(S,)."""
     log_likelihood: Any
     n_clusters: Any

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba.extending import overload
@@ -18,11 +18,12 @@ import bayesmix.kernels.gibbs.inverse_gamma as inverse_gamma
 import bayesmix.kernels.gibbs.wishart as wishart
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint
-from bayesmix.kernels.gibbs.slices import density_given, slice_step
+from bayesmix.kernels.gibbs.slices import slicer
 from bayesmix.kernels.gibbs.triangles import cholesky, solve, solve_transposed
 from bayesmix.kernels.gibbs.variates import fill_normal, gamma_above, log_gamma
 
 __all__ = [
+    "LOWEST",
     "draw_concentration",
     "draw_covariances",
     "draw_means",
@@ -39,7 +40,7 @@ _LAWS: dict[Any, ModuleType] = {
     TiedPoint: wishart,
     VariancesPoint: inverse_gamma,
 }
-_LOWEST = -708.0  # logarithm of the smallest normal number: weights below it are recorded as that
+LOWEST = -708.0  # logarithm of the smallest normal number: weights below it are recorded as that
 
 
 def draw_covariances(
@@ -183,33 +184,31 @@ def draw_weights(sizes: Any, concentration: Any, log_weights: Any, generator: An
     for k in range(len(sizes)):
         norm += math.exp(log_weights[k] - top)
     for k in range(len(sizes)):
-        log_weights[k] = max(log_weights[k] - top - math.log(norm), _LOWEST)
-
-
-class _Sizes(NamedTuple):
-    """What a common concentration depends on."""
-
-    sizes: Any
-    prior: Any
+        log_weights[k] = max(log_weights[k] - top - math.log(norm), LOWEST)
 
 
 @compiled
 def draw_concentration(sizes: Any, prior: Any, concentration: Any, generator: Any) -> None:
     """Draw a random concentration given the sizes, the weights integrated out."""
     if prior.concentration_shape > 0:
-        start, given = math.log(concentration[0]), _Sizes(sizes, prior)
-        concentration[:] = math.exp(slice_step(start, given, generator))
+        law = (sizes, prior.concentration_shape, prior.concentration_rate)
+        found = _slice_concentration(law, math.log(concentration[0]), generator)
+        concentration[:] = math.exp(found)
 
 
-@density_given(_Sizes)
+@compiled
 def _log_concentration(at: float, given: Any) -> float:
     """Log density of the logarithm of a common concentration given the sizes."""
+    sizes, shape, rate = given
     if not -700 < at < 700:
         return -np.inf
-    sizes, value, k = given.sizes, math.exp(at), len(given.sizes)
-    found = given.prior.concentration_shape * at - given.prior.concentration_rate * value
+    value, k = math.exp(at), len(sizes)
+    found = shape * at - rate * value
     found += math.lgamma(k * value) - math.lgamma(k * value + sizes.sum())
     for c in range(k):
         if sizes[c] > 0:
             found += math.lgamma(value + sizes[c]) - math.lgamma(value)
     return found
+
+
+_slice_concentration = slicer(_log_concentration)

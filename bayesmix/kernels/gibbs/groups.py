@@ -159,13 +159,12 @@ def move_to_rows(group: Any) -> None:
 
 @compiled
 def log_target(group: Any, prior: Any) -> float:
-    """Log density of the labels, and of independent means, up to what all labels share."""
+    """Log density of the rows, and of independent means, up to what all labels share."""
     point, sums = group.point, group.sums
     d = len(point.center)
     found = log_marginal(point, sums, prior, group.dof, group.scale)
     nothing = sums_of(sums.second, len(sums.sizes), d)
     for k in range(len(sums.sizes)):
-        found += math.lgamma(group.concentration[k] + sums.sizes[k])
         if prior.conjugate:
             kappa = prior.mean_precision
             found += 0.5 * d * math.log(kappa / (kappa + sums.sizes[k]))

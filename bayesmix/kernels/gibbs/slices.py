@@ -1,4 +1,4 @@
-"""Slice sampling of a number, its log density chosen by the type of what is given."""
+"""Slice sampling of one number from its log density."""
 
 from __future__ import annotations
 
@@ -6,52 +6,41 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from numba.extending import overload
+import numpy as np
 
 from bayesmix.kernels.blocks import compiled
 
-__all__ = ["density_given", "slice_step"]
+__all__ = ["slicer"]
 
-_WIDTH = 2.0  # first width of a slice
-_DENSITIES: dict[Any, Callable] = {}
-
-
-def density_given(kind: type) -> Callable[[Callable], Callable]:
-    """Make ``function(at, given)`` the log density of a number where ``given`` is of this type."""
-
-    def register(function: Callable) -> Callable:
-        _DENSITIES[kind] = function
-        return function
-
-    return register
+_WIDTH = 2.0  # first width of a slice, of the logarithm of a concentration or a discount's logit
 
 
-def _log_density(at: float, given: Any) -> Any:
-    """Log density at a number."""
+def slicer(log_density: Callable[[float, Any], float]) -> Callable[[Any, float, Any], float]:
+    """Compile a step of slice sampling with stepping out (Neal 2003).
 
+    ``step(given, start, generator)`` leaves the law with ``log_density(at, given)``, a kernel, as
+    it is. Where that is not a number, neither is the step.
+    """
 
-@overload(_log_density, strict=False, jit_options={"error_model": "numpy"})
-def _choose_density(at: Any, given: Any) -> Any:
-    return _DENSITIES[given.instance_class]
+    @compiled
+    def step(given: Any, start: float, generator: Any) -> float:
+        level = log_density(start, given) + math.log(1 - generator.random())
+        if not level < np.inf:
+            return math.nan
+        low = start - _WIDTH * generator.random()
+        high = low + _WIDTH
+        while log_density(low, given) > level:
+            low -= _WIDTH
+        while log_density(high, given) > level:
+            high += _WIDTH
+        while True:
+            at: float = low + (high - low) * generator.random()
+            if log_density(at, given) > level:
+                return at
+            if at < start:
+                low = at
+            else:
+                high = at
 
-
-@compiled
-def slice_step(start: float, given: Any, generator: Any) -> float:
-    """Move a number by slice sampling with stepping out (Neal 2003)."""
-    level = _log_density(start, given) + math.log(1 - generator.random())
-    if not level < math.inf:  # not a number
-        return math.nan
-    low = start - _WIDTH * generator.random()
-    high = low + _WIDTH
-    while _log_density(low, given) > level:
-        low -= _WIDTH
-    while _log_density(high, given) > level:
-        high += _WIDTH
-    while True:
-        at = low + (high - low) * generator.random()
-        if _log_density(at, given) > level:
-            return at
-        if at < start:
-            low = at
-        else:
-            high = at
+    found: Callable[[Any, float, Any], float] = step
+    return found

@@ -4,7 +4,7 @@ Two rows are chosen at random. Rows of one component are split between it and an
 rows as seeds; two components become one, the first left empty. Where the rows of the proposed or
 present pair would go is judged by a `launch`.
 
-The target is the law of the labels given S and the concentrations, weights, covariances and
+The target is the law of the labels given S, concentrations and discount, weights, covariances and
 conjugate means integrated out. Independent means are part of the state, and of the proposal: drawn
 given their rows and the launch's covariances. Under tied covariances the rows of the other
 components enter through the law that they leave for the covariance.
@@ -16,6 +16,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 from numba.extending import overload
 
 from bayesmix.kernels.blocks import compiled, copy_row
@@ -23,6 +24,8 @@ from bayesmix.kernels.frames import Sums, TiedPoint, copy
 from bayesmix.kernels.gibbs.conditionals import draw_means, draw_prior_mean, log_mean_density
 from bayesmix.kernels.gibbs.groups import center_of, group_of, log_target, settle
 from bayesmix.kernels.gibbs.launch import judge, launch_one, launch_pair
+from bayesmix.kernels.gibbs.sticks import log_labels
+from bayesmix.kernels.gibbs.urn import log_law
 from bayesmix.kernels.gibbs.variates import index_below
 from bayesmix.kernels.gibbs.wishart import posterior_scale
 
@@ -44,14 +47,14 @@ class Choice(NamedTuple):
     b: int
     """Component of the second row."""
     split: bool
-    open: float
-    """What empty components have, before any density, when all rows of the two are in b."""
+    n_empty: int
+    """Empty components when all rows of the two are in b."""
 
 
 @compiled
-def _choose(state: Any, generator: Any, strength: float) -> Any:
+def _choose(state: Any, generator: Any) -> Any:
     """Two different rows, and what they make the move."""
-    n, sizes, concentration = len(state.labels), state.sums.sizes, state.concentration
+    n, sizes = len(state.labels), state.sums.sizes
     first, second = index_below(generator, n), index_below(generator, n - 1)
     second += second >= first
     a: Any = np.int64(state.labels[first])  # int() would keep the labels' narrow type
@@ -60,23 +63,14 @@ def _choose(state: Any, generator: Any, strength: float) -> Any:
     for k in range(len(sizes)):
         n_empty += sizes[k] == 0
     if a != b:
-        n_empty += 1
-        return Choice(first, second, a, b, False, _open(n_empty, concentration, a, strength))
+        return Choice(first, second, a, b, False, n_empty + 1)
     skip, a = index_below(generator, max(n_empty, 1)), -1
     for k in range(len(sizes)):
         if sizes[k] == 0:
             if skip == 0:
                 a = k
             skip -= 1
-    return Choice(first, second, a, b, True, _open(n_empty, concentration, a, strength))
-
-
-@compiled
-def _open(n_empty: int, concentration: Any, a: int, strength: float) -> float:
-    """What empty components have: a new one of varying many, or each of those that there are."""
-    if math.isnan(strength):
-        return n_empty * concentration[a]
-    return max(strength - concentration[0] * (len(concentration) - n_empty), 0.0)
+    return Choice(first, second, a, b, True, n_empty)
 
 
 def _law_of_rest(state: Any, prior: Any, pair: Any, a: int, b: int) -> Any:
@@ -185,11 +179,50 @@ def _present(
     return pair
 
 
+def _log_label_ratio(law: Any, state: Any, prior: Any, choice: Any, own: Any) -> Any:
+    """Log probability of labels with rows in a and b, (2,), over that with all of them in b.
+
+    What is empty bears as many names as there are empty components.
+    """
+
+
+@overload(_log_label_ratio, strict=False, jit_options={"error_model": "numpy"})
+def _choose_labels_law(law: Any, state: Any, prior: Any, choice: Any, own: Any) -> Any:
+    return _ratio_of_names if isinstance(law, types.NoneType) else _ratio_of_partitions
+
+
+def _ratio_of_names(law: Any, state: Any, prior: Any, choice: Any, own: Any) -> float:
+    c, a, b = state.concentration, choice.a, choice.b
+    names = math.log(choice.n_empty)
+    if prior.sticks:
+        apart, together = _sizes_of_split(state, choice, own)
+        discount = state.discount[0]
+        return names + log_labels(apart, c[0], discount) - log_labels(together, c[0], discount)
+    found = math.lgamma(c[a] + own[0]) - math.lgamma(c[a])
+    return names + found + math.lgamma(c[b] + own[1]) - math.lgamma(c[b] + own[0] + own[1])
+
+
+def _ratio_of_partitions(law: Any, state: Any, prior: Any, choice: Any, own: Any) -> float:
+    apart, together = _sizes_of_split(state, choice, own)
+    return log_law(law, apart[apart > 0]) - log_law(law, together[together > 0])
+
+
 @compiled
-def _log_ratio(pair: Any, whole: Any, present: Any, prior: Any, open_mass: float) -> float:
+def _sizes_of_split(state: Any, choice: Any, own: Any) -> Any:
+    """Sizes of all components with rows in a and b, and with all of these in b."""
+    apart, together = state.sums.sizes.copy(), state.sums.sizes.copy()
+    apart[choice.a], apart[choice.b] = own[0], own[1]
+    together[choice.a], together[choice.b] = 0.0, own[0] + own[1]
+    return apart, together
+
+
+@compiled
+def _log_ratio(
+    law: Any, pair: Any, whole: Any, state: Any, prior: Any, choice: Any
+) -> float:
     """Target of the pair over that of the whole, but for the proposals."""
     found = log_target(pair, prior) - log_target(whole, prior)
-    return found - math.lgamma(1 + present.concentration[0]) + math.log(open_mass)
+    return found + _log_label_ratio(law, state, prior, choice, pair.sums.sizes)
 
 
 @compiled
@@ -208,14 +241,14 @@ def _accept(state: Any, prior: Any, choice: Any, present: Any, new: Any, generat
 
 @compiled
 def split_merge(
-    state: Any, prior: Any, source: Any, size: int, generator: Any, strength: float
+    state: Any, prior: Any, law: Any, source: Any, size: int, generator: Any
 ) -> int:
     """Try one move, in place; return what became of it.
 
-    ``strength`` is that of the `urn` of components that vary in number, the last of which is a new
-    one; no number where they do not.
+    ``law`` is that of the partition where components vary in number, the last of them a new one;
+    None where names count.
     """
-    choice = _choose(state, generator, strength)
+    choice = _choose(state, generator)
     a, b, split = choice.a, choice.b, choice.split
     if a < 0:
         return REFUSED
@@ -239,7 +272,7 @@ def split_merge(
         launch_one(whole, prior, generator)
     proposal -= _propose_means(whole, prior, present.point.means[1:], generator, not split)
 
-    gain = _log_ratio(pair, whole, present, prior, choice.open) - proposal
+    gain = _log_ratio(law, pair, whole, state, prior, choice) - proposal
     if not math.log(1 - generator.random()) < (gain if split else -gain):
         return REJECTED  # a gain that is not a number, too
     new = pair if split else whole

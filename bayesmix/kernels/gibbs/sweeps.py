@@ -16,6 +16,7 @@ from bayesmix.kernels.gibbs.conditionals import (
     draw_weights,
 )
 from bayesmix.kernels.gibbs.packs import add_rows, flush, packs_of, tally
+from bayesmix.kernels.gibbs.sticks import draw_order, draw_stick_laws, draw_sticks
 from bayesmix.kernels.gibbs.variates import shuffled
 from bayesmix.kernels.philox import Stream, uniforms
 from bayesmix.kernels.structures import fill, prepare, recenter
@@ -24,9 +25,15 @@ __all__ = ["settle_moments", "sweep"]
 
 
 @compiled
-def _permute(state: Any, generator: Any) -> None:
-    """Give the components new names; their rows get labels anew in this sweep."""
-    order = shuffled(generator, len(state.sums.sizes))
+def _rename(state: Any, prior: Any, generator: Any) -> None:
+    """Draw the names of the components anew; their rows get labels in this sweep."""
+    if prior.exchangeable:
+        order = shuffled(generator, len(state.sums.sizes))
+    elif prior.sticks:
+        concentration, discount = state.concentration[0], state.discount[0]
+        order = draw_order(state.sums.sizes, concentration, discount, generator)
+    else:
+        return
     sizes, first, second = state.sums
     _reorder(state.point.means, order)
     _reorder(sizes, order)
@@ -46,12 +53,21 @@ def _reorder(values: Any, order: Any) -> None:
 
 
 @compiled
+def _weights(state: Any, prior: Any, generator: Any) -> None:
+    sizes, concentration, logs = state.sums.sizes, state.concentration, state.point.log_weights
+    if prior.sticks:
+        draw_stick_laws(sizes, prior, concentration, state.discount, generator)
+        draw_sticks(sizes, concentration[0], state.discount[0], logs, generator)
+    else:
+        draw_concentration(sizes, prior, concentration, generator)
+        draw_weights(sizes, concentration, logs, generator)
+
+
+@compiled
 def _parameters(state: Any, prior: Any, generator: Any) -> Any:
     point, sums = state.point, state.sums
-    if prior.exchangeable:
-        _permute(state, generator)
-    draw_concentration(sums.sizes, prior, state.concentration, generator)
-    draw_weights(sums.sizes, state.concentration, point.log_weights, generator)
+    _rename(state, prior, generator)
+    _weights(state, prior, generator)
     draw_covariances(point, sums, prior, prior.dof, state.scale, generator)
     draw_means(point, sums, prior, generator)
     draw_scale(point, sums, prior, state.scale, generator)

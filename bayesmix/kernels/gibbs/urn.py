@@ -20,12 +20,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.kernels.blocks import compiled
-from bayesmix.kernels.gibbs.slices import density_given, slice_step
+from bayesmix.kernels.gibbs.slices import slicer
 from bayesmix.kernels.gibbs.variates import log_gamma
 
-__all__ = ["Law", "Urn", "draw_hyperparameters", "draw_open_weights", "founding", "urn_of"]
+__all__ = [
+    "GivenLaw",
+    "Law",
+    "Urn",
+    "draw_hyperparameters",
+    "draw_near",
+    "draw_open_weights",
+    "founding",
+    "is_near",
+    "log_law",
+    "urn_of",
+]
 
-_HOPELESS = 40.0  # nats below the largest from where on numbers of components have no chance
+_NEAR = 64  # numbers of components, from the least on, that are weighed against each other
+_RARE = 1e-9  # prior probability below which none is proposed
 
 
 class Law(NamedTuple):
@@ -33,6 +45,8 @@ class Law(NamedTuple):
 
     log_p_components: Any
     """Log prior probability of K = 1, 2, ..., of a mixture of finite mixtures; else none."""
+    cumulative: Any
+    """The probability of at most as many."""
     dynamic: bool
     """Whether every component has the concentration over K."""
     concentration_shape: float
@@ -43,28 +57,19 @@ class Law(NamedTuple):
     discount_b: float
 
 
+class GivenLaw(NamedTuple):
+    """A prior of the partition, given its concentration and discount."""
+
+    law: Any
+    concentration: float
+    discount: float
+
+
 class Urn(NamedTuple):
     """The two numbers."""
 
     discount: float
     strength: float
-
-
-class _Partition(NamedTuple):
-    """What a concentration depends on."""
-
-    sizes: Any
-    n_components: int
-    discount: float
-    law: Law
-
-
-class _PartitionAndConcentration(NamedTuple):
-    """What a discount depends on."""
-
-    sizes: Any
-    concentration: float
-    law: Law
 
 
 @compiled
@@ -95,50 +100,96 @@ def _log_partition(urn: Any, sizes: Any) -> float:
     return found - math.lgamma(urn.strength + n)
 
 
-@density_given(_Partition)
+@compiled
 def _log_concentration(at: float, given: Any) -> float:
     """Log density of the logarithm of the concentration given the partition."""
+    sizes, n_components, discount, law = given
     if not -700 < at < 700:
         return -np.inf
-    value, law = math.exp(at), given.law
-    urn = urn_of(value, given.discount, given.n_components, law.dynamic)
+    value = math.exp(at)
     found = law.concentration_shape * at - law.concentration_rate * value
-    return found + _log_partition(urn, given.sizes)
-
-
-@density_given(_PartitionAndConcentration)
-def _log_discount(at: float, given: Any) -> float:
-    """Log density of the logit of the discount given the partition."""
-    if not -30 < at < 30:
-        return -np.inf
-    value, rest = 1 / (1 + math.exp(-at)), 1 / (1 + math.exp(at))
-    found = given.law.discount_a * math.log(value) + given.law.discount_b * math.log(rest)
-    return found + _log_partition(Urn(value, given.concentration), given.sizes)
+    return found + _log_partition(urn_of(value, discount, n_components, law.dynamic), sizes)
 
 
 @compiled
-def _draw_n_components(law: Any, sizes: Any, concentration: float, generator: Any) -> int:
-    """Draw K given the partition, from as many numbers as have a chance."""
-    least, most = len(sizes), len(law.log_p_components)
-    logs = np.empty(max(most - least + 1, 1))
-    top, count = -np.inf, 0
-    for k in range(least, most + 1):
-        urn = urn_of(concentration, 0.0, k, law.dynamic)
-        logs[count] = law.log_p_components[k - 1] + _log_partition(urn, sizes)
-        top = max(top, logs[count])
-        count += 1
-        if logs[count - 1] < top - _HOPELESS:
-            break
-    total = 0.0
+def _log_discount(at: float, given: Any) -> float:
+    """Log density of the logit of the discount given the partition."""
+    sizes, concentration, law = given
+    value = 1 / (1 + math.exp(-at))
+    if not (at > -700 and value < 1):
+        return -np.inf
+    density = -law.discount_a * math.log1p(math.exp(-at))
+    density -= law.discount_b * math.log1p(math.exp(at))
+    return density + _log_partition(Urn(value, concentration), sizes)
+
+
+_slice_concentration, _slice_discount = slicer(_log_concentration), slicer(_log_discount)
+
+
+@compiled
+def _log_components(law: Any, sizes: Any, concentration: float, k: int) -> float:
+    """Log probability of K = k and the partition."""
+    return law.log_p_components[k - 1] + _log_partition(
+        urn_of(concentration, 0.0, k, law.dynamic), sizes
+    )
+
+
+@compiled
+def _weigh_near(law: Any, sizes: Any, concentration: float) -> Any:
+    """Probabilities of the first few K that there may be, with the partition; their top's log."""
+    least = len(sizes)
+    count = max(min(_NEAR, len(law.log_p_components) - least + 1), 0)
+    share, top = np.empty(count), -np.inf
     for i in range(count):
-        logs[i] = math.exp(logs[i] - top)
-        total += logs[i]
-    left = generator.random() * total
+        share[i] = _log_components(law, sizes, concentration, least + i)
+        top = max(top, share[i])
     for i in range(count):
-        left -= logs[i]
+        share[i] = math.exp(share[i] - top)
+    return share, top
+
+
+@compiled
+def draw_near(law: Any, sizes: Any, concentration: float, generator: Any) -> int:
+    """Draw K given the partition and that it is one of the first few that there may be."""
+    share, _ = _weigh_near(law, sizes, concentration)
+    left = generator.random() * share.sum()
+    for i in range(len(share)):
+        left -= share[i]
         if left < 0:
-            return least + i
-    return least + np.argmax(logs[:count])
+            return len(sizes) + i
+    return len(sizes) + np.argmax(share)
+
+
+@compiled
+def log_law(given: Any, sizes: Any) -> float:
+    """Log probability of a partition; with one of the first few K, whichever, if K is random."""
+    law = given.law
+    if len(law.log_p_components) == 0:
+        return _log_partition(Urn(given.discount, given.concentration), sizes)
+    share, top = _weigh_near(law, sizes, given.concentration)
+    return top + math.log(share.sum()) if top > -np.inf else -np.inf
+
+
+@compiled
+def is_near(n_components: int, n_clusters: int) -> bool:
+    """Whether K is one of the first few that there may be."""
+    return n_components < n_clusters + _NEAR
+
+
+@compiled
+def _draw_n_components(law: Any, sizes: Any, concentration: float, k: int, generator: Any) -> int:
+    """Move K given the partition: a proposal from the prior, then a draw among the first few."""
+    least, most = len(sizes), len(law.log_p_components)
+    below = law.cumulative[least - 2] if least > 1 else 0.0
+    beyond = law.cumulative[most - 1] - below
+    if beyond > _RARE:
+        drawn = below + beyond * generator.random()
+        other = min(max(np.searchsorted(law.cumulative, drawn, side="right") + 1, least), most)
+        gain = _log_components(law, sizes, concentration, other) - law.log_p_components[other - 1]
+        gain -= _log_components(law, sizes, concentration, k) - law.log_p_components[k - 1]
+        if math.log(1 - generator.random()) < gain:
+            k = other
+    return draw_near(law, sizes, concentration, generator) if is_near(k, least) else k
 
 
 @compiled
@@ -146,14 +197,16 @@ def draw_hyperparameters(state: Any, law: Any, sizes: Any, generator: Any) -> No
     """Draw K, concentration and discount, where they are random, given the clusters' sizes."""
     concentration, discount, k = state.concentration, state.discount, state.n_components
     if len(law.log_p_components) > 0:
-        k[0] = _draw_n_components(law, sizes, concentration[0], generator)
+        k[0] = _draw_n_components(law, sizes, concentration[0], np.int64(k[0]), generator)
     if law.concentration_shape > 0:
-        start, given = math.log(concentration[0]), _Partition(sizes, k[0], discount[0], law)
-        concentration[0] = math.exp(slice_step(start, given, generator))
+        given = (sizes, np.int64(k[0]), discount[0], law)
+        found = _slice_concentration(given, math.log(concentration[0]), generator)
+        concentration[0] = math.exp(found)
     if law.discount_a > 0:
-        start = math.log(discount[0] / (1 - discount[0]))
-        rest = _PartitionAndConcentration(sizes, concentration[0], law)
-        discount[0] = 1 / (1 + math.exp(-slice_step(start, rest, generator)))
+        d = discount[0]
+        rest = (sizes, concentration[0], law)
+        found = _slice_discount(rest, math.log(d) - math.log1p(-d), generator)
+        discount[0] = 1 / (1 + math.exp(-found))
 
 
 @compiled

@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 
 from bayesmix.kernels.blocks import compiled
-from bayesmix.kernels.frames import Sums
 from bayesmix.kernels.gibbs.chain import State
 from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means, draw_scale
 from bayesmix.kernels.gibbs.packs import tally
 from bayesmix.kernels.gibbs.seating import N_EMPTY, log_likelihood, seat_rows, sow
-from bayesmix.kernels.gibbs.split_merge import ACCEPTED, split_merge
-from bayesmix.kernels.gibbs.urn import draw_hyperparameters, draw_open_weights, urn_of
+from bayesmix.kernels.gibbs.split_merge import ACCEPTED, REFUSED, split_merge
+from bayesmix.kernels.gibbs.urn import (
+    GivenLaw,
+    draw_hyperparameters,
+    draw_near,
+    draw_open_weights,
+    is_near,
+    urn_of,
+)
 from bayesmix.kernels.gibbs.varying_chain import (
     compact,
     components,
@@ -108,24 +114,33 @@ def sweep_varying(
 def move_between_modes(
     state: Any, prior: Any, law: Any, source: Any, size: int, generator: Any
 ) -> Any:
-    """Try to split a cluster or to merge two; return the state and what became of it."""
-    places = n_occupied(state) + 1
-    state = _with_room(state, places)
-    urn = _urn(state, law)
-    own, sums = components(state.point, 0, places), sums_between(state, 0, places)
-    sizes, first, second = sums
+    """Try to split a cluster or to merge two; return the state and what became of it.
+
+    A random K is integrated out, over the first few that there may be, and drawn afterwards.
+    """
+    n_clusters, k = n_occupied(state), np.int64(state.n_components[0])
+    random_k = len(law.log_p_components) > 0
+    if random_k and not is_near(k, n_clusters):
+        return state, REFUSED
+    state = _with_room(state, n_clusters + 1)
+    given = GivenLaw(law, state.concentration[0], state.discount[0])
+    own = components(state.point, 0, n_clusters + 1)
     fixed = State(
         own,
         state.labels,
-        Sums(sizes, first, second),
+        sums_between(state, 0, n_clusters + 1),
         state.scale,
-        np.full(places, -urn.discount),
+        np.ones(n_clusters + 1),  # of the launch, whatever it is
+        state.discount,
         state.key,
         state.sweeps,
     )
-    outcome = split_merge(fixed, prior, source, size, generator, urn.strength)
+    outcome = split_merge(fixed, prior, given, source, size, generator)
     if outcome == ACCEPTED:
-        compact(state)
+        n_clusters = compact(state)
+        if random_k:
+            sizes = state.sums.sizes[:n_clusters]
+            state.n_components[0] = draw_near(law, sizes, given.concentration, generator)
     return state, outcome
 
 
