@@ -61,6 +61,9 @@ def sample(
     table, and tries to split and merge components. Its chains start far apart: at optima of EM, at
     one cluster, at K clusters around random rows. Where components are exchangeable they change
     names at random in every sweep, so that a component's own draws mean nothing before `relabel`.
+    Where the number of components varies (an infinite process, or one with a prior on the number)
+    the tree has the group ``components``, and `relabel` with ``n_clusters=k`` makes a tree of
+    fixed components of the draws with k clusters.
     NUTS moves all parameters at once with the labels summed out, in the coordinates of
     `build_model` but without PyMC; its chains start near the optima of EM, each at a draw of the
     weighted likelihood bootstrap (Newton & Raftery 1994) around one whose mass, by Laplace's
@@ -91,7 +94,8 @@ def sample(
         The parameters are always kept; leave "allocation" out to keep no labels, which take a
         byte per row and draw. On request, with as many draws: "log_likelihood" of every row,
         labels summed out, as `arviz.loo` wants it; "posterior_predictive", as many new rows;
-        "prior" and "prior_predictive", the same from the prior.
+        "prior" and "prior_predictive", the same from the prior. These need a fixed number of
+        components.
     resume : DataTree, optional
         Of Gibbs sampling on the same mixture and rows: its chains go on, without tuning, as if
         they had never stopped. The tree returned has the old draws and the new, in the groups that
@@ -105,8 +109,8 @@ def sample(
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior``, ``allocation``, ``sample_stats``, ``observed_data``, and from Gibbs
-        ``sampler_state``; see ``docs/notation.md``. An interrupt returns the draws so far, cut to
+        Groups ``posterior``, ``allocation``, ``sample_stats``, ``observed_data``, from Gibbs
+        ``sampler_state``, and ``components`` where their number varies; see ``docs/notation.md``. An interrupt returns the draws so far, cut to
         a common length, with the attribute ``interrupted = 1``.
 
     Raises
