@@ -34,8 +34,8 @@ from .replicates import sample_prior_predictive as sample_prior_predictive
 from .report import report as report
 from .sampling import sample as sample
 from .schema import as_draws as as_draws
-from .schema import load as load
-from .schema import validate as validate
 from .stick_priors import Beta as Beta
 from .stick_priors import DirichletProcess as DirichletProcess
 from .stick_priors import PitmanYor as PitmanYor
+from .tree_checks import load as load
+from .tree_checks import validate as validate

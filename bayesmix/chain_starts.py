@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import lgamma
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.inputs import random_words
 from bayesmix.optima import by_mass, distinct_points, log_mass
 from bayesmix.priors import Dirichlet
@@ -30,6 +32,9 @@ _SEARCH_STARTS = 4
 _CHUNK = 100_000
 _SEARCH_ITERATIONS = 30
 _NEAR_NATS = 20.0  # an optimum with less of the mass than this is not worth a chain
+_NUMBERS = (2, 4, 8)  # of components EM is asked for where they vary
+_MANY = 20  # clusters of a start with many where they vary
+_ROWS_OF_MANY = 5  # at least, on average
 
 
 def dispersed_labels(
@@ -38,7 +43,8 @@ def dispersed_labels(
     """Labels (n,) for every chain: in turn those of an optimum of EM, one cluster, many.
 
     Optima are those of at most 2,000 rows that hold some of the posterior's mass, the most first;
-    many clusters are the rows nearest to K random ones.
+    many clusters are the rows nearest to K random ones. Where the number of components varies
+    optima have 2, 4 or 8 of them, and many are 20, or a cluster for every five rows.
     """
     x = table.values
     with np.errstate(over="ignore", invalid="ignore"):  # of wild values the chains will say so
@@ -49,7 +55,7 @@ def dispersed_labels(
 def _labels(
     mixture: Mixture, x: Floats, optima: list[Point], chain: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    kind, k = chain % 3, mixture.n_components
+    kind, k = chain % 3, _most(mixture, len(x))
     if k == 1 or kind == 1:
         return np.zeros(len(x), np.int64)
     if kind == 0 and optima:
@@ -61,24 +67,44 @@ def _labels(
 
 def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list[Point]:
     """Distinct optima on some of the rows that are worth a chain, by their mass, if any."""
-    if mixture.n_components == 1 or len(x) <= mixture.n_components:
+    wanted = _NUMBERS if mixture.varying else (mixture.n_components,)
+    numbers = [k for k in wanted if 1 < k < len(x) and k <= _allowed(mixture)]
+    if not numbers:
         return []
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])
-    problem = _problem(mixture, x[rows])
-    try:
-        found = search(
-            problem,
-            generator,
-            init_params="k-means++",
-            n_init=_SEARCH_STARTS,
-            max_iter=_SEARCH_ITERATIONS,
-            tol=1e-4,
-        )
-    except ValueError:  # every start is singular
-        return []
-    points = distinct_points(found.fits, decimals=1)
-    masses = [log_mass(problem, point) for point in points]
-    return [points[i] for i in by_mass(masses, _NEAR_NATS)]
+    points, masses = [], []
+    for k in numbers:
+        problem = _problem(mixture, k, x[rows])
+        try:
+            found = search(
+                problem,
+                generator,
+                init_params="k-means++",
+                n_init=_SEARCH_STARTS,
+                max_iter=_SEARCH_ITERATIONS,
+                tol=1e-4,
+            )
+        except ValueError:  # every start is singular
+            continue
+        own = distinct_points(found.fits, decimals=1)
+        points += own
+        masses += [log_mass(problem, point) + lgamma(k + 1) for point in own]  # in any order
+    return [points[i] for i in by_mass(masses, _NEAR_NATS)] if points else []
+
+
+def _most(mixture: Mixture, n: int) -> int:
+    """Clusters of a start with many."""
+    if not mixture.varying:
+        return mixture.n_components
+    return int(max(1, min(_MANY, n // _ROWS_OF_MANY, _allowed(mixture))))
+
+
+def _allowed(mixture: Mixture) -> float:
+    """Largest number of clusters that the prior allows."""
+    weights = mixture.weights
+    if isinstance(weights, MixtureOfFiniteMixtures):
+        return weights.n_components.support()
+    return np.inf if mixture.varying else mixture.n_components
 
 
 def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -95,13 +121,8 @@ def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.in
     return labels
 
 
-def _problem(mixture: Mixture, x: Floats) -> Problem:
-    weights, k = mixture.weights, mixture.n_components
-    flat = np.ones(k)
-    return Problem(
-        x,
-        structure_of(mixture.covariance_type),
-        k,
-        np.maximum(weights.concentrations, 1) if isinstance(weights, Dirichlet) else flat,
-        mixture.components,
-    )
+def _problem(mixture: Mixture, k: int, x: Floats) -> Problem:
+    weights = mixture.weights
+    given = weights.concentrations if isinstance(weights, Dirichlet) else np.ones(k)
+    structure = structure_of(mixture.covariance_type)
+    return Problem(x, structure, k, np.maximum(given, 1), mixture.components)

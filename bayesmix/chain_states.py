@@ -2,55 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.gibbs import Chain
+from bayesmix.gibbs_varying import VaryingChain
 from bayesmix.schema import group, mixture_of
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
     from bayesmix.inputs import Table
     from bayesmix.mixture import Mixture
 
 __all__ = ["RESUMED", "restored_chains", "save_state"]
 
-RESUMED = {"posterior", "sample_stats", "allocation"}
+RESUMED = {"posterior", "components", "sample_stats", "allocation"}
 """Groups by draw that a resumed tree goes on with."""
 
-_STATE = {
+AnyChain = Chain | VaryingChain
+
+_STATE: dict[str, tuple[str, ...]] = {
     "label": ("obs",),
     "means": ("component", "feature"),
     "sizes": ("component",),
     "first": ("component", "feature"),
-    "second": ("moment",),
+    "second": ("moment", "moment_feature", "moment_feature_bis"),
     "scale": ("feature", "feature_bis"),
     "concentrations": ("component",),
-    "discount": (),
     "key": ("word",),
-    "sweeps": (),
-    "generator": (),
 }
+"""Dims of what chains keep, as many as it has; the rest are single numbers."""
 
 
-def save_state(tree: xr.DataTree, chains: list[Chain], *, thin: int, n_draws: int) -> None:
+def save_state(tree: xr.DataTree, chains: Sequence[AnyChain], *, thin: int, n_draws: int) -> None:
     """Keep what the next sweep depends on; the chains stand at draw ``n_draws`` of the tree."""
     import xarray as xr
 
     states = [chain.saved() for chain in chains]
+    stacked = {name: _stacked([state[name] for state in states]) for name in states[0]}
     dataset = xr.Dataset(
         {
-            name: (("chain", *dims), np.stack([state[name] for state in states]))
-            for name, dims in _STATE.items()
+            name: (("chain", *_STATE.get(name, ())[: values.ndim - 1]), values)
+            for name, values in stacked.items()
         },
         attrs={"thin": thin, "n_draws": n_draws},
     )
     tree["sampler_state"] = xr.DataTree(dataset)
 
 
-def restored_chains(mixture: Mixture, table: Table, before: Any, thin: int) -> list[Chain]:
+def _stacked(states: list[NDArray[Any]]) -> NDArray[Any]:
+    """Values of all chains; of those with fewer components the last are NaN."""
+    shapes = {np.shape(state) for state in states}
+    if len(shapes) == 1:
+        return np.stack(states)
+    longest = max(shapes)
+    out = np.full((len(states), *longest), np.nan)
+    for own, state in zip(out, states, strict=True):
+        own[: len(state)] = state
+    return out
+
+
+def _own(values: NDArray[Any]) -> NDArray[Any]:
+    """A chain's part of what was stacked."""
+    if values.ndim == 0 or values.dtype.kind != "f":
+        return values
+    there = ~np.isnan(values.reshape(len(values), -1)).all(axis=1)
+    return values[: len(values) - int(there[::-1].argmax())]
+
+
+def restored_chains(mixture: Mixture, table: Table, before: Any, thin: int) -> list[AnyChain]:
     """Chains of a tree, if they were on this mixture and these rows and the tree is whole.
 
     Raises
@@ -70,9 +94,12 @@ def restored_chains(mixture: Mixture, table: Table, before: Any, thin: int) -> l
         )
     _require_rows(table, before, state)
     _require_whole(before, state)
+    kind = VaryingChain if mixture.varying else Chain
     return [
-        Chain.restored(
-            mixture, table.values, {str(name): v.values[c] for name, v in state.data_vars.items()}
+        kind.restored(
+            mixture,
+            table.values,
+            {str(name): _own(v.values[c]) for name, v in state.data_vars.items()},
         )
         for c in range(state.sizes["chain"])
     ]

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bayesmix import gaussian
-from bayesmix.draws import (
-    Draws,
-    count_clusters,
-    data_of,
-    draws_of,
-    labels_of,
-    log_likelihoods,
-    occupied,
-)
+from bayesmix.draws import count_clusters, data_of, labels_of
+from bayesmix.invariants import label_invariant
 from bayesmix.modes import chains_by_mode, describe_modes
 from bayesmix.priors import Dirichlet
 from bayesmix.relabel import IDENTIFIED, relabel
-from bayesmix.schema import group, mixture_of
+from bayesmix.schema import choice_of_clusters, chosen_clusters, group, mixture_of, varies
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
-
-    from bayesmix.inputs import RandomSeed
 
     Floats = NDArray[np.float64]
 
@@ -37,8 +27,6 @@ RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
 LAST_OCCUPIED = 0.01  # share of draws: a truncation expects fewer rows than that beyond it
 DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
-_N_POINTS = 5
-_PIECE_NUMBERS = 1_000_000
 CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
 
 
@@ -55,56 +43,6 @@ class Finding:
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
 
-def label_invariant(
-    post: xr.DataTree, *, points: Any = None, random_seed: RandomSeed = None
-) -> xr.Dataset:
-    r"""Compute the quantities that no relabeling changes: the set that R-hat and ESS judge.
-
-    Parameters
-    ----------
-    post : DataTree
-        With the groups ``posterior`` and ``observed_data``.
-    points : (m, D) array_like, optional
-        Where the mixture density is followed; default 5 rows of the data, evenly spaced in the
-        order of their first column.
-    random_seed : int, SeedSequence or Generator, optional
-        Draws labels where the tree holds none, for the number of clusters.
-
-    Returns
-    -------
-    xarray.Dataset
-        By (chain, draw): ``log_likelihood_total``; ``n_clusters``, the occupied components;
-        ``weight_entropy`` in nats; ``weights_sorted`` (rank), largest first;
-        ``log_density_points`` (point).
-    """
-    import xarray as xr
-
-    draws = draws_of(post)
-    table = data_of(post)
-    at = _default_points(table.values) if points is None else data_of(post, points).values
-    density = _log_density_at(at, draws)
-    sorted_weights = -np.sort(-draws.weights, axis=1)
-    values: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
-        "log_likelihood_total": ((), _log_likelihood(post, draws, table.values)),
-        "n_clusters": ((), occupied(post, random_seed).reshape(-1)),
-        "weight_entropy": ((), _entropy(draws.weights)),
-        "weights_sorted": (("rank",), sorted_weights),
-        "log_density_points": (("point",), density),
-    }
-    return xr.Dataset(
-        {
-            name: (("chain", "draw", *dims), draws.by_chain(value))
-            for name, (dims, value) in values.items()
-        },
-        coords={
-            "chain": group(post, "posterior")["chain"].values,
-            "draw": group(post, "posterior")["draw"].values,
-            "rank": np.arange(1, sorted_weights.shape[1] + 1),
-            "point": np.arange(len(at)),
-        },
-    )
-
-
 def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
     """Summarize a posterior: first what no relabeling changes, then the relabeled components.
 
@@ -119,11 +57,14 @@ def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
     DataFrame
         ArviZ's columns, and ``note``: "constant" where a quantity never moved, so that R-hat and
         ESS say nothing. The attribute ``attrs["advice"]`` says whether the component rows can be
-        read.
+        read. There are none where the number of components varies.
     """
+    table = _summarize(label_invariant(post, random_seed=0), ci_prob)
+    if varies(post):
+        table.attrs["advice"] = f"components are not shown: {choice_of_clusters(post)}"
+        return table
     relabeled = post if "relabeling" in post.children else relabel(post)
     components = relabeled["posterior"].to_dataset()[["weights", "means", "covariances"]]
-    table = _summarize(label_invariant(post, random_seed=0), ci_prob)
     import pandas as pd
 
     table = pd.concat([table, _summarize(components, ci_prob)])
@@ -145,15 +86,7 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     columns = _checked_columns(post)
     moving = _moving(columns)
     findings = [*_convergence(post, columns, moving), *_improper(post), *_truncated(post)]
-    relabeled = post if "relabeling" in post.children else relabel(post)
-    attrs = relabeled["relabeling"].attrs
-    if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
-        message = "components are not judged, because the chains disagree"
-        findings.append(Finding("warning", "identification", message))
-    else:
-        identified = attrs["non_permutation_rate"] <= IDENTIFIED
-        severity: Literal["ok", "warning"] = "ok" if identified else "warning"
-        findings.append(Finding(severity, "identification", attrs["advice"]))
+    findings.append(_identification(post, moving))
     if post.attrs.get("interrupted"):
         n = post["posterior"].sizes
         findings.append(
@@ -167,6 +100,21 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
     return findings
 
 
+def _identification(post: xr.DataTree, moving: pd.DataFrame | None) -> Finding:
+    if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
+        message = "components are not judged, because the chains disagree"
+        return Finding("warning", "identification", message)
+    if varies(post):
+        message = f"components are not judged: {choice_of_clusters(post)}"
+        return Finding("ok", "identification", message)
+    relabeled = post if "relabeling" in post.children else relabel(post)
+    attrs = relabeled["relabeling"].attrs
+    severity: Literal["ok", "warning"] = (
+        "ok" if attrs["non_permutation_rate"] <= IDENTIFIED else "warning"
+    )
+    return Finding(severity, "identification", attrs["advice"])
+
+
 def convergence(post: xr.DataTree) -> list[Finding]:
     """Judge whether the draws can be trusted at all: mixing, divergences."""
     columns = _checked_columns(post)
@@ -178,7 +126,7 @@ def _convergence(
 ) -> list[Finding]:
     different = moving is not None and moving["r_hat"].max() > DIFFERENT_MODES
     apart = _apart(columns) if different else ""
-    return [*_mixing(moving, post["posterior"].sizes["chain"], apart), *_nuts(post)]
+    return [*_mixing(moving, post, apart), *_nuts(post)]
 
 
 def _apart(columns: dict[str, Floats]) -> str:
@@ -190,8 +138,9 @@ def _apart(columns: dict[str, Floats]) -> str:
 def _improper(post: xr.DataTree) -> list[Finding]:
     r"""Find a random S without a floor that equal values make the posterior improper with.
 
-    K - 1 covariances can close in on groups of :math:`m_g` rows with equal values of a feature as
-    :math:`s_j \to 0`; the posterior is improper if :math:`\sum_g (m_g - 1)` reaches twice the
+    K - 1 covariances, any number if K varies, can close in on groups of :math:`m_g` rows with equal
+    values of a feature as :math:`s_j \to 0`; the posterior is improper if
+    :math:`\sum_g (m_g - 1)` reaches twice the
     gamma's shape plus :math:`\nu` (diag: :math:`\nu - D + 1`).
     """
     mixture = mixture_of(post)
@@ -201,11 +150,12 @@ def _improper(post: xr.DataTree) -> list[Finding]:
     if mixture.covariance_type not in ("full", "diag"):
         return []
     table, hyper = data_of(post), prior.scale_hyperprior
+    groups = None if mixture.varying else mixture.n_components - 1
     dof = prior.dof - (prior.n_features - 1 if mixture.covariance_type == "diag" else 0)
     found = []
     for j, feature in enumerate(table.features):
         ties = np.sort(np.unique(table.values[:, j], return_counts=True)[1])[::-1] - 1
-        if hyper.floor[j] == 0 and ties[: mixture.n_components - 1].sum() >= 2 * hyper.shape + dof:
+        if hyper.floor[j] == 0 and ties[:groups].sum() >= 2 * hyper.shape + dof:
             found.append(feature)
     if not found:
         return []
@@ -223,7 +173,7 @@ def _improper(post: xr.DataTree) -> list[Finding]:
 def _truncated(post: xr.DataTree) -> list[Finding]:
     """Find rows in the last component of truncated weights, where there should hardly be any."""
     mixture = mixture_of(post)
-    if mixture is None or isinstance(mixture.weights, Dirichlet):
+    if mixture is None or mixture.varying or isinstance(mixture.weights, Dirichlet):
         return []
     last = mixture.n_components - 1
     label = labels_of(post, random_seed=0)
@@ -246,38 +196,6 @@ def _truncated(post: xr.DataTree) -> list[Finding]:
             f"give a larger one, such as truncation={2 * last + 2}",
         )
     ]
-
-
-def _default_points(x: Floats) -> Floats:
-    order = np.lexsort(x.T[::-1])
-    places = np.linspace(0, len(x) - 1, min(_N_POINTS, len(x))).round().astype(int)
-    return x[order[places]]
-
-
-def _log_density_at(points: Floats, draws: Draws) -> Floats:
-    """Mixture density at a few points for every draw, (S, m): all draws at once, in pieces."""
-    s, k, d = draws.means.shape
-    step = max(1, _PIECE_NUMBERS // (len(points) * k * d))
-    pieces = [slice(start, start + step) for start in range(0, s, step)]
-    return np.concatenate(
-        [
-            gaussian.log_density(points, draws.weights[p], draws.means[p], draws.covariances[p])
-            for p in pieces
-        ]
-    )
-
-
-def _log_likelihood(post: xr.DataTree, draws: Draws, x: Floats) -> Floats:
-    if "sample_stats" in post.children and "log_likelihood_total" in post["sample_stats"]:
-        stored = group(post, "sample_stats")["log_likelihood_total"]
-        return stored.transpose("chain", "draw").values.reshape(-1)
-    return log_likelihoods(draws, x)
-
-
-def _entropy(weights: Floats) -> Floats:
-    from scipy.special import entr
-
-    return entr(weights).sum(axis=1)
 
 
 def _summarize(dataset: xr.Dataset, ci_prob: float | None) -> pd.DataFrame:
@@ -341,45 +259,49 @@ def _constant(values: Floats) -> bool:
     return bool(values.std() <= 1e-12 * abs(values.mean()))
 
 
-def _mixing(moving: pd.DataFrame | None, chains: int, apart: str) -> list[Finding]:
+def _mixing(moving: pd.DataFrame | None, post: xr.DataTree, apart: str) -> list[Finding]:
     if moving is None:
         return [
             Finding("warning", "ess", "too few draws to check for convergence", "run more draws")
         ]
     if moving.empty:
         return [Finding("ok", "mixing", "every label-invariant quantity is constant")]
-    found = []
-    worst = moving["r_hat"].max()
-    if chains < 2:
-        found.append(
-            Finding("warning", "r_hat", "one chain cannot be checked by R-hat", "run at least two")
-        )
-    elif worst <= RHAT_LIMIT:
-        found.append(Finding("ok", "r_hat", f"R-hat at most {worst:.3f}"))
+    chains = post["posterior"].sizes["chain"]
+    if chosen_clusters(post) is not None:
+        message = "R-hat is that of the tree these draws were taken from, whose chains they join"
+        agreement = Finding("ok", "r_hat", message)
     else:
-        found.append(
-            Finding(
-                "warning",
-                "r_hat",
-                f"R-hat is {worst:.3f} for {moving['r_hat'].idxmax()}, above {RHAT_LIMIT}: the "
-                f"chains disagree{apart}",
-                "run more draws; if it stays, the posterior has several modes and the chains sit "
-                "in different ones",
-            )
-        )
+        agreement = _agreement(moving, chains, apart)
     least = moving[["ess_bulk", "ess_tail"]].min(axis=1)
     needed = ESS_PER_CHAIN * chains
     enough = least.min() >= needed
-    found.append(
+    return [
+        agreement,
         Finding(
             "ok" if enough else "warning",
             "ess",
             f"effective draws at least {least.min():.0f} ({least.idxmin()})"
             + ("" if enough else f", below {needed}"),
             "" if enough else "run more draws",
-        )
+        ),
+    ]
+
+
+def _agreement(moving: pd.DataFrame, chains: int, apart: str) -> Finding:
+    worst = moving["r_hat"].max()
+    if chains < 2:
+        message = "one chain cannot be checked by R-hat"
+        return Finding("warning", "r_hat", message, "run at least two")
+    if worst <= RHAT_LIMIT:
+        return Finding("ok", "r_hat", f"R-hat at most {worst:.3f}")
+    return Finding(
+        "warning",
+        "r_hat",
+        f"R-hat is {worst:.3f} for {moving['r_hat'].idxmax()}, above {RHAT_LIMIT}: the chains "
+        f"disagree{apart}",
+        "run more draws; if it stays, the posterior has several modes and the chains sit in "
+        "different ones",
     )
-    return found
 
 
 def _nuts(post: xr.DataTree) -> list[Finding]:

@@ -13,7 +13,15 @@ from bayesmix.covariance import Structure, structure_of
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_generator, as_table, random_words
 from bayesmix.pass_parameters import PassParameters
-from bayesmix.schema import BY_DRAW, SCHEMA, group, mixture_of
+from bayesmix.schema import (
+    BY_DRAW,
+    PARAMETERS,
+    SCHEMA,
+    group,
+    mixture_of,
+    require_fixed,
+    varies,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Draws",
+    "components_of",
     "count_clusters",
     "data_of",
     "draws_of",
@@ -92,8 +101,28 @@ def draws_of(tree: xr.DataTree) -> Draws:
     return Draws(structure, posterior.sizes["chain"], **values)
 
 
+def components_of(tree: xr.DataTree) -> Draws:
+    """Take the parameters out of a tree, whether or not their number varies.
+
+    Where it varies, a draw is filled up with copies of its first component that have no weight,
+    and its weights sum to less than one: what is left is that of components without rows.
+    """
+    if not varies(tree):
+        return draws_of(tree)
+    components, mixture = group(tree, "components"), mixture_of(tree)
+    structure = structure_of("full" if mixture is None else mixture.covariance_type)
+    stacked = [components[name].transpose(*SCHEMA["components"][name]) for name in PARAMETERS]
+    values = [a.values.reshape(-1, *a.shape[2:]) for a in stacked]
+    own = np.isfinite(values[0])
+    weights = np.where(own, values[0], 0.0)
+    means = np.where(own[..., None], values[1], values[1][:, :1])
+    covariances = np.where(own[..., None, None], values[2], values[2][:, :1])
+    return Draws(structure, components.sizes["chain"], weights, means, covariances)
+
+
 def require_posterior(tree: xr.DataTree) -> xr.Dataset:
     """Return the group posterior, or say what is missing from it."""
+    require_fixed(tree)
     posterior = group(tree, "posterior")
     missing = [v for v in ("weights", "means", "covariances") if v not in posterior]
     if missing:
@@ -161,12 +190,13 @@ def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
         features = tuple(str(f) for f in data["feature"].values)
         return Table(np.ascontiguousarray(data.values, float), features, data["obs"].values)
     table = as_table(x_new, name="x_new")
-    expected = group(tree, "posterior").sizes["feature"]
+    of_features = group(tree, "components" if varies(tree) else "posterior")["feature"].values
+    expected = len(of_features)
     if table.values.shape[1] != expected:
         raise ValueError(
             f"x_new: expected {expected} column(s), as in the fit, got {table.values.shape[1]}"
         )
-    names = tuple(str(f) for f in group(tree, "posterior")["feature"].values)
+    names = tuple(str(f) for f in of_features)
     if hasattr(x_new, "columns") and table.features != names:
         raise ValueError(
             f"x_new: expected the columns {', '.join(names)}, as in the fit, got "

@@ -7,10 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from bayesmix.gibbs import Chain
 from bayesmix.interrupts import noted_interrupt
-from bayesmix.kernels.gibbs import Records
 from bayesmix.threads import run_tasks
 
 __all__ = ["run_chains"]
@@ -18,13 +17,26 @@ __all__ = ["run_chains"]
 _TURN_SECONDS = 0.1
 
 
+class _Chain(Protocol):
+    """What chains of either kind can do."""
+
+    @property
+    def n_sweeps(self) -> int: ...
+
+    def room(self, draws: int, *, labels: bool) -> Any: ...
+
+    def tune(self, limit: int) -> int: ...
+
+    def draw(self, into: Any, origin: int, thin: int, limit: int) -> int: ...
+
+
 @dataclass
 class _Run:
     """One chain on its way: first ``tune`` sweeps, then draws."""
 
-    chain: Chain
+    chain: _Chain
     tune: int
-    into: Records
+    into: Any
     thin: int
     origin: int = 0
     """Number of the last sweep of the tuning."""
@@ -50,7 +62,7 @@ class _Run:
 
 
 def run_chains(
-    chains: Sequence[Chain],
+    chains: Sequence[_Chain],
     *,
     tune: int,
     draws: int,
@@ -58,7 +70,7 @@ def run_chains(
     cores: int,
     keep_labels: bool,
     report: Callable[[int], None],
-) -> tuple[list[Records], int, bool]:
+) -> tuple[list[Any], int, bool]:
     """Run chains to their draws, or until an interrupt.
 
     After an interrupt the chains that lag behind by part of a turn catch up, so that all stop at
@@ -71,8 +83,8 @@ def run_chains(
 
     Returns
     -------
-    draws : list of Records
-        One per chain.
+    draws : list
+        What a chain's ``room`` made, one per chain.
     n_draws : int
         How many of each are filled; fewer than ``draws`` after an interrupt.
     together : bool

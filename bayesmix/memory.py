@@ -24,7 +24,10 @@ def require_memory(n_bytes: int, what: str, remedy: str) -> None:
         )
 
 
-def require_memory_of_parameters(n_draws: int, shape: tuple[int, int], remedy: str) -> None:
+def require_memory_of_parameters(
+    n_draws: int, shape: tuple[int, int], remedy: str, assumed: str = ""
+) -> None:
     """The same of weights, means of ``shape`` (K, D) and dense covariances, at every draw."""
     k, d = shape
-    require_memory(8 * n_draws * k * (d * d + d + 1), "draws: parameters of every draw", remedy)
+    what = f"draws: parameters of every draw{assumed}"
+    require_memory(8 * n_draws * k * (d * d + d + 1), what, remedy)

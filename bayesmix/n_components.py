@@ -54,10 +54,11 @@ def n_clusters(post: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index ``k`` = 1, 2, ..., K; columns ``n_clusters`` and ``n_components``, the probabilities
-        that there are k, each with its Monte Carlo standard error (``_mcse``), by ArviZ, over all
-        chains. Where no draw has k, or every draw has it, the draws do not tell the error, which
-        is not zero, and it is NaN: S effective draws miss what has less than about 3/S.
+        Index ``k`` = 1, 2, ..., K, or the largest number in any draw; columns ``n_clusters`` and
+        ``n_components``, the probabilities that there are k, each with its Monte Carlo standard
+        error (``_mcse``), by ArviZ, over all chains. Where no draw has k, or every draw has it,
+        the draws do not tell the error, which is not zero, and it is NaN: S effective draws miss
+        what has less than about 3/S. An infinite process has NaN for the number of components.
 
     Examples
     --------
@@ -75,6 +76,9 @@ def n_clusters(post: xr.DataTree) -> pd.DataFrame:
         components = posterior["n_components"].transpose("chain", "draw").values
         index = np.arange(1, int(max(clusters.max(), components.max())) + 1)
         p_components = _shares(components, index)
+    elif (mixture := mixture_of(post)) is not None and mixture.varying:
+        index = np.arange(1, int(clusters.max()) + 1)
+        p_components = np.full(len(index), np.nan), np.full(len(index), np.nan)
     else:
         index = np.arange(1, max(_fixed_components(post), int(clusters.max())) + 1)
         p_components = (index == index[-1]).astype(float), np.zeros(len(index))

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.component_prior import log_prior
 from bayesmix.draws import Draws, draws_of
 from bayesmix.priors import Dirichlet
-from bayesmix.schema import group, mixture_of
+from bayesmix.schema import chosen_clusters, group, mixture_of
+from bayesmix.selection import draws_with
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,7 +25,9 @@ __all__ = ["IDENTIFIED", "relabel"]
 IDENTIFIED = 0.05  # non-permutation rate above which a component table misleads
 
 
-def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.DataTree:
+def relabel(
+    post: xr.DataTree, *, reference: xr.Dataset | None = None, n_clusters: int | None = None
+) -> xr.DataTree:
     r"""Permute the components of every draw to match a reference point.
 
     The match minimizes the sum over components of the Kullback-Leibler divergence from the
@@ -38,8 +42,13 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
         With the group ``posterior``.
     reference : Dataset, optional
         ``weights``, ``means`` and ``covariances`` of one point, for example the group
-        ``point_estimate`` of `fit_em`. Default: the draw with the highest ``sample_stats.lp``, or
-        the first draw where a tree has no ``lp``.
+        ``point_estimate`` of `fit_em`. Default: the draw with the highest ``sample_stats.lp``;
+        under `n_clusters` the one with the highest density of rows and components; or the first
+        draw where a tree has no ``lp``.
+    n_clusters : int, optional
+        Where the number of components varies, and only there: keep the draws with so many
+        clusters, drop their components without rows, and divide the weights of the others by
+        their sum. Densities are those of all draws, so this is not for them.
 
     Returns
     -------
@@ -48,7 +57,11 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
         ``permutation (chain, draw, component)``, which of the draw's components now stands at
         each place; attributes ``method``, ``moved`` (share of draws permuted), ``dropped_mass``,
         ``non_permutation_rate`` (share of draws whose components do not fall one each into the K
-        clusters of all component draws; Frühwirth-Schnatter 2011) and ``advice``.
+        clusters of all component draws; Frühwirth-Schnatter 2011) and ``advice``. Under
+        `n_clusters` the draws kept of all chains follow one another in one chain, since each has
+        another number of them: ``sampled_chain`` and ``sampled_draw`` say where they come from,
+        the attribute ``kept`` which share of all draws they are, ``dropped_mass`` what their
+        weights lacked on average. Convergence is judged on the tree they were taken from.
 
     References
     ----------
@@ -63,6 +76,8 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
     """
     import xarray as xr
 
+    if n_clusters is not None:
+        post = draws_with(post, n_clusters)
     draws = draws_of(post)
     features = [str(f) for f in group(post, "posterior")["feature"].values]
     target = _reference(post, draws) if reference is None else _point(reference, draws, features)
@@ -84,34 +99,49 @@ def relabel(post: xr.DataTree, *, reference: xr.Dataset | None = None) -> xr.Dat
         tree["allocation"] = xr.DataTree(_permuted_labels(group(post, "allocation"), by_chain))
     rate = _non_permutation_rate(draws, permutation)
     identity = np.arange(permutation.shape[1])
-    earlier = _earlier_permutation(post)
-    total = by_chain if earlier is None else np.take_along_axis(earlier, by_chain, axis=-1)
-    tree["relabeling"] = xr.DataTree(
-        xr.Dataset(
-            {"permutation": (("chain", "draw", "component"), total)},
-            coords={c: posterior[c].values for c in ("chain", "draw", "component")},
-            attrs={
-                "method": "parameters" if free else "none",
-                "non_permutation_rate": rate,
-                "moved": float((total != identity).any(axis=-1).mean()),
-                "dropped_mass": 0.0,
-                "advice": _advice(rate, free),
-            },
-        )
+    earlier = group(post, "relabeling") if "relabeling" in post.children else xr.Dataset()
+    total = by_chain
+    if "permutation" in earlier:
+        total = np.take_along_axis(earlier["permutation"].values, by_chain, axis=-1)
+    found = earlier.assign(permutation=(("chain", "draw", "component"), total)).assign_coords(
+        {c: posterior[c].values for c in ("chain", "draw", "component")}
     )
+    found.attrs |= {
+        "method": "parameters" if free else "none",
+        "non_permutation_rate": rate,
+        "moved": float((total != identity).any(axis=-1).mean()),
+        "dropped_mass": earlier.attrs.get("dropped_mass", 0.0),
+        "advice": _advice(rate, free) + _kept(earlier),
+    }
+    tree["relabeling"] = xr.DataTree(found)
     return tree
 
 
 def _may_permute(mixture: Mixture) -> bool:
-    return mixture.weights.exchangeable or not isinstance(mixture.weights, Dirichlet)
+    return not isinstance(mixture.weights, Dirichlet) or mixture.weights.exchangeable
 
 
 def _reference(post: xr.DataTree, draws: Draws) -> tuple[Floats, Floats]:
-    best = 0
-    if "sample_stats" in post.children and "lp" in post["sample_stats"]:
-        lp = group(post, "sample_stats")["lp"].transpose("chain", "draw")
-        best = int(lp.values.argmax())
+    best = int(_density(post, draws).argmax())
     return draws.means[best], draws.covariances[best]
+
+
+def _density(post: xr.DataTree, draws: Draws) -> Floats:
+    """Log density of every draw, (S,), up to a constant; zeros where a tree does not tell it."""
+    stats = group(post, "sample_stats") if "sample_stats" in post.children else {}
+    if "lp" in stats:
+        return stats["lp"].transpose("chain", "draw").values.reshape(-1)
+    if chosen_clusters(post) is None or "log_likelihood_total" not in stats:
+        return np.zeros(len(draws))
+    rows = stats["log_likelihood_total"].transpose("chain", "draw").values.reshape(-1)
+    mixture = mixture_of(post)
+    if mixture is None or mixture.components is None:
+        return rows
+    covariances = draws.structure.compact(draws.covariances)
+    factor = draws.structure.precision_cholesky(covariances)
+    return rows + log_prior(
+        mixture.components, draws.structure, draws.means, factor, draws.covariance_scale
+    )
 
 
 def _point(reference: xr.Dataset, draws: Draws, features: list[str]) -> tuple[Floats, Floats]:
@@ -157,12 +187,6 @@ def _permuted_labels(allocation: xr.Dataset, permutation: NDArray[np.intp]) -> x
     return allocation.assign(label=(label.dims, inverse[(*at, label.values)]))
 
 
-def _earlier_permutation(post: xr.DataTree) -> NDArray[np.intp] | None:
-    if "relabeling" not in post.children:
-        return None
-    return group(post, "relabeling")["permutation"].values
-
-
 def _non_permutation_rate(draws: Draws, permutation: NDArray[np.intp]) -> float:
     """Cluster all component draws by k-means; a draw fails if two of its own share a cluster."""
     from scipy.cluster.vq import ClusterError, kmeans2
@@ -198,3 +222,10 @@ def _advice(rate: float, free: bool) -> str:
         "the posterior has several modes): read the label-invariant quantities and the "
         "memberships, not the component table"
     )
+
+
+def _kept(relabeling: xr.Dataset) -> str:
+    if "n_clusters" not in relabeling.attrs:
+        return ""
+    k, share = relabeling.attrs["n_clusters"], relabeling.attrs["kept"]
+    return f"; of the {share:.0%} of the draws that have {k} cluster{'s' if k > 1 else ''}"

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sample"]
 
+_GUESSED_CLUSTERS = 30  # in the widest draw, which nobody knows before
+
 Sampler = Literal["auto", "gibbs", "nuts"]
 Stored = Literal["parameters", "allocation", OnRequest]
 
@@ -59,6 +61,9 @@ def sample(
     table, and tries to split and merge components. Its chains start far apart: at optima of EM, at
     one cluster, at K clusters around random rows. Where components are exchangeable they change
     names at random in every sweep, so that a component's own draws mean nothing before `relabel`.
+    Where the number of components varies (an infinite process, or one with a prior on the number)
+    the tree has the group ``components``, and `relabel` with ``n_clusters=k`` makes a tree of
+    fixed components of the draws with k clusters.
     NUTS moves all parameters at once with the labels summed out, in the coordinates of
     `build_model` but without PyMC; its chains start near the optima of EM, each at a draw of the
     weighted likelihood bootstrap (Newton & Raftery 1994) around one whose mass, by Laplace's
@@ -89,7 +94,8 @@ def sample(
         The parameters are always kept; leave "allocation" out to keep no labels, which take a
         byte per row and draw. On request, with as many draws: "log_likelihood" of every row,
         labels summed out, as `arviz.loo` wants it; "posterior_predictive", as many new rows;
-        "prior" and "prior_predictive", the same from the prior.
+        "prior" and "prior_predictive", the same from the prior. These need a fixed number of
+        components.
     resume : DataTree, optional
         Of Gibbs sampling on the same mixture and rows: its chains go on, without tuning, as if
         they had never stopped. The tree returned has the old draws and the new, in the groups that
@@ -103,8 +109,8 @@ def sample(
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior``, ``allocation``, ``sample_stats``, ``observed_data``, and from Gibbs
-        ``sampler_state``; see ``docs/notation.md``. An interrupt returns the draws so far, cut to
+        Groups ``posterior``, ``allocation``, ``sample_stats``, ``observed_data``, from Gibbs
+        ``sampler_state``, and ``components`` where their number varies; see ``docs/notation.md``. An interrupt returns the draws so far, cut to
         a common length, with the attribute ``interrupted = 1``.
 
     Raises
@@ -152,6 +158,7 @@ def sample(
         dict(nuts or {}),
     )
     _require_options(nuts or {}, engine)
+    _require_fixed_for(store, mixture)
     generator, on_request = as_generator(random_seed), set(ON_REQUEST) & set(store)
     if resume is not None:
         _require_resumable(engine)
@@ -169,10 +176,11 @@ def sample(
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
         tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
         tree.attrs["sampler"] = engine
-        if isinstance(mixture.weights, StickPrior):
+        if isinstance(mixture.weights, StickPrior) and not mixture.varying:
             tree.attrs["truncation_error"] = truncation_error(mixture.weights, len(table.values))
         _warn(tree)
-    _add_on_request(tree, on_request, asked, generator)
+    if on_request:
+        _add_on_request(tree, on_request, asked, generator)
     return tree
 
 
@@ -215,6 +223,15 @@ def _require_options(nuts: Mapping[str, Any], engine: str) -> None:
     require_options(nuts)
 
 
+def _require_fixed_for(store: Sequence[str], mixture: Mixture) -> None:
+    if mixture.varying and (unable := [name for name in ON_REQUEST if name in store]):
+        raise ValueError(
+            f'store: expected "parameters" and "allocation" only, because the number of components '
+            f"varies in {type(mixture.weights).__name__}, got {', '.join(unable)} too; leave it "
+            "out, or state the number of components, as Dirichlet(K) does"
+        )
+
+
 def _require_resumable(engine: str) -> None:
     if engine == "nuts":
         raise ValueError(
@@ -231,7 +248,8 @@ def _engine(mixture: Any, sampler: Sampler) -> Literal["gibbs", "nuts"]:
 
 
 def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
-    (n, d), k = asked.table.values.shape, asked.mixture.n_components
+    n, d = asked.table.values.shape
+    k = min(n, _GUESSED_CLUSTERS) if asked.mixture.varying else asked.mixture.n_components
     fewer = "use fewer draws (thin= makes them count)"
     if asked.keep_labels:
         labels = n_draws * n * np.min_scalar_type(-k).itemsize
@@ -240,7 +258,8 @@ def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
     for name in on_request:
         wanted = 8 * n_numbers(name, n_draws, (n, d))
         require_memory(wanted, f"store: the group {name}", f"{fewer}, or leave it out")
-    require_memory_of_parameters(n_draws, (k, d), fewer)
+    guessed = f", if the widest has {k} clusters," if asked.mixture.varying else ""
+    require_memory_of_parameters(n_draws, (k, d), fewer, guessed)
 
 
 def _warn(tree: xr.DataTree) -> None:

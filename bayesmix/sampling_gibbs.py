@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.chain_starts import dispersed_labels
-from bayesmix.chain_states import RESUMED, save_state
+from bayesmix.chain_states import RESUMED, AnyChain, save_state
 from bayesmix.draws import draws_of, log_priors
 from bayesmix.gibbs import Chain, compile_moves, dense_covariances
 from bayesmix.gibbs_run import run_chains
+from bayesmix.gibbs_varying import VaryingChain, compile_varying
 from bayesmix.inputs import random_words
 from bayesmix.interrupts import noted_interrupt
 from bayesmix.progress import progress
+from bayesmix.sampling_varying import varying_tree
 from bayesmix.schema import BY_DRAW, allocation, group, observed_data, posterior
 from bayesmix.threads import available_threads
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.kernels.gibbs import Records
+    from bayesmix.mixture import Mixture
     from bayesmix.sampling_request import Request
 
 __all__ = ["gibbs_tree", "resumed_tree"]
@@ -35,23 +39,28 @@ def gibbs_tree(asked: Request, generator: np.random.Generator) -> xr.DataTree:
     for_starts, for_chains = generator.spawn(2)
     words = random_words(for_chains, (asked.chains, 4))
     starts = dispersed_labels(mixture, table, asked.chains, for_starts)
-    compile_moves(mixture)
+    _compile(mixture)
+    kind = VaryingChain if mixture.varying else Chain
     chains = [
-        Chain.at(mixture, table.values, labels, np.random.default_rng(own))
+        kind.at(mixture, table.values, labels, np.random.default_rng(own))
         for labels, own in zip(starts, words, strict=True)
     ]
     return _run(asked, chains, tune=_TUNE if asked.tune is None else asked.tune)
 
 
-def resumed_tree(asked: Request, before: xr.DataTree, chains: list[Chain]) -> xr.DataTree:
+def resumed_tree(asked: Request, before: xr.DataTree, chains: Sequence[AnyChain]) -> xr.DataTree:
     """Go on with the chains of a tree, its draws in front of the new ones."""
     import xarray as xr
 
-    compile_moves(asked.mixture)
+    _compile(asked.mixture)
     tree = _run(asked, chains, tune=0, made=before["posterior"].sizes["draw"])
     for name in RESUMED & tree.children.keys():
+        parts = [group(before, name), group(tree, name)]
+        if name == "components":
+            most = {"component": np.arange(max(part.sizes["component"] for part in parts))}
+            parts = [part.reindex(most) for part in parts]
         both = xr.concat(
-            [group(before, name), group(tree, name)],
+            parts,
             dim="draw",
             data_vars="minimal",
             coords="minimal",
@@ -63,7 +72,11 @@ def resumed_tree(asked: Request, before: xr.DataTree, chains: list[Chain]) -> xr
     return tree
 
 
-def _run(asked: Request, chains: list[Chain], *, tune: int, made: int = 0) -> xr.DataTree:
+def _compile(mixture: Mixture) -> None:
+    (compile_varying if mixture.varying else compile_moves)(mixture)
+
+
+def _run(asked: Request, chains: Sequence[AnyChain], *, tune: int, made: int = 0) -> xr.DataTree:
     """Run chains whose tree has ``made`` draws already; a tree of the new ones."""
     total = len(chains) * (tune + asked.draws * asked.thin)
     words = f"Gibbs, {len(chains)} chain{'s' if len(chains) > 1 else ''}"
@@ -78,7 +91,11 @@ def _run(asked: Request, chains: list[Chain], *, tune: int, made: int = 0) -> xr
             report=report,
         )
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
-        tree = _tree(asked, chains[0], found, n_draws)
+        first = chains[0]
+        if isinstance(first, Chain):
+            tree = _tree(asked, first, found, n_draws)
+        else:
+            tree = varying_tree(asked, [room.records for room in found], n_draws)
         if together:
             save_state(tree, chains, thin=asked.thin, n_draws=made + n_draws)
     if n_draws < asked.draws:

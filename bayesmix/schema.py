@@ -1,6 +1,6 @@
 """The one shape of every result: groups, names, dims and attributes of the trees.
 
-Builders make the groups, `validate` checks a tree against the schema, `load` reads one back.
+Builders make the groups; `tree_checks` holds trees to it.
 """
 
 from __future__ import annotations
@@ -8,18 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from bayesmix.mixture import Mixture
-from bayesmix.priors import Dirichlet
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from numpy.typing import NDArray
 
     from bayesmix.inputs import Table
@@ -28,21 +24,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BY_DRAW",
+    "OPTIONAL",
+    "PARAMETERS",
     "SCHEMA",
     "allocation",
     "as_draws",
+    "choice_of_clusters",
+    "chosen_clusters",
+    "components",
     "group",
-    "load",
     "mixture_of",
     "observed_data",
     "point_estimate",
     "posterior",
+    "require_fixed",
     "root",
     "root_attrs",
-    "validate",
+    "varies",
+    "varying_posterior",
 ]
 
-_PARAMETERS = {
+PARAMETERS = {
     "weights": ("component",),
     "means": ("component", "feature"),
     "covariances": ("component", "feature", "feature_bis"),
@@ -52,15 +54,16 @@ BY_DRAW = ("chain", "draw")
 """Dims that all draws begin with."""
 
 _BY_DRAW_PARAMETERS = {
-    **{name: BY_DRAW + dims for name, dims in _PARAMETERS.items()},
+    **{name: BY_DRAW + dims for name, dims in PARAMETERS.items()},
     "covariance_scale": BY_DRAW + _SCALE,
     "concentration": BY_DRAW,
     "discount": BY_DRAW,
 }
 
 SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
-    "point_estimate": {**_PARAMETERS, "covariance_scale": _SCALE},
-    "posterior": {**_BY_DRAW_PARAMETERS, "n_clusters": BY_DRAW},
+    "point_estimate": {**PARAMETERS, "covariance_scale": _SCALE},
+    "posterior": {**_BY_DRAW_PARAMETERS, "n_clusters": BY_DRAW, "n_components": BY_DRAW},
+    "components": {name: BY_DRAW + dims for name, dims in PARAMETERS.items()},
     "allocation": {"label": (*BY_DRAW, "obs")},
     "sample_stats": {"lp": BY_DRAW, "log_likelihood_total": BY_DRAW},
     "observed_data": {"x": ("obs", "feature")},
@@ -76,15 +79,22 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
         "min_component_size": ("restart",),
         "objective_trace": ("restart", "iteration"),
     },
-    "relabeling": {"permutation": (*BY_DRAW, "component")},
+    "relabeling": {
+        "permutation": (*BY_DRAW, "component"),
+        "sampled_chain": BY_DRAW,
+        "sampled_draw": BY_DRAW,
+    },
 }
 """Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations,
 ``covariance_scale`` with a random scale of the component prior, ``concentration`` and ``discount``
-with random ones of the weights. ``sampler_state`` holds what the sampler that made it likes, by
-chain."""
+with random ones of the weights, ``n_components`` with a prior on it. Where the number of components
+varies, ``components`` has what `posterior` has else, NaN after a draw's last. ``sampler_state``
+holds what the sampler that made it likes, by chain."""
 
-_OPTIONAL = {"n_clusters", "covariance_scale", "concentration", "discount", "lp"}
-_ROOT_ATTRS = ("bayesmix_model", "versions", "random_seed", "seconds")
+OPTIONAL = {
+    *("n_clusters", "n_components", "covariance_scale", "concentration", "discount", "lp"),
+    *("sampled_chain", "sampled_draw"),
+}
 
 
 def root(
@@ -154,15 +164,44 @@ def posterior(
         "concentration": concentration,
         "discount": discount,
     }
-    chains, draws, k = weights.shape
+    return _by_draw(values, _coords(weights.shape[-1], features))
+
+
+def components(
+    weights: Floats, means: Floats, covariances: Floats, features: tuple[str, ...]
+) -> xr.Dataset:
+    """Turn components of draws that have different numbers of them into a group, padded by NaN."""
+    values = {"weights": weights, "means": means, "covariances": covariances}
+    return _by_draw(values, _coords(weights.shape[-1], features))
+
+
+def varying_posterior(
+    n_clusters: NDArray[np.integer],
+    features: tuple[str, ...],
+    *,
+    n_components: NDArray[np.integer] | None = None,
+    covariance_scale: Floats | None = None,
+    concentration: Floats | None = None,
+    discount: Floats | None = None,
+) -> xr.Dataset:
+    """Turn what every draw has one of into a group, where the number of components varies."""
+    values = {
+        "covariance_scale": covariance_scale,
+        "concentration": concentration,
+        "discount": discount,
+        "n_clusters": n_clusters,
+        "n_components": n_components,
+    }
+    return _by_draw(values, {name: list(features) for name in _SCALE})
+
+
+def _by_draw(values: Mapping[str, NDArray[Any] | None], coords: Mapping[str, Any]) -> xr.Dataset:
+    given = {name: value for name, value in values.items() if value is not None}
+    chains, draws = next(iter(given.values())).shape[:2]
     dims = SCHEMA["posterior"]
     return xr.Dataset(
-        {name: (dims[name], value) for name, value in values.items() if value is not None},
-        coords={
-            "chain": np.arange(chains),
-            "draw": np.arange(draws),
-            **_coords(k, features),
-        },
+        {name: (dims[name], value) for name, value in given.items()},
+        coords={"chain": np.arange(chains), "draw": np.arange(draws), **coords},
     )
 
 
@@ -198,171 +237,42 @@ def group(tree: xr.DataTree, name: str) -> xr.Dataset:
     return tree[name].to_dataset()
 
 
+def varies(tree: xr.DataTree) -> bool:
+    """Whether a tree's number of components varies from draw to draw."""
+    return "components" in tree.children
+
+
+def chosen_clusters(tree: xr.DataTree) -> int | None:
+    """Number of clusters that `relabel` kept the draws with, where it was asked to."""
+    if "relabeling" not in tree.children:
+        return None
+    return tree["relabeling"].attrs.get("n_clusters")
+
+
+def require_fixed(tree: xr.DataTree) -> None:
+    """Refuse a tree whose number of components varies from draw to draw."""
+    if varies(tree):
+        clusters = group(tree, "posterior")["n_clusters"].values
+        raise ValueError(
+            f"post: expected the same components in every draw, got {clusters.min()} to "
+            f"{clusters.max()} of them; {choice_of_clusters(tree)}"
+        )
+
+
+def choice_of_clusters(tree: xr.DataTree) -> str:
+    """Say which draws of a varying number of components are best made draws of a fixed one."""
+    found, times = np.unique(group(tree, "posterior")["n_clusters"].values, return_counts=True)
+    k, share = found[times.argmax()], times.max() / times.sum()
+    return (
+        f"relabel(post, n_clusters={k}) keeps the draws with {k}, the most probable number "
+        f"({share:.0%})"
+    )
+
+
 def mixture_of(tree: xr.DataTree) -> Mixture | None:
     """Read the model back from a tree; None for a tree that carries none."""
     text = tree.attrs.get("bayesmix_model")
     return None if text is None else Mixture.from_dict(json.loads(text))
-
-
-def load(path: str | PathLike[str]) -> xr.DataTree:
-    """Read a saved tree into memory and check it.
-
-    Parameters
-    ----------
-    path : str or path
-        A file written with ``tree.to_netcdf(path)``.
-
-    Returns
-    -------
-    xarray.DataTree
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, or it does not hold a tree of this schema.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"load: expected a file, found none at {path}")
-    try:
-        with xr.open_datatree(path, engine="h5netcdf") as file:
-            tree = file.load()
-    except OSError as error:
-        raise ValueError(
-            f"load: expected a netCDF file, as tree.to_netcdf writes, and {path} is none"
-        ) from error
-    validate(tree)
-    return tree
-
-
-def validate(tree: xr.DataTree) -> None:
-    """Check that a tree of bayesmix follows the schema.
-
-    Raises
-    ------
-    ValueError
-        Names the group and the variable, what was expected and what came.
-    """
-    missing = [name for name in _ROOT_ATTRS if name not in tree.attrs]
-    if missing:
-        raise ValueError(f"tree: expected the attributes {', '.join(missing)}, got none")
-    mixture = mixture_of(tree)
-    if not {"point_estimate", "posterior"} & set(tree.children):
-        raise ValueError(
-            "tree: expected a group point_estimate or posterior, got "
-            f"{', '.join(tree.children) or 'no groups'}"
-        )
-    for name in set(tree.children) & set(SCHEMA):
-        _validate_group(name, group(tree, name))
-    for name in {"point_estimate", "posterior"} & set(tree.children):
-        _validate_parameters(name, group(tree, name), mixture)
-        _validate_scale(name, group(tree, name), mixture)
-    if "posterior" in tree.children:
-        _validate_hyperparameters(group(tree, "posterior"), mixture)
-        _validate_truncation(tree.attrs.get("truncation_error"), mixture)
-    if "sampler_state" in tree.children:
-        _validate_state(group(tree, "sampler_state"))
-
-
-def _validate_group(where: str, dataset: xr.Dataset) -> None:
-    for name, dims in SCHEMA[where].items():
-        if name not in dataset:
-            if name in _OPTIONAL:
-                continue
-            raise ValueError(f"{where}: expected a variable {name!r} with dims {dims}, got none")
-        if dataset[name].dims != dims:
-            raise ValueError(f"{where}.{name}: expected dims {dims}, got {dataset[name].dims}")
-    if where == "sample_stats":
-        for statistic, variable in dataset.data_vars.items():
-            if variable.dims[:2] != BY_DRAW:
-                raise ValueError(
-                    f"{where}.{statistic}: expected dims starting {BY_DRAW}, got {variable.dims}"
-                )
-
-
-def _validate_parameters(where: str, dataset: xr.Dataset, mixture: Mixture | None) -> None:
-    for name in _PARAMETERS:
-        if not np.isfinite(dataset[name].values).all():
-            raise ValueError(f"{where}.{name}: expected finite values")
-    weights, covariances = dataset["weights"].values, dataset["covariances"].values
-    if mixture is not None and weights.shape[-1] != mixture.n_components:
-        raise ValueError(
-            f"{where}.weights: expected {mixture.n_components} components, as in the model, got "
-            f"{weights.shape[-1]}"
-        )
-    if weights.min() < 0 or not np.allclose(weights.sum(axis=-1), 1, rtol=0, atol=1e-8):
-        raise ValueError(f"{where}.weights: expected weights of at least 0 that sum to one")
-    if np.diagonal(covariances, axis1=-2, axis2=-1).min() <= 0:
-        raise ValueError(f"{where}.covariances: expected variances above 0")
-    size = np.sqrt(np.einsum("...ii,...jj->...ij", covariances, covariances))
-    if not np.all(np.abs(covariances - np.swapaxes(covariances, -1, -2)) <= 1e-10 * size):
-        raise ValueError(f"{where}.covariances: expected symmetric matrices")
-    if np.linalg.eigvalsh(covariances / size)[..., 0].min() <= 0:
-        raise ValueError(f"{where}.covariances: expected positive definite matrices")
-
-
-def _validate_scale(where: str, dataset: xr.Dataset, mixture: Mixture | None) -> None:
-    """A random covariance scale is there, and diagonal; a stated one is not a parameter."""
-    if mixture is not None:
-        prior = mixture.components
-        random = prior is not None and prior.scale_hyperprior is not None
-        _require_where_random(where, dataset, "covariance_scale", random, "scale_hyperprior")
-    if "covariance_scale" not in dataset:
-        return
-    scale = dataset["covariance_scale"].values
-    diagonal = np.diagonal(scale, axis1=-2, axis2=-1)
-    usable = np.all(np.isfinite(diagonal)) and diagonal.min() > 0
-    if not usable or np.any(scale != diagonal[..., None] * np.eye(scale.shape[-1])):
-        raise ValueError(
-            f"{where}.covariance_scale: expected diagonal matrices with finite entries above 0"
-        )
-
-
-def _validate_hyperparameters(dataset: xr.Dataset, mixture: Mixture | None) -> None:
-    """A random concentration or discount is there, and in range; a stated one is no parameter."""
-    for name, below in (("concentration", np.inf), ("discount", 1)):
-        if mixture is not None:
-            random = getattr(mixture.weights, f"random_{name}") is not None
-            _require_where_random("posterior", dataset, name, random, f"random {name}")
-        if name in dataset:
-            values = dataset[name].values
-            if not np.all((values > 0) & (values < below)):
-                bounds = "finite values above 0" if below == np.inf else "values between 0 and 1"
-                raise ValueError(f"posterior.{name}: expected {bounds}")
-
-
-def _validate_truncation(error: Any, mixture: Mixture | None) -> None:
-    """A posterior under stick-breaking weights says what their truncation cuts off."""
-    if mixture is not None and not isinstance(mixture.weights, Dirichlet):
-        if error is None or not 0 <= error < np.inf:
-            raise ValueError(
-                "tree: expected the attribute truncation_error, a finite number of at least 0, "
-                f"because the model has a truncation, got {error}"
-            )
-    elif error is not None:
-        raise ValueError(
-            "tree: expected no attribute truncation_error, because the model has no truncation, "
-            f"got {error}"
-        )
-
-
-def _require_where_random(
-    where: str, dataset: xr.Dataset, name: str, random: bool, cause: str
-) -> None:
-    given = name in dataset
-    if random is not given:
-        article = "a" if random else "no"
-        raise ValueError(
-            f"{where}: expected {article} variable {name!r}, because the model has {article} "
-            f"{cause}, got {'one' if given else 'none'}"
-        )
-
-
-def _validate_state(dataset: xr.Dataset) -> None:
-    for name, variable in dataset.data_vars.items():
-        if variable.dims[:1] != ("chain",):
-            raise ValueError(
-                f"sampler_state.{name}: expected 'chain' as the first dim, got dims {variable.dims}"
-            )
 
 
 def _plain_seed(random_seed: Any) -> int | str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmix import schema
+import bayesmix as bm
 from tests.benchmarks._agreement import (
     Quantity,
     judged,
@@ -122,7 +122,7 @@ def tree(problem: Problem, generator: np.random.Generator) -> xr.DataTree:
 
 
 def test_trees_of_peers_are_ours(problem: Problem) -> None:
-    schema.validate(tree(problem, np.random.default_rng(1)))
+    bm.validate(tree(problem, np.random.default_rng(1)))
 
 
 def test_what_never_moved_is_not_judged(problem: Problem) -> None:

@@ -40,7 +40,7 @@ def made_up(mixture: bm.Mixture) -> xr.DataTree:
     tree = schema.root({"posterior": posterior}, mixture, 1, 0.0)
     if not isinstance(mixture.weights, bm.Dirichlet):
         tree.attrs["truncation_error"] = 0.0
-    schema.validate(tree)
+    bm.validate(tree)
     return tree
 
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import time
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,16 +15,21 @@ import xarray as xr
 import bayesmix as bm
 from bayesmix import gibbs as engine
 from bayesmix import memory
+from bayesmix.gibbs_varying import VaryingChain
 from tests.fixtures_post import frame, model, sample_quietly
 from tests.support import STRUCTURES, blobs, random_independent_prior
 
 gibbs_run = importlib.import_module("bayesmix.gibbs_run")
 sampling = importlib.import_module("bayesmix.sampling")
 BY_DRAW = ("posterior", "sample_stats", "allocation")
-SPARSE = bm.Mixture(
-    bm.Dirichlet(4, bm.Gamma(1.0, 2.0)), random_independent_prior(2, random_scale=True)
-)
-MIXTURES = {**{s: model(s) for s in STRUCTURES}, "all random": SPARSE}
+INDEPENDENT = random_independent_prior(2, random_scale=True)
+MIXTURES = {
+    **{s: model(s) for s in STRUCTURES},
+    "all random": bm.Mixture(bm.Dirichlet(4, bm.Gamma(1.0, 2.0)), INDEPENDENT),
+    "DP": bm.Mixture(bm.DirichletProcess(), model("full").components),
+    "PY, all random": bm.Mixture(bm.PitmanYor(bm.Gamma(2.0, 4.0), bm.Beta(1.0, 9.0)), INDEPENDENT),
+    "MFM": bm.Mixture(bm.MixtureOfFiniteMixtures(bm.UniformK(1, 30)), INDEPENDENT),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -87,10 +93,12 @@ class TestResume:
         assert tree.attrs["random_seed"] == 5
 
     @pytest.mark.parametrize("options", [{"thin": 3}, {"store": ("parameters",)}, {"tune": 0}])
-    def test_with_options(self, options):
-        once, tree = run(draws=21, **options), run(draws=8, **options)
+    @pytest.mark.parametrize("name", ["full", "DP"])
+    def test_with_options(self, name, options):
+        mixture = MIXTURES[name]
+        once, tree = run(mixture, draws=21, **options), run(mixture, draws=8, **options)
         options = {"thin": options.get("thin", 1)}
-        assert_same(go_on(tree, draws=13, **options), once)
+        assert_same(go_on(tree, mixture, draws=13, **options), once)
 
     def test_time_adds_up(self):
         tree = run()
@@ -144,8 +152,8 @@ def press() -> None:
 def around(monkeypatch, *, before=lambda chain: None, after=lambda made: None):
     """Call ``before`` and ``after`` around every few sweeps of any chain."""
     monkeypatch.setattr(engine, "_WORK_AT_A_TIME", 1_100)  # some ten sweeps
-    for name in ("tune", "draw"):
-        original = getattr(engine.Chain, name)
+    for kind, name in product((engine.Chain, VaryingChain), ("tune", "draw")):
+        original = getattr(kind, name)
 
         def step(self, *args, original=original):
             before(self)
@@ -153,7 +161,7 @@ def around(monkeypatch, *, before=lambda chain: None, after=lambda made: None):
             after(count)
             return count
 
-        monkeypatch.setattr(engine.Chain, name, step)
+        monkeypatch.setattr(kind, name, step)
 
 
 @pytest.fixture
@@ -177,11 +185,12 @@ def interrupt(monkeypatch):
 
 @pytest.mark.parametrize("cores", [1, 2])
 class TestInterrupt:
-    def test_what_is_there_can_be_resumed(self, interrupt, cores):
-        once = run(draws=300)
+    @pytest.mark.parametrize("mixture", [MIXTURES["full"], MIXTURES["DP"]], ids=["full", "DP"])
+    def test_what_is_there_can_be_resumed(self, interrupt, cores, mixture):
+        once = run(mixture, draws=300)
         interrupt(200)
         before = signal.getsignal(signal.SIGINT)
-        tree = run(draws=300, cores=cores)
+        tree = run(mixture, draws=300, cores=cores)
         assert signal.getsignal(signal.SIGINT) is before
         bm.validate(tree)
         n = tree["posterior"].sizes["draw"]
@@ -190,7 +199,7 @@ class TestInterrupt:
         for name in BY_DRAW:
             assert tree[name].sizes["chain"] == 3
             assert tree[name].sizes["draw"] == n
-        tree = go_on(tree, draws=300 - n)
+        tree = go_on(tree, mixture, draws=300 - n)
         assert "interrupted" not in tree.attrs
         assert_same(tree, once)
 

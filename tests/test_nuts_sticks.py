@@ -34,7 +34,7 @@ def test_the_truncation_is_recorded(truncation):
     x, weights = few_rows(12, 2), bm.DirichletProcess(1.0, truncation)
     mixture = bm.Mixture(weights, random_prior(2))
     post = sample_quietly(mixture, x, sampler="nuts", draws=20, tune=50, chains=2, random_seed=3)
-    schema.validate(post)
+    bm.validate(post)
     used = schema.mixture_of(post).weights
     assert used.truncation == post.posterior.sizes["component"] == (truncation or 12)
     assert post.attrs["truncation_error"] == truncation_error(used, 12)
