@@ -97,11 +97,11 @@ def _nearest(x: Floats, k: int, generator: np.random.Generator) -> NDArray[np.in
 
 def _problem(mixture: Mixture, x: Floats) -> Problem:
     weights, k = mixture.weights, mixture.n_components
-    flat = np.ones(k)
+    concentrations = weights.concentrations if isinstance(weights, Dirichlet) else np.ones(k)
     return Problem(
         x,
         structure_of(mixture.covariance_type),
         k,
-        np.maximum(weights.concentrations, 1) if isinstance(weights, Dirichlet) else flat,
+        np.maximum(concentrations, 1),
         mixture.components,
     )

@@ -58,7 +58,8 @@ def sample(
     Gibbs sampling draws labels and parameters in turn, thousands of sweeps a second on a small
     table, and tries to split and merge components. Its chains start far apart: at optima of EM, at
     one cluster, at K clusters around random rows. Where components are exchangeable they change
-    names at random in every sweep, so that a component's own draws mean nothing before `relabel`.
+    names at random in every sweep, so that a component's own draws mean nothing before `relabel`;
+    those of a truncated stick trade places.
     NUTS moves all parameters at once with the labels summed out, in the coordinates of
     `build_model` but without PyMC; its chains start near the optima of EM, each at a draw of the
     weighted likelihood bootstrap (Newton & Raftery 1994) around one whose mass, by Laplace's
