@@ -41,8 +41,6 @@ class MixtureOfFiniteMixtures:
     >>> import bayesmix as bm
     >>> bm.MixtureOfFiniteMixtures(bm.UniformK(1, 30)).concentration
     1.0
-    >>> bm.prior_n_clusters(bm.MixtureOfFiniteMixtures(bm.UniformK(1, 3)), 4).round(3)
-    array([0.511, 0.422, 0.067])
     """
 
     n_components: ComponentCount

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["VaryingChain", "VaryingRoom", "compile_varying"]
 
 _LABEL = np.int16
+_TUNING_EVERY = 2  # sweeps between two tries to split or merge, which find the clusters
 _ROOM = 16  # components there is room for at first, at least
 _WIDTH = 8  # components of a record at first
 
@@ -122,7 +123,9 @@ class VaryingChain:
             covariance_scale = held_scale(prior, structure)
         used = int(labels.max()) + 1
         if used > np.iinfo(_LABEL).max // 4:
-            raise ValueError(f"labels: expected fewer than 8,192 clusters to start from, got {used}")
+            raise ValueError(
+                f"labels: expected fewer than 8,192 clusters to start from, got {used}"
+            )
         if means is None:
             means = group_means(x, labels, used, np.asarray(prior.mean))
         law, k = _law(mixture), max(_ROOM, used)
@@ -171,7 +174,7 @@ class VaryingChain:
     def tune(self, limit: int) -> int:
         """Make sweeps that are not kept, trying to split or merge often; return how many."""
         count = min(limit, affordable_sweeps(self.state))
-        self._advance(count, every=sweeps_between_moves(len(self.x), tuning=True))
+        self._advance(count, every=_TUNING_EVERY)
         return count
 
     def draw(self, into: VaryingRoom, origin: int, thin: int, limit: int) -> int:

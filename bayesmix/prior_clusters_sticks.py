@@ -1,21 +1,20 @@
-r"""Prior of the number of clusters K+ when the weights break a stick.
+r"""Prior of the number of clusters K+ when the weights break a stick that is truncated.
 
-Without a truncation K+ has Pitman's (1995) closed form,
+The first T - 1 pieces take their rows one after the other: of r rows left, r' remain with the
+beta-binomial probability
 
 .. math::
 
-    P(K_+ = k) = \frac{\prod_{j=1}^{k-1} (\alpha + j d)}{(\alpha + 1) \cdots (\alpha + n - 1)}
-    S_d(n, k), \qquad S_d(n + 1, k) = (n - k d)\, S_d(n, k) + S_d(n, k - 1).
+    \binom{r}{r'} \frac{B(a + r - r',\ b + r')}{B(a, b)}, \qquad a = 1 - d,\ b = \alpha + k d.
 
-The first T - 1 pieces of a truncated Dirichlet process take their rows one after the other: of r
-rows left, r' remain with the beta-binomial probability
+For the Dirichlet process it is
 
 .. math::
 
     \frac{\Gamma(\alpha + r')}{\Gamma(r' + 1)} \cdot
     \frac{\alpha\, \Gamma(r + 1)}{\Gamma(\alpha + r + 1)},
 
-a product, so that one piece costs a cumulative sum.
+a product, so that one piece costs a cumulative sum and not that of a matrix.
 """
 
 from __future__ import annotations
@@ -39,66 +38,72 @@ __all__ = ["n_clusters_of_sticks"]
 
 _AFFORDABLE = 2e8  # steps of a recursion; about ten seconds
 _NUMBERS = 1_000_000  # at once
+_LEAST = 1e-300  # parameter of a beta distribution
 
 
 def n_clusters_of_sticks(weights: StickPrior, n: int) -> Floats:
-    """P(K+ = k) for k = 1, ..., T; without a truncation for k = 1, ..., n.
+    """P(K+ = k) for k = 1, ..., T.
 
     Raises
     ------
     ValueError
-        If the sums take too long, or a Pitman-Yor process is truncated.
+        If the sums take too long.
     """
-    concentration = concentrations(weights.concentration)
-    if weights.truncation is None:
-        discount = discounts(weights.discount)
-        _require_affordable(n * n // 2 * len(discount.values), n)
-        return _infinite(concentration, discount, n)
-    if not isinstance(weights, DirichletProcess):
-        raise ValueError(
-            f"weights: expected a DirichletProcess or no truncation, got {weights}; leave the "
-            "truncation out, which changes no probability by more than its truncation_error"
-        )
-    _require_affordable(n * weights.truncation**2 * len(concentration.values), n)
-    return _truncated(concentration, weights.truncation, n)
+    assert weights.truncation is not None
+    concentration, truncation = concentrations(weights.concentration).likely(), weights.truncation
+    if isinstance(weights, DirichletProcess):
+        _require_affordable(n * truncation**2 * len(concentration.values), n)
+        return _truncated(concentration, truncation, n)
+    discount = discounts(weights.discount).likely()
+    nodes = len(concentration.values) * len(discount.values)
+    _require_affordable(n * n * truncation * (40 + truncation) * nodes // 200, n)
+    size = max(1, _NUMBERS // n**2)
+    out = np.zeros(truncation)
+    for d, complement, weight in zip(*discount, strict=True):
+        for start in range(0, len(concentration.values), size):
+            piece = slice(start, start + size)
+            found = _given_discount(concentration.values[piece], d, complement, truncation, n)
+            out += weight * concentration.weights[piece] @ found
+    return np.clip(out, 0, 1)
 
 
 def _require_affordable(steps: float, n: int) -> None:
     if steps > _AFFORDABLE:
         raise ValueError(
             f"n: expected fewer rows, because the exact sum takes {steps:.0e} steps, more than "
-            f"{_AFFORDABLE:.0e}, got {n:,}; state what is random, or average over simulated rows"
+            f"{_AFFORDABLE:.0e}, got {n:,}; leave the truncation out, which changes no probability "
+            "by more than its truncation_error, or state what is random"
         )
 
 
-def _infinite(concentration: Rule, discount: Rule, n: int) -> Floats:
-    """Average over a grid of concentrations and discounts."""
+def _given_discount(alpha: Floats, d: float, complement: float, truncation: int, n: int) -> Floats:
+    """Probabilities at each concentration and one discount, (Q, T)."""
     from scipy.special import gammaln
 
-    alpha = concentration.values[:, None]
-    log_rising = gammaln(alpha[:, 0] + n) - gammaln(alpha[:, 0] + 1)
-    out = np.zeros(n)
-    for d, weight in zip(discount.values, discount.weights, strict=True):
-        with np.errstate(divide="ignore"):  # where neither can found a cluster
-            founding = np.log(alpha + d * np.arange(1, n))
-        log = np.concatenate([np.zeros_like(alpha), np.cumsum(founding, axis=1)], axis=1)
-        log += _log_stirling(d, n) - log_rising[:, None]
-        out += weight * (concentration.weights @ np.exp(log))
-    return np.clip(out, 0, 1)
+    rows = np.arange(n + 1)
+    log_factorial, a = gammaln(rows + 1), max(complement, _LEAST)
+    taken = np.subtract.outer(rows, rows)
+    log_taken = (gammaln(a + rows) - gammaln(a) - log_factorial)[taken]
+    log_taken[taken < 0] = -np.inf
+    left = np.zeros((len(alpha), truncation + 1, n + 1))  # by clusters so far and rows left
+    left[:, 0, n] = 1.0
+    for k in range(1, truncation):
+        b = np.maximum(alpha + k * d, _LEAST)[:, None]
+        log_before = log_factorial + gammaln(a + b) - gammaln(a + b + rows)
+        log_after = gammaln(b + rows) - gammaln(b) - log_factorial
+        move = np.exp(log_taken + log_before[:, :, None] + log_after[:, None])
+        none = move[:, rows, rows]
+        move[:, rows, rows] = 0
+        founded = left[:, :k] @ move
+        left *= none[:, None]
+        left[:, 1 : k + 1] += founded
+    return _with_the_last(left)
 
 
-def _log_stirling(d: float, n: int) -> Floats:
-    """Log of the generalized Stirling numbers S_d(n, 1), ..., S_d(n, n)."""
-    clusters = np.arange(1, n + 1)
-    log = np.full(n, -np.inf)
-    log[0] = 0.0
-    for rows in range(1, n):
-        with np.errstate(divide="ignore"):  # where d is 1 to working precision
-            joined = log[:rows] + np.log(rows - d * clusters[:rows])
-        founded = log[:rows].copy()
-        log[:rows] = joined
-        log[1 : rows + 1] = np.logaddexp(log[1 : rows + 1], founded)
-    return log
+def _with_the_last(left: Floats) -> Floats:
+    """Probabilities (..., T) after the last piece, which takes all rows there are."""
+    out: Floats = left[..., 1:, 0] + left[..., :-1, 1:].sum(axis=-1)
+    return out
 
 
 def _truncated(concentration: Rule, truncation: int, n: int) -> Floats:
@@ -129,5 +134,4 @@ def _given(alpha: Floats, truncation: int, n: int) -> Floats:
         above = np.cumsum((left * out_of)[..., :0:-1], axis=-1)[..., ::-1]
         left *= none
         left[:, 1:, :-1] += (into[..., :-1] * above)[:, :-1]
-    out = left[:, 1:, 0]  # the last piece takes all rows there are
-    return out + left[:, :-1, 1:].sum(axis=-1)
+    return _with_the_last(left)

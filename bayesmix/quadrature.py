@@ -38,6 +38,11 @@ class Rule(NamedTuple):
         """One node."""
         return cls(np.array([value]), np.array([1 - value]), np.ones(1))
 
+    def likely(self, least: float = 1e-14) -> Rule:
+        """Without nodes of less weight than that."""
+        kept = self.weights > least
+        return Rule(*(a[kept] for a in self))
+
 
 def concentrations(prior: float | Gamma) -> Rule:
     """Nodes for a concentration: as stated, or 0 and what its prior makes likely."""

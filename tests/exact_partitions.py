@@ -15,9 +15,11 @@ from scipy.special import gammaln, logsumexp
 import bayesmix as bm
 from tests.exact import log_labels, pair_indicators
 from tests.exact_blocks import log_marginals
+from tests.exact_counts import log_count_partitions, p_n_components
 from tests.exact_line import log_marginals_on_a_line
 from tests.exact_nodes import Nodes
 from tests.exact_sticks import (
+    HyperNodes,
     hyper_nodes,
     is_sticks,
     log_stick_labelings,
@@ -45,6 +47,8 @@ class ExactPosterior:
     """(C,)"""
     covariance_scale: np.ndarray
     """(S,)"""
+    nodes: HyperNodes
+    """Of concentration and discount, (C,)."""
 
     @cached_property
     def log_joint(self):
@@ -67,9 +71,16 @@ class ExactPosterior:
 
     @property
     def p_n_clusters(self):
-        """P(K+ = 1), P(K+ = 2), ..., P(K+ = K); of infinitely many components, up to the rows."""
-        k = self.mixture.weights.n_components or self.partitions.shape[1]
+        """P(K+ = 1), P(K+ = 2), ..., P(K+ = K); where K is not fixed, up to the rows."""
+        n = self.partitions.shape[1]
+        k = n if self.mixture.varying else self.mixture.n_components
         return np.bincount(self.n_clusters, self.probability, minlength=k + 1)[1 : k + 1]
+
+    @property
+    def p_n_components(self):
+        """P(K = 1), P(K = 2), ... under a mixture of finite mixtures."""
+        log_likelihood = logsumexp(self.log_likelihood, axis=0)
+        return p_n_components(self.partitions, log_likelihood, self.mixture.weights, self.nodes)
 
     @property
     def p_pairs(self):
@@ -124,6 +135,7 @@ def exact_posterior(x, mixture, *, step=0.25):
         nodes.concentration,
         nodes.discount,
         scales.values,
+        nodes,
     )
 
 
@@ -147,6 +159,8 @@ def log_partition_prior(partitions, weights, nodes):
     """Log probability of every partition before the data, (C, P), at `HyperNodes`."""
     if is_sticks(weights):
         return log_stick_partitions(partitions, weights, nodes)
+    if isinstance(weights, bm.MixtureOfFiniteMixtures):
+        return log_count_partitions(partitions, weights, nodes)
     if weights.random_concentration is not None:
         return log_symmetric(partitions, weights.n_components, nodes.concentration)
     if np.ptp(weights.concentrations) == 0:

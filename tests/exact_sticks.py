@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import betaln, gammaln, logsumexp
 
 import bayesmix as bm
+from tests.exact_counts import distinct_sizes
 from tests.exact_nodes import Nodes, beta_nodes, gamma_nodes
 
 
@@ -63,10 +64,9 @@ def log_stick_labelings(n, weights, step):
 
 def log_stick_partitions(partitions, weights, nodes):
     """Log probability of every partition before the data, at the nodes, (C, P)."""
-    sizes = -np.sort(-(partitions[:, :, None] == np.arange(partitions.shape[1])).sum(axis=1))
-    distinct, inverse = np.unique(sizes, axis=0, return_inverse=True)
+    distinct, inverse = distinct_sizes(partitions)
     own = _log_infinite if weights.truncation is None else _log_truncated
-    return np.stack([own(s[s > 0], weights, nodes) for s in distinct], axis=1)[:, inverse.ravel()]
+    return np.stack([own(s[s > 0], weights, nodes) for s in distinct], axis=1)[:, inverse]
 
 
 def _log_truncated(sizes, weights, nodes):

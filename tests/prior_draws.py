@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import gammaincc, gammainccinv
 
 import bayesmix as bm
+from bayesmix.component_counts import log_pmf_table
 
 
 @dataclass
@@ -78,6 +79,23 @@ def draw_weights(prior, size, rng):
     if concentration is None:
         return dirichlet(np.broadcast_to(prior.concentrations, (size, k)), rng), None, None
     return dirichlet(np.repeat(concentration[:, None], k, axis=1), rng), concentration, None
+
+
+def draw_finite_mixtures(prior, size, rng):
+    """Weights (B, largest K), zeros beyond each K; concentration (B,); K (B,)."""
+    p = np.exp(log_pmf_table(prior.n_components))
+    k = rng.choice(np.arange(1, len(p) + 1), p=p / p.sum(), size=size)
+    gamma = prior.random_concentration
+    if gamma is None:
+        concentration = np.full(size, prior.concentration)
+    else:
+        concentration = rng.gamma(gamma.shape, 1 / gamma.rate, size)
+    each = concentration / k if prior.dynamic else concentration
+    weights = np.zeros((size, k.max()))
+    for count in np.unique(k):
+        rows = k == count
+        weights[rows, :count] = dirichlet(np.repeat(each[rows, None], count, axis=1), rng)
+    return weights, concentration, k
 
 
 def sticks(concentration, discount, shape, rng):

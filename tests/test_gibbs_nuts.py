@@ -76,8 +76,8 @@ def invariants(tree, x) -> dict[str, np.ndarray]:
         ("faithful / 14", bm.Dirichlet(3, bm.Gamma(2, 12)), "full", bm.weakly_informative),
         ("galaxy", bm.Dirichlet(3, 20.0), "full", weak_prior),
         ("iris", bm.Dirichlet(2), "full", bm.weakly_informative),
-        ("faithful / 14", bm.DirichletProcess(1.0, 4), "diag", weak_prior),
-        ("faithful / 14", bm.DirichletProcess(truncation=4), "full", bm.weakly_informative),
+        ("faithful / 14", bm.DirichletProcess(1.0, 2), "diag", weak_prior),
+        ("faithful / 14", bm.DirichletProcess(truncation=3), "tied", weak_prior),
         ("faithful / 14", bm.PitmanYor(bm.Gamma(2, 4), bm.Beta(2, 5), 4), "tied", weak_prior),
     ],
 )
@@ -85,9 +85,14 @@ def test_gibbs_and_nuts_agree(data, weights, structure, prior):
     name, _, step = data.partition(" / ")
     x = bm.datasets.load(name)[:: int(step or 1)]
     mixture = bm.Mixture(weights, prior(x), structure)
+    asked = {"chains": 4, "random_seed": 3}
+    thin = 1 if weights.exchangeable else 5  # NUTS hardly changes the order of sticks
     one, other = (
-        invariants(sample_quietly(mixture, x, chains=4, random_seed=3, **options), x)
-        for options in ({"sampler": "gibbs", "draws": 4000}, {"sampler": "nuts", "draws": 1500})
+        invariants(sample_quietly(mixture, x, **asked, **options), x)
+        for options in (
+            {"sampler": "gibbs", "draws": 4000},
+            {"sampler": "nuts", "draws": 1500, "thin": thin},
+        )
     )
     assert set(one) == set(other)
     limit = stats.norm.isf(LEVEL / 4 / len(one))

@@ -30,7 +30,7 @@ def check(cell, size, n):
 
 SLOW = [c for c in SOME if c in FAST or c.weights == "Dirichlet(K, Gamma)"]
 """The others are among the long ones alone."""
-SLOW += [Cell("PY Gamma Beta", "conjugate", "diag"), Cell("DP Gamma", "random", "tied")]
+SLOW += [Cell("PY Gamma Beta", "conjugate", "diag")]
 
 
 @pytest.mark.parametrize("cell", cases(FAST, SLOW))

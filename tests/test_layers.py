@@ -28,7 +28,8 @@ LAYERS = (
             "data_priors",
             "mixture",
         ),
-        *("quadrature", "truncation", "prior_clusters", "prior_clusters_sticks"),
+        *("quadrature", "truncation", "stirling"),
+        *("prior_clusters", "prior_clusters_partitions", "prior_clusters_sticks"),
     },
     {
         "covariance",

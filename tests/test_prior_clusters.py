@@ -63,7 +63,7 @@ def test_every_partition(a, k, n):
 @pytest.mark.parametrize(("k", "n"), [(2, 30), (8, 272), (30, 5_000), (3, 40_000)])
 def test_rows_one_by_one(a, k, n):
     found = bm.prior_n_clusters(bm.Dirichlet(k, a), n)
-    np.testing.assert_allclose(found, by_rows(a, k, n), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(found, by_rows(a, k, n), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("a", CONCENTRATIONS)
@@ -78,7 +78,7 @@ def test_closed_forms_at_many_rows(a):
     assert found[0] == pytest.approx(k * np.exp(log_within(1)), abs=1e-9)
     mean = k * -np.expm1(log_within(k - 1))
     assert found @ np.arange(1, k + 1) == pytest.approx(mean, abs=1e-8)
-    assert found.sum() == pytest.approx(1, abs=1e-12)
+    assert found.sum() == pytest.approx(1, abs=1e-10)
 
 
 def _log_rising(a: float, n: int) -> float:

@@ -6,23 +6,33 @@ prior, used again from row to row (Neal 2000, algorithm 8; Favaro and Teh 2013):
 loses its last row takes the place of one of them at random; one that gains a first row leaves its
 place to a new draw. Nothing is truncated.
 
-Log densities are those of a block, computed for all its rows at once.
+Densities are computed for all rows of a block at once, relative to the row's largest, which may be
+that of a place that has gone since: where that leaves nothing to choose from, logarithms are.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.kernels.blocks import aligned, block_size, compiled, log_density
+from bayesmix.kernels.blocks import LOWEST, aligned, block_size, compiled, log_density
 from bayesmix.kernels.frames import Place, Scratch, clear, scratch_of
 from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means
 from bayesmix.kernels.gibbs.packs import add_rows, flush, packs_of
 from bayesmix.kernels.gibbs.urn import founding
 from bayesmix.kernels.gibbs.variates import index_below
 from bayesmix.kernels.gibbs.varying_chain import components, grown, is_apart, sums_between
-from bayesmix.kernels.lanes import NARROW, exp, load, splat, store, total
+from bayesmix.kernels.lanes import (
+    WIDE,
+    exp,
+    load_wide,
+    maximum,
+    select_above,
+    splat_wide,
+    store,
+)
 from bayesmix.kernels.philox import uniforms
 from bayesmix.kernels.structures import add_joint, fill, prepare
 
@@ -30,14 +40,15 @@ __all__ = ["N_EMPTY", "log_likelihood", "seat_rows", "sow"]
 
 N_EMPTY = 3
 """Empty components that a row may found a cluster at."""
-_DEAD = -1e300
+_LEAST = 1e-200  # of what there is to choose from, to be sure that nothing has vanished
+_MOST = 600.0
 _size = compiled(block_size)
 
 _FREE, _OCCUPIED, _EMPTY = 0, 1, 2
 
 
 class Table(NamedTuple):
-    """Who sits where while rows move; C places, padded to whole lanes."""
+    """Who sits where while rows move; C places."""
 
     role: Any
     """Free places hold no component."""
@@ -45,10 +56,6 @@ class Table(NamedTuple):
     """Rows."""
     mass: Any
     """What a place has for the next row, before the density."""
-    shade: Any
-    """0, or much below where there is no mass."""
-    share: Any
-    """Memory for the mass times the density of one row."""
     empty: Any
     """Places of the empty components, (N_EMPTY,); -1 for one yet to be drawn."""
     used: Any
@@ -61,6 +68,10 @@ class Work(NamedTuple):
     """Memory for one block, and where it lies."""
 
     scratch: Any
+    share: Any
+    """Densities by the row's largest, (C, size)."""
+    top: Any
+    """Logarithm of the largest, (size,)."""
     place: Any
 
 
@@ -83,24 +94,14 @@ def sow(state: Any, prior: Any, n_clusters: int, generator: Any) -> None:
 
 @compiled
 def _table_of(room: int) -> Any:
-    padded = -(-room // NARROW) * NARROW
-    share, shade = aligned(padded), np.full(padded, _DEAD)
     return Table(
         np.zeros(room, np.int8),
         np.zeros(room),
-        np.zeros(padded),
-        shade,
-        share,
+        np.zeros(room),
         np.full(N_EMPTY, -1),
         np.zeros(1, np.int64),
         np.zeros(1, np.int64),
     )
-
-
-@compiled
-def _set_mass(table: Any, k: int, mass: float) -> None:
-    table.mass[k] = mass
-    table.shade[k] = 0.0 if mass > 0 else _DEAD
 
 
 @compiled
@@ -109,7 +110,7 @@ def _share_founding(table: Any, urn: Any) -> None:
     each = founding(urn, table.n_clusters[0]) / N_EMPTY
     for k in table.empty:
         if k >= 0:
-            _set_mass(table, k, each)
+            table.mass[k] = each
 
 
 @compiled
@@ -118,7 +119,7 @@ def _lay(state: Any, urn: Any, n_clusters: int) -> Any:
     table = _table_of(len(state.sums.sizes))
     for k in range(n_clusters):
         table.role[k], table.counts[k] = _OCCUPIED, state.sums.sizes[k]
-        _set_mass(table, k, table.counts[k] - urn.discount)
+        table.mass[k] = table.counts[k] - urn.discount
     for e in range(N_EMPTY):
         table.empty[e] = n_clusters + e
         table.role[n_clusters + e] = _EMPTY
@@ -132,7 +133,7 @@ def _more_room(table: Any, room: int) -> Any:
     new = _table_of(room)
     for k in range(len(table.role)):
         new.role[k], new.counts[k] = table.role[k], table.counts[k]
-        _set_mass(new, k, table.mass[k])
+        new.mass[k] = table.mass[k]
     new.empty[:] = table.empty
     new.used[:], new.n_clusters[:] = table.used, table.n_clusters
     return new
@@ -142,38 +143,102 @@ def _more_room(table: Any, room: int) -> Any:
 def _leave(table: Any, urn: Any, k: int, generator: Any) -> None:
     """Take a row from its cluster."""
     table.counts[k] -= 1
-    _set_mass(table, k, table.counts[k] - urn.discount)
+    table.mass[k] = table.counts[k] - urn.discount
     if table.counts[k] == 0:
         e = index_below(generator, N_EMPTY)
         gone = table.empty[e]
         table.role[gone] = _FREE
-        _set_mass(table, gone, 0.0)
+        table.mass[gone] = 0.0
         table.role[k], table.empty[e] = _EMPTY, k
         table.n_clusters[0] -= 1
         _share_founding(table, urn)
 
 
 @compiled
-def _choose(table: Any, joint: Any, r: int, size: int, u: float) -> int:
-    """Choose a place for row r of a block; -1 if the densities are no numbers."""
-    used, share = table.used[0], table.share
-    top = -np.inf
+def _relate(work: Any, n_used: int) -> None:
+    """Make densities of a block relative to the largest in their row."""
+    joint, share, size = work.scratch.joint, work.share, work.scratch.size
+    for g in range(0, size, WIDE):
+        top = splat_wide(LOWEST)
+        for k in range(n_used):
+            top = maximum(load_wide(joint, k * size + g), top)
+        store(work.top, g, top)
+        for k in range(n_used):
+            store(share, k * size + g, exp(load_wide(joint, k * size + g) - top))
+
+
+@compiled
+def _relate_one(work: Any, k: int) -> None:
+    """Make those of a component relative to what was the largest."""
+    joint, share, size = work.scratch.joint, work.share, work.scratch.size
+    for g in range(0, size, WIDE):
+        log = load_wide(joint, k * size + g) - load_wide(work.top, g)
+        most = splat_wide(_MOST)
+        store(share, k * size + g, exp(select_above(log, most, most, log)))
+
+
+@compiled
+def _seat_quietly(table: Any, work: Any, labels: Any, start: int) -> int:
+    """Seat rows of a block from ``start`` on that open or close no place; return the next.
+
+    The place that a row had is looked at first. Numbers without sign: a signed index may count from
+    the end, which takes time to rule out.
+    """
+    mass, counts, share, uniform = table.mass, table.counts, work.share, work.scratch.per_row
+    size, used = np.uint64(work.scratch.size), np.uint64(table.used[0])
+    for r in range(np.uint64(start), np.uint64(len(labels))):
+        old = np.uint64(labels[r])
+        mass[old] -= 1.0
+        total, at = 0.0, r
+        for k in range(used):
+            total += mass[k] * share[at]
+            at += size
+        left = uniform[r] * total - mass[old] * share[old * size + r]
+        usable = counts[old] > 1 and _LEAST < total < 1 / _LEAST
+        if usable and left < 0:
+            mass[old] += 1.0
+            continue
+        new, at = used, r
+        if usable:
+            for k in range(used):
+                if k != old:
+                    left -= mass[k] * share[at]
+                    if left < 0:
+                        new = k
+                        break
+                at += size
+        if new == used or counts[new] == 0:
+            mass[old] += 1.0
+            return np.int64(r)
+        counts[old] -= 1.0
+        counts[new] += 1.0
+        mass[new] += 1.0
+        labels[r] = new
+    return len(labels)
+
+
+@compiled
+def _choose(table: Any, joint: Any, r: int, old: int, size: int, u: float) -> int:
+    """Choose a place for row r of a block by logarithms; -1 if they are no numbers.
+
+    Places are looked at in the order of `_seat_quietly`, which leaves rows to this by their u.
+    """
+    used, mass = table.used[0], table.mass
+    top, total = -np.inf, 0.0
     for k in range(used):
-        share[k] = joint[k * size + r] + table.shade[k]
-        top = max(top, share[k])
-    share[used : -(-used // NARROW) * NARROW] = _DEAD
-    norm = splat(0.0)
-    for g in range(0, used, NARROW):
-        own = exp(load(share, g) - splat(top)) * load(table.mass, g)
-        store(share, g, own)
-        norm = norm + own
-    left = u * total(norm)
+        if mass[k] > 0:
+            top = max(top, joint[k * size + r])
+    for k in range(used):
+        if mass[k] > 0:
+            total += mass[k] * math.exp(joint[k * size + r] - top)
+    left = u * total
     if not left < np.inf:
         return -1
     last = -1
-    for k in range(used):
-        if share[k] > 0:
-            left -= share[k]
+    for i in range(-1, used):
+        k = old if i < 0 else i
+        if mass[k] > 0 and i != old:
+            left -= mass[k] * math.exp(joint[k * size + r] - top)
             last = k
             if left < 0:
                 break
@@ -184,7 +249,7 @@ def _choose(table: Any, joint: Any, r: int, size: int, u: float) -> int:
 def _join(table: Any, urn: Any, k: int) -> int:
     """Seat a row; return which empty component is to be drawn anew, -1 for none."""
     table.counts[k] += 1
-    _set_mass(table, k, table.counts[k] - urn.discount)
+    table.mass[k] = table.counts[k] - urn.discount
     if table.role[k] != _EMPTY:
         return -1
     table.role[k] = _OCCUPIED
@@ -211,9 +276,7 @@ def _free_place(table: Any) -> int:
 
 
 @compiled
-def _replace(
-    state: Any, prior: Any, urn: Any, table: Any, e: int, generator: Any
-) -> int:
+def _replace(state: Any, prior: Any, urn: Any, table: Any, e: int, generator: Any) -> int:
     """Draw empty component e anew; return its place, -1 if there is no room."""
     k = _free_place(table)
     if k >= 0:
@@ -239,28 +302,31 @@ def _refill(state: Any, work: Any, k: int) -> None:
     )
     point = components(state.point, k, k + 1)
     add_joint(point, prepare(point), work.place, own)
+    _relate_one(work, k)
 
 
 @compiled
-def _seat_block(
-    state: Any, prior: Any, urn: Any, table: Any, work: Any, generator: Any
-) -> int:
+def _seat_block(state: Any, prior: Any, urn: Any, table: Any, work: Any, generator: Any) -> int:
     """Seat the rows of a block; return how many, fewer if the room is used up, -1 on failure."""
-    scratch, place = work.scratch, work.place
+    scratch, place, r = work.scratch, work.place, 0
     labels = state.labels[place.start : place.start + place.length]
-    for r in range(place.length):
-        _leave(table, urn, np.int64(labels[r]), generator)
-        k = _choose(table, scratch.joint, r, scratch.size, scratch.per_row[r])
+    while True:
+        r = _seat_quietly(table, work, labels, r)
+        if r == len(labels):
+            return r
+        old = np.int64(labels[r])
+        _leave(table, urn, old, generator)
+        k = _choose(table, scratch.joint, r, old, scratch.size, scratch.per_row[r])
         if k < 0:
             return -1
         labels[r] = k
+        r += 1
         e = _join(table, urn, k)
         if e >= 0:
             new = _replace(state, prior, urn, table, e, generator)
             if new < 0:
-                return r + 1
+                return r
             _refill(state, work, new)
-    return place.length
 
 
 @compiled
@@ -276,7 +342,7 @@ def seat_rows(
     clear(state.sums)
     first, n = 0, len(state.labels)
     while first < n:
-        room, d = state.point.means.shape
+        room = len(table.role)
         for e in range(N_EMPTY):
             if table.empty[e] < 0:
                 _replace(state, prior, urn, table, e, generator)
@@ -309,12 +375,14 @@ def _seat_with_room(
     room, d = state.point.means.shape
     n, size = len(state.labels), _size(room, d)
     scratch, packs = scratch_of(room, d, size), packs_of(room, d)
+    share, top = aligned(room * size), aligned(size)
     while first < n:
         place = Place(source, first, min(size, n - first))
         point = components(state.point, 0, table.used[0])
         fill(point, prepare(point), place, scratch)
         uniforms(stream, first, place.length, scratch.per_row)
-        work = Work(scratch, place)
+        work = Work(scratch, share, top, place)
+        _relate(work, table.used[0])
         done = _seat_block(state, prior, urn, table, work, generator)
         if done < 0:
             return -1

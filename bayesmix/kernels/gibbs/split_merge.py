@@ -217,9 +217,7 @@ def _sizes_of_split(state: Any, choice: Any, own: Any) -> Any:
 
 
 @compiled
-def _log_ratio(
-    law: Any, pair: Any, whole: Any, state: Any, prior: Any, choice: Any
-) -> float:
+def _log_ratio(law: Any, pair: Any, whole: Any, state: Any, prior: Any, choice: Any) -> float:
     """Target of the pair over that of the whole, but for the proposals."""
     found = log_target(pair, prior) - log_target(whole, prior)
     return found + _log_label_ratio(law, state, prior, choice, pair.sums.sizes)
@@ -240,9 +238,7 @@ def _accept(state: Any, prior: Any, choice: Any, present: Any, new: Any, generat
 
 
 @compiled
-def split_merge(
-    state: Any, prior: Any, law: Any, source: Any, size: int, generator: Any
-) -> int:
+def split_merge(state: Any, prior: Any, law: Any, source: Any, size: int, generator: Any) -> int:
     """Try one move, in place; return what became of it.
 
     ``law`` is that of the partition where components vary in number, the last of them a new one;
