@@ -111,8 +111,9 @@ def sample(
     -------
     xarray.DataTree
         Groups ``posterior``, ``allocation``, ``sample_stats``, ``observed_data``, from Gibbs
-        ``sampler_state``, and ``components`` where their number varies; see ``docs/notation.md``. An interrupt returns the draws so far, cut to
-        a common length, with the attribute ``interrupted = 1``.
+        ``sampler_state``, and ``components`` where their number varies; see ``docs/notation.md``.
+        An interrupt returns the draws so far, cut to a common length, with the attribute
+        ``interrupted = 1``.
 
     Raises
     ------

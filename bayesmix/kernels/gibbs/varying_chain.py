@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint, copy
-from bayesmix.kernels.gibbs.groups import point_of, sums_of
+from bayesmix.kernels.gibbs.groups import point_of
 
 __all__ = [
     "VaryingRecords",
@@ -128,8 +128,11 @@ def n_occupied(state: Any) -> int:
 @compiled
 def grown(state: Any, room: int) -> Any:
     """Copy a state to memory with room for more components."""
-    d = state.point.means.shape[1]
-    point, sums = point_of(state.point, room), sums_of(state.sums.second, room, d)
+    d, second = state.point.means.shape[1], state.sums.second
+    point = point_of(state.point, room)
+    extra = room - len(second) if is_apart(point) else 0
+    more = np.zeros((extra,) + second.shape[1:])  # noqa: RUF005 - stars are not compiled
+    sums = Sums(np.zeros(room), np.zeros((room, d)), np.concatenate((second, more)))
     for old, new in (
         (state.point.log_weights, point.log_weights),
         (state.point.means.ravel(), point.means.ravel()),
@@ -137,7 +140,6 @@ def grown(state: Any, room: int) -> Any:
         (state.point.center, point.center),
         (state.sums.sizes, sums.sizes),
         (state.sums.first.ravel(), sums.first.ravel()),
-        (state.sums.second.ravel(), sums.second.ravel()),
     ):
         copy(old, new)
     for k in range(len(state.point.near)):
