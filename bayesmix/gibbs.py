@@ -37,6 +37,7 @@ from bayesmix.kernels import gibbs as compiled
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.passes import parts_of, source_of
 from bayesmix.priors import Dirichlet, NormalInverseWishart
+from bayesmix.stick_priors import StickPrior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -343,7 +344,9 @@ def compile_moves(mixture: Mixture) -> None:
     compile_once(("gibbs", structure, label_type.char), words, run)
 
 
-def dense_covariances(structure: Structure, records: compiled.Records) -> Floats:
+def dense_covariances(
+    structure: Structure, records: compiled.Records | compiled.VaryingRecords
+) -> Floats:
     """Covariances of records, (S, K, D, D)."""
     n, k, d = records.means.shape
     shape = structure.average(np.eye(d), k).shape
@@ -369,12 +372,13 @@ def _held_weights(prior: WeightPrior) -> tuple[Floats, float]:
     """Concentrations (K,) and discount (0 of a Dirichlet), at their prior means where random."""
     if isinstance(prior, Dirichlet):
         return prior.concentrations, 0.0
-    assert prior.n_components is not None
+    assert isinstance(prior, StickPrior)  # what `require_mixture` has checked
+    assert prior.truncation is not None
     concentration, discount = (
         given if isinstance(given, float) else given.mean
         for given in (prior.concentration, prior.discount)
     )
-    return np.full(prior.n_components, concentration), discount
+    return np.full(prior.truncation, float(concentration)), float(discount)
 
 
 def prior_numbers(mixture: Mixture) -> compiled.Prior:

@@ -186,8 +186,8 @@ def _seat_quietly(table: Any, work: Any, labels: Any, start: int) -> int:
     """
     mass, counts, share, uniform = table.mass, table.counts, work.share, work.scratch.per_row
     size, used = np.uint64(work.scratch.size), np.uint64(table.used[0])
-    for r in range(np.uint64(start), np.uint64(len(labels))):
-        old = np.uint64(labels[r])
+    for row in range(start, len(labels)):
+        r, old = np.uint64(row), np.uint64(labels[row])
         mass[old] -= 1.0
         total, at = 0.0, r
         for k in range(used):
@@ -198,7 +198,8 @@ def _seat_quietly(table: Any, work: Any, labels: Any, start: int) -> int:
         if usable and left < 0:
             mass[old] += 1.0
             continue
-        new, at = used, r
+        at = r
+        new: Any = used
         if usable:
             for k in range(used):
                 if k != old:
@@ -209,7 +210,7 @@ def _seat_quietly(table: Any, work: Any, labels: Any, start: int) -> int:
                 at += size
         if new == used or counts[new] == 0:
             mass[old] += 1.0
-            return np.int64(r)
+            return row
         counts[old] -= 1.0
         counts[new] += 1.0
         mass[new] += 1.0

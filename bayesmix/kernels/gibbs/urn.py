@@ -157,7 +157,7 @@ def draw_near(law: Any, sizes: Any, concentration: float, generator: Any) -> int
         left -= share[i]
         if left < 0:
             return len(sizes) + i
-    return len(sizes) + np.argmax(share)
+    return len(sizes) + int(np.argmax(share))
 
 
 @compiled
