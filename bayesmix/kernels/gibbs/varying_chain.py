@@ -20,8 +20,8 @@ __all__ = [
     "VaryingState",
     "compact",
     "components",
-    "grown",
     "n_occupied",
+    "resized",
     "sums_between",
     "widened",
 ]
@@ -126,8 +126,8 @@ def n_occupied(state: Any) -> int:
 
 
 @compiled
-def grown(state: Any, room: int) -> Any:
-    """Copy a state to memory with room for more components."""
+def resized(state: Any, room: int) -> Any:
+    """Copy a state to memory with room for more components, or for fewer if the last are empty."""
     d = state.point.means.shape[1]
     point, sums = point_of(state.point, room), sums_of(state.sums.second, room, d)
     for old, new in (
@@ -139,8 +139,8 @@ def grown(state: Any, room: int) -> Any:
         (state.sums.first.ravel(), sums.first.ravel()),
         (state.sums.second.ravel(), sums.second.ravel()),
     ):
-        copy(old, new)
-    for k in range(len(state.point.near)):
+        copy(old[: len(new)], new)
+    for k in range(min(room, len(state.point.near))):
         point.near[k] = state.point.near[k]
     return VaryingState(
         point,
