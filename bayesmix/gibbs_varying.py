@@ -58,7 +58,6 @@ __all__ = ["VaryingChain", "VaryingRoom", "compile_varying"]
 
 _LABEL = np.int16
 _TUNING_EVERY = 2  # sweeps between two tries to split or merge, which find the clusters
-_ROOM = 16  # components there is room for at first, at least
 _WIDTH = 8  # components of a record at first
 
 
@@ -128,8 +127,8 @@ class VaryingChain:
             )
         if means is None:
             means = group_means(x, labels, used, np.asarray(prior.mean))
-        law, k = _law(mixture), max(_ROOM, used)
-        state = _state(structure, x.shape[1], k, len(labels))
+        law = _law(mixture)
+        state = _state(structure, x.shape[1], used + 1, len(labels))  # a sweep takes more room
         state.point.means[:used] = means
         state.labels[:] = labels
         state.scale[...] = covariance_scale

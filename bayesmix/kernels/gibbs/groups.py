@@ -80,13 +80,13 @@ def _choose_point(point: Any, n_components: Any) -> Any:
 
 
 def sums_of(second: Any, n_components: int, d: int) -> Any:
-    """Moments of fewer components in the shape of ``second``."""
+    """Moments of any number of components in the shape of ``second``; tied ones share theirs."""
 
 
 @overload(sums_of, strict=False)
 def _choose_sums(second: Any, n_components: Any, d: Any) -> Any:
     def matrices(second: Any, n_components: int, d: int) -> Any:
-        g = min(n_components, len(second))
+        g = n_components if len(second) > 1 else 1
         return Sums(np.zeros(n_components), np.zeros((n_components, d)), np.zeros((g, d, d)))
 
     def variances(second: Any, n_components: int, d: int) -> Any:

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.kernels.blocks import LOWEST, aligned, block_size, compiled, log_density
-from bayesmix.kernels.frames import Place, Scratch, clear, scratch_of
+from bayesmix.kernels.frames import Place, Scratch, clear, copy, scratch_of
 from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means
 from bayesmix.kernels.gibbs.packs import add_rows, flush, packs_of
 from bayesmix.kernels.gibbs.urn import founding
 from bayesmix.kernels.gibbs.variates import index_below
-from bayesmix.kernels.gibbs.varying_chain import components, grown, is_apart, sums_between
+from bayesmix.kernels.gibbs.varying_chain import components, is_apart, resized, sums_between
 from bayesmix.kernels.lanes import (
     WIDE,
     exp,
@@ -79,6 +79,7 @@ class Work(NamedTuple):
 def _draw_component(state: Any, prior: Any, k: int, generator: Any) -> None:
     """Draw an empty component from the prior."""
     point, sums = components(state.point, k, k + 1), sums_between(state, k, k + 1)
+    copy(prior.mean, point.means[0])  # means move from where they are, which costs a rounding
     if is_apart(state.point):
         draw_covariances(point, sums, prior, prior.dof, state.scale, generator)
     draw_means(point, sums, prior, generator)
@@ -352,11 +353,11 @@ def seat_rows(
             table.empty[0] = -1
             return state, table.empty
         if first < n:
-            state, table = grown(state, 2 * room), _more_room(table, 2 * room)
+            state, table = resized(state, 2 * room), _more_room(table, 2 * room)
     for e in range(N_EMPTY):  # the last row may have founded a cluster
         if table.empty[e] < 0 and _replace(state, prior, urn, table, e, generator) < 0:
             room = len(table.role)
-            state, table = grown(state, 2 * room), _more_room(table, 2 * room)
+            state, table = resized(state, 2 * room), _more_room(table, 2 * room)
             _replace(state, prior, urn, table, e, generator)
     return state, table.empty
 
@@ -390,7 +391,7 @@ def _seat_with_room(
         labels = state.labels[first : first + done]
         add_rows(packs, state.point, scratch.block, labels, size, state.sums)
         first += done
-        if done < place.length:
+        if table.empty.min() < 0:  # that may be after the last row of the block
             break
     flush(packs, state.point, state.sums)
     return first

@@ -20,8 +20,8 @@ __all__ = [
     "VaryingState",
     "compact",
     "components",
-    "grown",
     "n_occupied",
+    "resized",
     "sums_between",
     "widened",
 ]
@@ -126,13 +126,10 @@ def n_occupied(state: Any) -> int:
 
 
 @compiled
-def grown(state: Any, room: int) -> Any:
-    """Copy a state to memory with room for more components."""
-    d, second = state.point.means.shape[1], state.sums.second
-    point = point_of(state.point, room)
-    extra = room - len(second) if is_apart(point) else 0
-    more = np.zeros((extra,) + second.shape[1:])  # noqa: RUF005 - stars are not compiled
-    sums = Sums(np.zeros(room), np.zeros((room, d)), np.concatenate((second, more)))
+def resized(state: Any, room: int) -> Any:
+    """Copy a state to memory with room for more components, or for fewer if the last are empty."""
+    d = state.point.means.shape[1]
+    point, sums = point_of(state.point, room), sums_of(state.sums.second, room, d)
     for old, new in (
         (state.point.log_weights, point.log_weights),
         (state.point.means.ravel(), point.means.ravel()),
@@ -140,9 +137,10 @@ def grown(state: Any, room: int) -> Any:
         (state.point.center, point.center),
         (state.sums.sizes, sums.sizes),
         (state.sums.first.ravel(), sums.first.ravel()),
+        (state.sums.second.ravel(), sums.second.ravel()),
     ):
-        copy(old, new)
-    for k in range(len(state.point.near)):
+        copy(old[: len(new)], new)
+    for k in range(min(room, len(state.point.near))):
         point.near[k] = state.point.near[k]
     return VaryingState(
         point,

@@ -24,14 +24,16 @@ from bayesmix.kernels.gibbs.urn import (
 from bayesmix.kernels.gibbs.varying_chain import (
     compact,
     components,
-    grown,
     n_occupied,
+    resized,
     sums_between,
 )
 from bayesmix.kernels.philox import Stream
 from bayesmix.kernels.structures import recenter
 
 __all__ = ["move_between_modes", "settle_varying", "sweep_varying"]
+
+_ROOM = 16  # components there is room for, at least
 
 
 @compiled
@@ -42,9 +44,15 @@ def _urn(state: Any, law: Any) -> Any:
 
 
 @compiled
-def _with_room(state: Any, wanted: int) -> Any:
-    room = len(state.sums.sizes)
-    return grown(state, 2 * wanted) if wanted > room else state
+def _with_room(state: Any, n_clusters: int) -> Any:
+    """Give a state memory for its clusters and some more, no matter how much it had before.
+
+    Blocks of rows depend on that, so a chain that is resumed must not have less.
+    """
+    room = _ROOM
+    while room < n_clusters + N_EMPTY:
+        room *= 2
+    return state if room == len(state.sums.sizes) else resized(state, room)
 
 
 @compiled
@@ -94,7 +102,7 @@ def sweep_varying(
     log-likelihood is 0, or no number if the sweep failed.
     """
     n_clusters = n_occupied(state)
-    state = _with_room(state, n_clusters + N_EMPTY)
+    state = _with_room(state, n_clusters)
     _parameters(state, prior, law, n_clusters, generator)
     sow(state, prior, n_clusters, generator)
     state.sweeps[0] += np.uint64(1)
@@ -122,7 +130,7 @@ def move_between_modes(
     random_k = len(law.log_p_components) > 0
     if random_k and not is_near(k, n_clusters):
         return state, REFUSED
-    state = _with_room(state, n_clusters + 1)
+    state = _with_room(state, n_clusters)
     given = GivenLaw(law, state.concentration[0], state.discount[0])
     own = components(state.point, 0, n_clusters + 1)
     fixed = State(
