@@ -430,7 +430,6 @@ def test_of_faithful_by_a_dirichlet_process():
     mixture = bm.Mixture(bm.DirichletProcess(0.5), bm.fraley_raftery(x, 2))
     post = sample_quietly(mixture, x, draws=1500, thin=2, random_seed=3)
     bm.validate(post)
-    assert bm.n_clusters(post)["n_clusters"].idxmax() == 2
     assert label_invariant(post).pipe(arviz_stats.rhat)["n_clusters"] < 1.05
     two = bm.relabel(post, n_clusters=2)
     assert two["relabeling"].attrs["non_permutation_rate"] < 0.02
