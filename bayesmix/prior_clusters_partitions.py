@@ -39,9 +39,11 @@ __all__ = ["n_clusters_of_partitions"]
 
 _NEGLIGIBLE = 1e-11  # probability
 _TAIL = 1e-9  # of a prior on K
+_UNSEEN = 1e-13  # probability of one number of clusters
+_INACCURATE = 1e-10
 _STAGES = (64, 1024)  # clusters, before all that there may be
 _DENSE = 64  # numbers of clusters next to 1 and n that are not interpolated
-_RATIO = 1.035  # of the others, one to the next
+_RATIO = 1.07  # of the others, one to the next, to begin with
 _GAMMA_STEP = 0.1  # between logarithms of concentrations
 _SMALLEST = 1e-15  # concentration that Stirling numbers tell from 0
 _NUMBERS = 2_000_000  # at once
@@ -55,23 +57,42 @@ def n_clusters_of_partitions(weights: WeightPrior, n: int) -> Floats:
     out = np.zeros(weights.n_components if isinstance(weights, Dirichlet) else n)
     for stage in (*_STAGES, possible):
         top = min(stage, possible)
-        out[:top] = np.exp(_interpolated(weights, n, _numbers(top, {possible, n})))
+        out[:top] = _interpolated(weights, n, _numbers(top, {possible, n}))
         if top == possible or out.sum() > 1 - _NEGLIGIBLE:
             break
     return np.clip(out, 0, 1)
 
 
 def _interpolated(weights: WeightPrior, n: int, k: Ints) -> Floats:
-    """Log probabilities of 1, ..., k[-1] clusters, which are smooth in log k beyond a few."""
+    """Probabilities of 1, ..., k[-1] clusters, whose logarithms are smooth in log k.
+
+    Where what is found between two of the numbers k is not as foretold, there are to be more.
+    """
+    log = _log_probability(weights, n, k)
+    doubted = np.ones(len(k) - 1, bool)
+    while True:
+        p = np.exp(log) if len(k) == k[-1] else _by_spline(k, log)
+        likely = np.maximum(p[k[:-1] - 1], p[k[1:] - 1]) > _UNSEEN
+        doubted &= likely & (np.diff(k) > 1)
+        if not doubted.any():
+            return p
+        between = (k[:-1] + k[1:])[doubted] // 2
+        found = _log_probability(weights, n, between)
+        wrong = np.abs(np.exp(found) - p[between - 1]) * np.diff(k)[doubted] > _INACCURATE
+        at = np.flatnonzero(doubted) + 1
+        k, log = np.insert(k, at, between), np.insert(log, at, found)
+        next_to_wrong = np.isin(k, between[wrong])
+        doubted = next_to_wrong[:-1] | next_to_wrong[1:]
+
+
+def _by_spline(k: Ints, log: Floats) -> Floats:
+    """Probabilities of 1, ..., k[-1] from the logarithms of some."""
     from scipy.interpolate import make_interp_spline
 
-    log = _log_probability(weights, n, k)
+    kept = log > -np.inf
     every = np.arange(1, k[-1] + 1)
-    if len(k) == len(every):
-        return log
-    finite = np.isfinite(log)
-    spline = make_interp_spline(np.log(k[finite]), log[finite], k=7)
-    return np.where(every >= k[finite][0], spline(np.log(every)), -np.inf)
+    spline = make_interp_spline(np.log(k[kept]), log[kept], k=7)
+    return np.where(every >= k[kept][0], np.exp(np.minimum(spline(np.log(every)), 0)), 0)
 
 
 def _numbers(top: int, ends: set[int]) -> Ints:
@@ -86,12 +107,10 @@ def _numbers(top: int, ends: set[int]) -> Ints:
 def _log_probability(weights: WeightPrior, n: int, k: Ints) -> Floats:
     """Log P(K+ = k) for numbers of clusters k, (M,)."""
     if isinstance(weights, DirichletProcess | PitmanYor):
-        return _infinite(
-            concentrations(weights.concentration).likely(),
-            discounts(weights.discount).likely(),
-            n,
-            k,
-        )
+        largest = concentrations(weights.concentration).likely().values[-1]
+        clusters = min(n, largest * np.log1p(n / largest))  # the more, the more they tell of it
+        rule = concentrations(weights.concentration, min(0.125, 0.8 / np.sqrt(1 + clusters)))
+        return _infinite(rule.likely(), discounts(weights.discount).likely(), n, k)
     components = _components(weights)
     if isinstance(weights, MixtureOfFiniteMixtures):
         rule = concentrations(weights.concentration).likely()

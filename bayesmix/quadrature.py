@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Rule", "concentrations", "discounts"]
 
 _NEGLIGIBLE = 60.0  # nats
+_NO_WEIGHT = 1e-14
+_NEXT_TO_ZERO = 1e-15
 
 
 class Rule(NamedTuple):
@@ -38,14 +40,25 @@ class Rule(NamedTuple):
         """One node."""
         return cls(np.array([value]), np.array([1 - value]), np.ones(1))
 
-    def likely(self, least: float = 1e-14) -> Rule:
-        """Without nodes of less weight than that."""
-        kept = self.weights > least
-        return Rule(*(a[kept] for a in self))
+    def likely(self) -> Rule:
+        """Without nodes of next to no weight, and what is next to 0 taken for 0."""
+        if len(self.values) == 1:
+            return self
+        small = self.values < _NEXT_TO_ZERO
+        weights = np.append(self.weights[small].sum(), self.weights[~small])
+        values, complements = (
+            np.append(at_zero, a[~small])
+            for at_zero, a in ((0.0, self.values), (1.0, self.complements))
+        )
+        kept = weights > _NO_WEIGHT
+        return Rule(values[kept], complements[kept], weights[kept])
 
 
-def concentrations(prior: float | Gamma) -> Rule:
-    """Nodes for a concentration: as stated, or 0 and what its prior makes likely."""
+def concentrations(prior: float | Gamma, step: float = 0.125) -> Rule:
+    """Nodes for a concentration: as stated, or 0 and what its prior makes likely.
+
+    The ``step`` in its logarithm is at most that, and small against a narrow prior.
+    """
     if not isinstance(prior, Gamma):
         return Rule.of(prior)
     from scipy.special import gammaln
@@ -55,7 +68,7 @@ def concentrations(prior: float | Gamma) -> Rule:
         lambda t: constant + prior.shape * t - prior.rate * np.exp(t),
         lambda t: t,
         np.log(prior.mean),
-        min(0.125, 0.4 / np.sqrt(prior.shape)),
+        min(step, 0.4 / np.sqrt(prior.shape)),
     )
     values = np.append(0.0, np.exp(t))
     return Rule(values, 1 - values, weights)

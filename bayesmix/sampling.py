@@ -60,7 +60,8 @@ def sample(
     Gibbs sampling draws labels and parameters in turn, thousands of sweeps a second on a small
     table, and tries to split and merge components. Its chains start far apart: at optima of EM, at
     one cluster, at K clusters around random rows. Where components are exchangeable they change
-    names at random in every sweep, so that a component's own draws mean nothing before `relabel`.
+    names at random in every sweep, so that a component's own draws mean nothing before `relabel`;
+    those of a truncated stick trade places.
     Where the number of components varies (an infinite process, or one with a prior on the number)
     the tree has the group ``components``, and `relabel` with ``n_clusters=k`` makes a tree of
     fixed components of the draws with k clusters.

@@ -60,7 +60,7 @@ def log_stirling(discount: ArrayLike, n: int, k: NDArray[np.integer]) -> Floats:
     """
     from scipy.special import gammaln
 
-    d = np.atleast_1d(np.asarray(discount, float))
+    d = np.minimum(np.atleast_1d(np.asarray(discount, float)), 1 - 2.0**-53)
     if n <= _FEW:
         return _by_recursion(d, n)[:, k - 1] - gammaln(n)
     pairs = [a.ravel() for a in np.broadcast_arrays(d[:, None], k.astype(float))]
@@ -75,8 +75,7 @@ def _by_recursion(d: Floats, n: int) -> Floats:
     log = np.full((len(d), n), -np.inf)
     log[:, 0] = 0.0
     for rows in range(1, n):
-        with np.errstate(divide="ignore"):  # where d is 1 to working precision
-            joined = log[:, :rows] + np.log(rows - d[:, None] * clusters[:rows])
+        joined = log[:, :rows] + np.log(rows - d[:, None] * clusters[:rows])
         founded = log[:, :rows].copy()
         log[:, :rows] = joined
         log[:, 1 : rows + 1] = np.logaddexp(log[:, 1 : rows + 1], founded)
@@ -221,9 +220,9 @@ def _tilted(d: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 def _slope(z: Floats) -> Floats:
     """Derivative of log((exp(z) - 1)/z)."""
-    large = np.where(np.abs(z) < 1e-2, 1.0, np.maximum(z, -700))
+    large = np.where(np.abs(z) < 1e-2, 1.0, z)
     series = 0.5 + z / 12 - z**3 / 720
-    return np.where(np.abs(z) < 1e-2, series, -1 / np.expm1(-large) - 1 / large)
+    return np.where(np.abs(z) < 1e-2, series, -1 / np.expm1(np.minimum(-large, 700)) - 1 / large)
 
 
 def _scaled(d: Floats, y: Floats | Complex) -> Floats:

@@ -77,7 +77,6 @@ def invariants(tree, x) -> dict[str, np.ndarray]:
         ("galaxy", bm.Dirichlet(3, 20.0), "full", weak_prior),
         ("iris", bm.Dirichlet(2), "full", bm.weakly_informative),
         ("faithful / 14", bm.DirichletProcess(1.0, 2), "diag", weak_prior),
-        ("faithful / 14", bm.DirichletProcess(truncation=3), "tied", weak_prior),
         ("faithful / 14", bm.PitmanYor(bm.Gamma(2, 4), bm.Beta(2, 5), 4), "tied", weak_prior),
     ],
 )

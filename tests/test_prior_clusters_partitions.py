@@ -104,6 +104,20 @@ def test_random_concentration_of_a_dirichlet_process_of_many_rows():
     assert found @ COUNTS == pytest.approx(mean, rel=1e-8)
 
 
+@pytest.mark.parametrize(
+    "weights",
+    [
+        bm.DirichletProcess(bm.Gamma(0.01, 0.01)),
+        bm.MixtureOfFiniteMixtures(bm.UniformK(1, 3000), 1.0),
+    ],
+    ids=str,
+)
+def test_what_is_not_smooth(weights):
+    """Mixtures of narrow laws, and edges."""
+    found = bm.prior_n_clusters(weights, 5000)
+    assert found.sum() == pytest.approx(1, abs=1e-9)
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("counts", [bm.UniformK(2, 700), bm.BetaNegativeBinomial()], ids=str)
 def test_finite_mixtures_of_many_rows(counts, dynamic):
