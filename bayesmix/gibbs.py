@@ -343,7 +343,9 @@ def compile_moves(mixture: Mixture) -> None:
     compile_once(("gibbs", structure, label_type.char), words, run)
 
 
-def dense_covariances(structure: Structure, records: compiled.Records) -> Floats:
+def dense_covariances(
+    structure: Structure, records: compiled.Records | compiled.VaryingRecords
+) -> Floats:
     """Covariances of records, (S, K, D, D)."""
     n, k, d = records.means.shape
     shape = structure.average(np.eye(d), k).shape
