@@ -57,9 +57,9 @@ def assert_same(one: xr.DataTree, other: xr.DataTree) -> None:
 
 
 class TestThin:
-    @pytest.mark.parametrize("thin", [2, 3, 13])
-    def test_keeps_every_so_many(self, thin):
-        every, kept = run(draws=6 * thin), run(draws=6, thin=thin)
+    @pytest.mark.parametrize(("name", "thin"), [("full", 2), ("full", 3), ("full", 13), ("DP", 3)])
+    def test_keeps_every_so_many(self, name, thin):
+        every, kept = run(MIXTURES[name], draws=6 * thin), run(MIXTURES[name], draws=6, thin=thin)
         for name in BY_DRAW:
             expected = every[name].to_dataset().isel(draw=slice(thin - 1, None, thin))
             expected = expected.assign_coords(draw=np.arange(6))

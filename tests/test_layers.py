@@ -46,7 +46,7 @@ LAYERS = (
         *("em", "problem", "starts", "optima", "point_tree", "given", "fitted", "estimator"),
         *("acceleration", "ascent", "search", "split_merge", "grid"),
         *("online", "streamed"),
-        *("gibbs", "gibbs_run"),
+        *("gibbs", "gibbs_varying", "gibbs_run"),
         *("nuts", "nuts_coordinates", "nuts_target"),
         *PYMC_MODULES,
     },
@@ -82,7 +82,7 @@ ENGINES = (
         *("acceleration", "ascent", "search", "split_merge", "grid"),
         *("online", "streamed"),
     },
-    {"gibbs", "gibbs_run"},
+    {"gibbs", "gibbs_varying", "gibbs_run"},
     {"nuts", "nuts_coordinates", "nuts_target"},
     PYMC_MODULES,
 )

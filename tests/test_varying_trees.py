@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from itertools import product
 
+import arviz_stats
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from bayesmix.diagnostics import convergence, label_invariant
 from bayesmix.inputs import as_table
 from bayesmix.replicates import add_groups
 from bayesmix.schema import mixture_of
-from tests.fixtures_post import SEPARATED, point_dataset
+from tests.fixtures_post import SEPARATED, point_dataset, sample_quietly
 from tests.fixtures_varying import MFM, PROCESS, VARYING, planted_varying, varying_mixture
 from tests.support import STRUCTURES, Parameters, random_parameters, rows_of
 
@@ -420,6 +421,22 @@ def test_what_needs_fixed_components_refuses(name, tree):
 def test_traces_are_drawn(tree):
     plots.traces(tree)
     plt.close("all")
+
+
+@pytest.mark.slow
+def test_of_faithful_by_a_dirichlet_process():
+    """From start to memberships: the two kinds of eruption, from chains that agree."""
+    x = bm.datasets.load("faithful")
+    mixture = bm.Mixture(bm.DirichletProcess(0.5), bm.fraley_raftery(x, 2))
+    post = sample_quietly(mixture, x, draws=1500, thin=2, random_seed=3)
+    bm.validate(post)
+    assert label_invariant(post).pipe(arviz_stats.rhat)["n_clusters"] < 1.05
+    two = bm.relabel(post, n_clusters=2)
+    assert two["relabeling"].attrs["non_permutation_rate"] < 0.02
+    means = np.sort(two["posterior"]["means"].mean(("chain", "draw")).values, axis=0)
+    np.testing.assert_allclose(means, [[2.04, 54.5], [4.29, 80.0]], rtol=0.03)
+    sizes = np.bincount(bm.membership(two)["label"].values)
+    assert abs(sizes.min() - 97) <= 5
 
 
 class TestRequests:

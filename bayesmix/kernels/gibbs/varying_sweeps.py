@@ -94,12 +94,13 @@ def _weigh(state: Any, urn: Any, empty: Any, generator: Any) -> int:
 
 @compiled
 def sweep_varying(
-    state: Any, prior: Any, law: Any, source: Any, generator: Any, weigh: bool
+    state: Any, prior: Any, law: Any, source: Any, generator: Any, score: bool
 ) -> Any:
     """Make a sweep; return the state and its log-likelihood.
 
-    The state may be a copy with more room. Without ``weigh`` no weights are drawn, and the
-    log-likelihood is 0, or no number if the sweep failed.
+    The state may be a copy with more room. Weights are drawn always, so that what follows does not
+    depend on what is kept; without ``score`` the log-likelihood is 0, or no number if the sweep
+    failed.
     """
     n_clusters = n_occupied(state)
     state = _with_room(state, n_clusters)
@@ -111,8 +112,8 @@ def sweep_varying(
     state, empty = seat_rows(state, prior, urn, n_clusters, source, stream, generator)
     if empty[0] < 0:
         return state, np.nan
-    if weigh:
-        used = _weigh(state, urn, empty, generator)
+    used = _weigh(state, urn, empty, generator)
+    if score:
         found = log_likelihood(state, used, source)
     compact(state)
     return state, found
