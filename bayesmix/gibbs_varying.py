@@ -285,17 +285,14 @@ class VaryingChain:
         return float(self._last.records.log_likelihood[0])
 
     def saved(self) -> dict[str, NDArray[Any]]:
-        """All that the next sweep depends on, the generator as JSON.
-
-        Places without rows too: rounding depends on how many there are, and on what they held.
-        """
-        state = self.state
+        """All that the next sweep depends on, the generator as JSON; only occupied components."""
+        state, k = self.state, self.n_clusters
         return {
             "label": state.labels,
-            "means": state.point.means,
-            "sizes": state.sums.sizes,
-            "first": state.sums.first,
-            "second": state.sums.second,
+            "means": state.point.means[:k],
+            "sizes": state.sums.sizes[:k],
+            "first": state.sums.first[:k],
+            "second": state.sums.second[:k],
             "scale": state.scale,
             "concentration": state.concentration[0],
             "discount": state.discount[0],
@@ -312,20 +309,14 @@ class VaryingChain:
         generator.bit_generator.state = json.loads(str(saved["generator"]))
         chain = cls.at(mixture, x, saved["label"], np.random.default_rng())
         chain.generator = generator
-        state = _state(chain.structure, x.shape[1], len(saved["sizes"]), len(x))
-        chain.state = state
-        for out, values in (
-            (state.labels, saved["label"]),
-            (state.point.means, saved["means"]),
-            (state.sums.sizes, saved["sizes"]),
-            (state.sums.first, saved["first"]),
-            (state.sums.second, saved["second"]),
-            (state.scale, saved["scale"]),
-            (state.key, saved["key"]),
-        ):
-            out[...] = values
+        state, k = chain.state, len(saved["sizes"])
+        state.point.means[:k] = saved["means"]
+        state.sums.sizes[:k], state.sums.first[:k] = saved["sizes"], saved["first"]
+        state.sums.second[: len(saved["second"])] = saved["second"]
+        state.scale[...] = saved["scale"]
         for name in ("concentration", "discount", "n_components", "sweeps"):
             getattr(state, name)[0] = saved[name]
+        state.key[:] = saved["key"]
         return chain
 
 
