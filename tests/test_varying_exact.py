@@ -97,9 +97,11 @@ def test_weights_are_dirichlet_given_the_labels(name):
     for own in found.records:
         draws, n = np.arange(len(own.labels)), len(x)
         k = own.n_components
-        each = own.concentration / np.maximum(k, 1) if WEIGHTS[name].varying and (
-            getattr(WEIGHTS[name], "dynamic", False)
-        ) else own.concentration
+        each = (
+            own.concentration / np.maximum(k, 1)
+            if WEIGHTS[name].varying and (getattr(WEIGHTS[name], "dynamic", False))
+            else own.concentration
+        )
         discount = np.where(k > 0, -each, own.discount)
         strength = np.where(k > 0, k * each, own.concentration)
         first = own.labels[:, 0]

@@ -10,7 +10,6 @@ from bayesmix.covariance import structure_of
 from bayesmix.gibbs_varying import VaryingChain
 from bayesmix.kernels.frames import Sums
 from tests.exact import pair_indicators
-from tests.exact_checks import assert_z
 from tests.exact_counts import distinct_sizes, log_joint_with_k
 from tests.exact_kernel import (
     assert_invariant,
@@ -19,9 +18,9 @@ from tests.exact_kernel import (
     label_events,
     transition_matrix,
 )
-from tests.exact_partitions import exact_posterior, in_order_of_appearance
-from tests.gibbs_cells import cases, few_rows
+from tests.exact_partitions import exact_posterior
 from tests.geweke import split_or_merge, sweep
+from tests.gibbs_cells import cases, few_rows
 from tests.support import STRUCTURES, blobs, random_independent_prior, random_prior
 from tests.varying_cells import WEIGHTS, Cell, Named
 
