@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
+from bayesmix.kernels.em import factorize
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -367,13 +369,13 @@ def structure_of(covariance_type: str) -> Structure:
 
 
 def _precision_cholesky(covariances: Floats) -> Floats:
-    """Lower factors l with inverse(covariance) = l lᵀ: flip, factorize, flip back, invert."""
-    upper = np.linalg.cholesky(covariances[..., ::-1, ::-1])[..., ::-1, ::-1]
-    # What a feature varies given the later ones: below this share only rounding is left of it.
-    left, variances = (np.diagonal(a, axis1=-2, axis2=-1) for a in (upper, covariances))
-    if not np.all(np.square(left) > 1e-13 * variances):
+    """Lower factors l with inverse(covariance) = l lᵀ."""
+    given = np.require(covariances, float, ["C", "W"])
+    factors = np.empty(given.shape)
+    d = given.shape[-1]
+    if not factorize(given.reshape(-1, d, d), factors.reshape(-1, d, d)):
         raise np.linalg.LinAlgError("a covariance is singular to working precision")
-    return np.tril(np.swapaxes(np.linalg.inv(upper), -1, -2))
+    return factors
 
 
 def _inverse_root(variances: Floats) -> Floats:

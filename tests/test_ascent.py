@@ -215,7 +215,9 @@ def test_coordinates_lead_there_and_back(structure, k, d, offset):
     stack = Point.stack(points)
     flat = coordinates.flat(stack)
     assert flat.shape == (3, problem.n_parameters + 1)  # all weights
-    back = coordinates.point(coordinates.normalized(flat + np.r_[np.full(k, 3.0), flat[0, k:] * 0]))
+    far = flat + np.r_[np.full(k, 3.0), flat[0, k:] * 0]
+    back = coordinates.put(far, np.ones(3, np.bool_), Point.stack([points[0]] * 3))
+    np.testing.assert_allclose(far, flat, atol=1e-13)
     np.testing.assert_allclose(back.weights, stack.weights, rtol=1e-13)
     np.testing.assert_allclose(back.means, stack.means, rtol=4 * EPS, atol=1e-12)
     assert back.covariances.shape == stack.covariances.shape

@@ -1,0 +1,248 @@
+"""Longer steps than EM's own, and the verdict on every step: see `bayesmix.acceleration`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmix.kernels.blocks import compiled
+from bayesmix.kernels.caching import cached
+from bayesmix.kernels.gibbs.triangles import cholesky, solve, solve_transposed
+
+__all__ = ["FIRST_STRETCH", "Memory", "State", "judge", "lengthen"]
+
+_RIDGE = 1e-10  # of the least squares, changes of r at unit length
+FIRST_STRETCH = 2.0
+_ROUNDING = 1e-14  # relative gain that is none
+
+
+class Memory(NamedTuple):
+    """What S runs remember of their last steps."""
+
+    flat: Any
+    """Where they were when they last looked, (S, P), and EM's step there; NaN before the first."""
+    residual: Any
+    flat_changes: Any
+    """(S, m, P), the latest last; zeros where there are none."""
+    residual_changes: Any
+    stretch: Any
+    """Factor t of the next stretched step, (S,)."""
+    leaving: Any
+    """Whether a run leaves a saddle, (S,)."""
+
+
+class State(NamedTuple):
+    """How far S runs are."""
+
+    objective: Any
+    gains: Any
+    """Of the last three steps, (S, 3); NaN before."""
+    owns: Any
+    """Whether these were EM's own, (S, 3)."""
+    plain: Any
+    """Whether the next step is to be EM's own, (S,)."""
+    fallen: Any
+    """Whether EM's own step fell, as a ridge can make it: then all are to be, (S,)."""
+    moved: Any
+    """Whether the last pass found a better point, (S,)."""
+    converged: Any
+    """Whether what is left to gain is below the tolerance, (S,)."""
+
+
+@compiled
+def _shifted(changes: Any) -> None:
+    """Forget the first of the changes."""
+    for m in range(len(changes) - 1):
+        for p in range(changes.shape[1]):
+            changes[m, p] = changes[m + 1, p]
+
+
+@compiled
+def _remember(memory: Any, s: int, at: Any, following: Any) -> None:
+    """Note the step to ``at`` (P,), from where EM would go on to ``following``."""
+    flat, residual = memory.flat[s], memory.residual[s]
+    changes, residual_changes = memory.flat_changes[s], memory.residual_changes[s]
+    _shifted(changes)
+    _shifted(residual_changes)
+    last, along, known = len(changes) - 1, 0.0, True
+    for p in range(len(at)):
+        left = following[p] - at[p]
+        changes[last, p], residual_changes[last, p] = at[p] - flat[p], left - residual[p]
+        flat[p], residual[p] = at[p], left
+        product = changes[last, p] * residual_changes[last, p]
+        along += product
+        known = known and math.isfinite(product)
+    if not known:
+        for p in range(len(at)):
+            changes[last, p] = residual_changes[last, p] = 0.0
+    elif along > 0:
+        memory.leaving[s] = True
+
+
+@compiled
+def _products(changes: Any, residual: Any, gram: Any, right: Any) -> None:
+    """Write inner products of the changes (m, P), on and below the diagonal, and with r."""
+    order = len(changes)
+    for i in range(order):
+        right[i] = 0.0
+        for j in range(i + 1):
+            gram[i, j] = 0.0
+    for p in range(len(residual)):
+        for i in range(order):
+            own = changes[i, p]
+            right[i] += own * residual[p]
+            for j in range(i + 1):
+                gram[i, j] += own * changes[j, p]
+
+
+@compiled
+def _anderson(memory: Any, s: int, gram: Any, length: Any, gamma: Any, out: Any) -> None:
+    changes, residual_changes = memory.flat_changes[s], memory.residual_changes[s]
+    order = len(changes)
+    _products(residual_changes, memory.residual[s], gram, gamma)
+    for i in range(order):
+        length[i] = math.sqrt(gram[i, i]) if gram[i, i] > 0 else 1.0
+    for i in range(order):
+        gamma[i] /= length[i]
+        for j in range(i + 1):
+            gram[i, j] /= length[i] * length[j]
+        gram[i, i] += _RIDGE
+    cholesky(gram)
+    solve(gram, gamma)
+    solve_transposed(gram, gamma)
+    for i in range(order):
+        gamma[i] /= length[i]
+    for p in range(len(out)):
+        step = memory.residual[s, p]
+        for i in range(order):
+            step -= gamma[i] * (changes[i, p] + residual_changes[i, p])
+        out[p] = memory.flat[s, p] + step
+
+
+@compiled
+def _are_finite(values: Any) -> bool:
+    for value in values:
+        if not math.isfinite(value):
+            return False
+    return True
+
+
+def _make_lengthen(fingerprint: str) -> Callable:
+    def lengthen(memory: Any, moved: Any, allowed: Any, at: Any, flat: Any, long: Any) -> None:
+        fingerprint  # noqa: B018
+        order, size = memory.flat_changes.shape[1:]
+        gram, length, gamma = np.empty((order, order)), np.empty(order), np.empty(order)
+        far = np.empty(size)
+        for s in range(len(flat)):
+            known = not moved[s]
+            for p in range(size):
+                known = known and not math.isnan(memory.residual[s, p])
+            if not known:
+                _remember(memory, s, at[s], flat[s])
+            if not allowed[s]:
+                continue
+            if memory.leaving[s]:
+                for p in range(size):
+                    far[p] = memory.flat[s, p] + memory.stretch[s] * memory.residual[s, p]
+            else:
+                _anderson(memory, s, gram, length, gamma, far)
+            long[s] = _are_finite(far)
+            if long[s]:
+                for p in range(size):
+                    flat[s, p] = far[p]
+
+    return lengthen
+
+
+@compiled
+def _learn(memory: Any, s: int, taken: bool) -> None:
+    """Note whether a longer step was taken."""
+    leaving = memory.leaving[s]
+    if taken:
+        if leaving:
+            memory.stretch[s] *= 2
+        return
+    changes, residual_changes = memory.flat_changes[s], memory.residual_changes[s]
+    for m in range(len(changes) if leaving else len(changes) - 1):
+        for p in range(changes.shape[1]):
+            changes[m, p] = residual_changes[m, p] = 0.0
+    if leaving:
+        memory.stretch[s] = max(memory.stretch[s] / 4, FIRST_STRETCH)
+    memory.leaving[s] = not leaving
+
+
+@compiled
+def _little_is_left(state: Any, s: int, total: float, tol: float) -> None:
+    """Whether a run has converged; or else seems to, which EM's own next steps will tell.
+
+    Longer steps can land next to a saddle, gaining less and less on the way: what is left is judged
+    by three of EM's own.
+    """
+    before, owns = state.gains[s], state.owns[s]
+    gain = abs(before[2])
+    none = gain <= _ROUNDING * (abs(state.objective[s]) + total)
+    first, second = before[1] / before[0], before[2] / before[1]
+    little = False
+    if first > 0 and second > 0:
+        rate = max(first, second)
+        little = rate < 1 and max(gain, gain * rate / (1 - rate)) < tol * total
+    sure = owns[0] and owns[1] and owns[2] and (state.fallen[s] or before[0] > 0)
+    state.converged[s] = (none and owns[2]) or (little and sure)
+    state.plain[s] = none or little
+
+
+@compiled
+def _moved(state: Any, s: int, objective: float, own: bool, total: float) -> None:
+    gain, gains, owns = objective - state.objective[s], state.gains[s], state.owns[s]
+    if own and gain < -_ROUNDING * (abs(state.objective[s]) + total):
+        state.fallen[s] = True
+    for i in range(2):
+        gains[i], owns[i] = gains[i + 1], owns[i + 1]
+    gains[2], owns[2] = gain, own
+    state.objective[s] = objective
+
+
+def _make_judge(fingerprint: str) -> Callable:
+    def judge(
+        state: Any,
+        memory: Any,
+        here: Any,
+        there: Any,
+        objective: Any,
+        long: Any,
+        failed: Any,
+        total: float,
+        tol: float,
+    ) -> None:
+        fingerprint  # noqa: B018
+        for s in range(len(objective)):
+            better = not failed[s] and math.isfinite(objective[s])
+            better = better and (not long[s] or objective[s] >= state.objective[s])
+            state.moved[s] = better
+            if long[s]:
+                _learn(memory, s, better)
+            if not better:
+                state.plain[s] = long[s]
+                continue
+            _moved(state, s, objective[s], not long[s], total)
+            for i in range(len(here)):
+                whole, part = here[i], there[i]
+                for p in range(whole.shape[1]):
+                    whole[s, p] = part[s, p]
+            _little_is_left(state, s, total, tol)
+
+    return judge
+
+
+lengthen = cached(_make_lengthen)
+"""``lengthen(memory, moved, allowed, at, flat, long)`` notes how runs that ``moved``
+came to coordinates ``at`` (S, P) and that EM would go on to ``flat``; where ``allowed``, it puts a
+longer step in their place, if there is one, and marks it as ``long`` (S,)."""
+judge = cached(_make_judge)
+"""``judge(state, memory, here, there, objective, long, failed, total, tol)`` takes the steps that
+do not fall, if they are longer, and all of EM's own: arrays of ``here`` (S, ...) become those of
+``there``. All but ``failed`` have an ``objective``; ``tol`` is per row, of which there are
+``total``."""
