@@ -89,6 +89,7 @@ def nothing_remembered(count: int, size: int) -> kernels.Memory:
         np.full((count, size), np.nan),
         np.zeros((count, _ORDER, size)),
         np.zeros((count, _ORDER, size)),
+        np.zeros(count, np.int64),
         np.full(count, kernels.FIRST_STRETCH),
         np.zeros(count, np.bool_),
     )

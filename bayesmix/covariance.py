@@ -58,6 +58,10 @@ class Structure(ABC):
         """Return to the structure's shape from covariances that have it; inverse of `dense`."""
 
     @abstractmethod
+    def diagonal(self, covariances: Floats) -> Floats:
+        """Variances of the features, to broadcast against (..., K, D)."""
+
+    @abstractmethod
     def average(self, pooled: Floats, n_components: int) -> Floats:
         """Give every component the structure's nearest version of one (D, D) covariance."""
 
@@ -123,9 +127,9 @@ class Structure(ABC):
         covariances = self.n_parameters(n_components, n_features)
         return covariances + n_components * n_features + n_components - 1
 
+    @abstractmethod
     def outer(self, delta: Floats, weight: Floats) -> Floats:
         """Weighted outer products of one row (..., K, D) per component, in the own shape."""
-        return self.scatter(delta[..., None, :], weight[..., None])
 
     def mode(self, scatter: Floats, count: Floats) -> Floats:
         """Covariances at the mode: a scatter over its count, one per component or one for all."""
@@ -176,6 +180,9 @@ class Full(_Matrices):
     def compact(self, dense: Floats) -> Floats:
         return dense
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return np.diagonal(covariances, axis1=-2, axis2=-1)
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.repeat(pooled[None], n_components, axis=0)
 
@@ -187,6 +194,9 @@ class Full(_Matrices):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return np.swapaxes(weight[..., None] * delta, -1, -2) @ delta
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return (weight[..., None] * delta)[..., :, None] * delta[..., None, :]
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
@@ -218,6 +228,9 @@ class Tied(_Matrices):
     def compact(self, dense: Floats) -> Floats:
         return dense[..., 0, :, :]
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return np.diagonal(covariances, axis1=-2, axis2=-1)[..., None, :]
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return pooled
 
@@ -230,6 +243,9 @@ class Tied(_Matrices):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return (np.swapaxes(weight[..., None] * delta, -1, -2) @ delta).sum(axis=-3)
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return np.swapaxes(weight[..., None] * delta, -1, -2) @ delta
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return np.asarray(sizes.sum(axis=-1))
@@ -291,6 +307,9 @@ class Diag(_Variances):
     def compact(self, dense: Floats) -> Floats:
         return np.diagonal(dense, axis1=-2, axis2=-1)
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return covariances
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.repeat(np.diag(pooled)[None], n_components, axis=0)
 
@@ -302,6 +321,9 @@ class Diag(_Variances):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return np.einsum("...km,...kmd->...kd", weight, np.square(delta))
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return weight[..., None] * np.square(delta)
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
@@ -333,6 +355,9 @@ class Spherical(_Variances):
     def compact(self, dense: Floats) -> Floats:
         return dense[..., 0, 0]
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return covariances[..., None]
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.full(n_components, np.trace(pooled) / len(pooled))
 
@@ -344,6 +369,9 @@ class Spherical(_Variances):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return np.einsum("...km,...kmd->...k", weight, np.square(delta))
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return weight * np.square(delta).sum(axis=-1)
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return n_features * sizes

@@ -10,7 +10,6 @@ import numpy as np
 
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.caching import cached
-from bayesmix.kernels.gibbs.triangles import cholesky, solve, solve_transposed
 
 __all__ = ["FIRST_STRETCH", "Memory", "State", "judge", "lengthen"]
 
@@ -26,8 +25,10 @@ class Memory(NamedTuple):
     """Where they were when they last looked, (S, P), and EM's step there; NaN before the first."""
     residual: Any
     flat_changes: Any
-    """(S, m, P), the latest last; zeros where there are none."""
+    """(S, m, P), the latest at ``last``; zeros where there are none."""
     residual_changes: Any
+    last: Any
+    """(S,)."""
     stretch: Any
     """Factor t of the next stretched step, (S,)."""
     leaving: Any
@@ -53,102 +54,94 @@ class State(NamedTuple):
 
 
 @compiled
-def _shifted(changes: Any) -> None:
-    """Forget the first of the changes."""
-    for m in range(len(changes) - 1):
-        for p in range(changes.shape[1]):
-            changes[m, p] = changes[m + 1, p]
+def _are_finite(values: Any) -> bool:
+    found = 0.0
+    for value in values:
+        found += 0.0 * value
+    return found == 0.0
 
 
 @compiled
 def _remember(memory: Any, s: int, at: Any, following: Any) -> None:
-    """Note the step to ``at`` (P,), from where EM would go on to ``following``."""
-    flat, residual = memory.flat[s], memory.residual[s]
-    changes, residual_changes = memory.flat_changes[s], memory.residual_changes[s]
-    _shifted(changes)
-    _shifted(residual_changes)
-    last, along, known = len(changes) - 1, 0.0, True
-    for p in range(len(at)):
-        left = following[p] - at[p]
-        changes[last, p], residual_changes[last, p] = at[p] - flat[p], left - residual[p]
-        flat[p], residual[p] = at[p], left
-        product = changes[last, p] * residual_changes[last, p]
-        along += product
-        known = known and math.isfinite(product)
-    if not known:
-        for p in range(len(at)):
-            changes[last, p] = residual_changes[last, p] = 0.0
-    elif along > 0:
-        memory.leaving[s] = True
+    """Note the step to ``at``, from where EM would go on to ``following``."""
+    flat, residual = memory.flat, memory.residual
+    changes, residual_changes = memory.flat_changes, memory.residual_changes
+    last = memory.last[s] = (memory.last[s] + 1) % changes.shape[1]
+    along = 0.0
+    for p in range(at.shape[1]):
+        left = following[s, p] - at[s, p]
+        changes[s, last, p] = at[s, p] - flat[s, p]
+        residual_changes[s, last, p] = left - residual[s, p]
+        along += changes[s, last, p] * residual_changes[s, last, p]
+        flat[s, p], residual[s, p] = at[s, p], left
+    if math.isfinite(along):
+        memory.leaving[s] = memory.leaving[s] or along > 0
+    else:  # the first step, or a component without weight
+        for p in range(at.shape[1]):
+            changes[s, last, p] = residual_changes[s, last, p] = 0.0
 
 
 @compiled
-def _products(changes: Any, residual: Any, gram: Any, right: Any) -> None:
-    """Write inner products of the changes (m, P), on and below the diagonal, and with r."""
-    order = len(changes)
-    for i in range(order):
-        right[i] = 0.0
-        for j in range(i + 1):
-            gram[i, j] = 0.0
-    for p in range(len(residual)):
+def _products(memory: Any, s: int, found: Any) -> None:
+    """Write inner products of the changes of r, the last one's column with r, (m, m + 1)."""
+    changes, order = memory.residual_changes, len(found)
+    found[:] = 0.0
+    for p in range(changes.shape[2]):
         for i in range(order):
-            own = changes[i, p]
-            right[i] += own * residual[p]
-            for j in range(i + 1):
-                gram[i, j] += own * changes[j, p]
+            own = changes[s, i, p]
+            found[i, order] += own * memory.residual[s, p]
+            for j in range(order):
+                found[i, j] += own * changes[s, j, p]
 
 
 @compiled
-def _anderson(memory: Any, s: int, gram: Any, length: Any, gamma: Any, out: Any) -> None:
-    changes, residual_changes = memory.flat_changes[s], memory.residual_changes[s]
-    order = len(changes)
-    _products(residual_changes, memory.residual[s], gram, gamma)
+def _solved(system: Any) -> None:
+    """Leave the solution of a positive definite system (m, m + 1) in its last column."""
+    order = len(system)
     for i in range(order):
-        length[i] = math.sqrt(gram[i, i]) if gram[i, i] > 0 else 1.0
+        for r in range(order):
+            if r != i:
+                share = system[r, i] / system[i, i]
+                for j in range(i, order + 1):
+                    system[r, j] -= share * system[i, j]
     for i in range(order):
-        gamma[i] /= length[i]
-        for j in range(i + 1):
-            gram[i, j] /= length[i] * length[j]
-        gram[i, i] += _RIDGE
-    cholesky(gram)
-    solve(gram, gamma)
-    solve_transposed(gram, gamma)
+        system[i, order] /= system[i, i]
+
+
+@compiled
+def _anderson(memory: Any, s: int, system: Any, length: Any, out: Any) -> None:
+    order = len(system)
+    _products(memory, s, system)
     for i in range(order):
-        gamma[i] /= length[i]
+        length[i] = math.sqrt(system[i, i]) if system[i, i] > 0 else 1.0
+    for i in range(order):
+        system[i, order] /= length[i]
+        for j in range(order):
+            system[i, j] /= length[i] * length[j]
+        system[i, i] += _RIDGE
+    _solved(system)
     for p in range(len(out)):
-        step = memory.residual[s, p]
+        out[p] = memory.flat[s, p] + memory.residual[s, p]
         for i in range(order):
-            step -= gamma[i] * (changes[i, p] + residual_changes[i, p])
-        out[p] = memory.flat[s, p] + step
-
-
-@compiled
-def _are_finite(values: Any) -> bool:
-    for value in values:
-        if not math.isfinite(value):
-            return False
-    return True
+            both = memory.flat_changes[s, i, p] + memory.residual_changes[s, i, p]
+            out[p] -= system[i, order] / length[i] * both
 
 
 def _make_lengthen(fingerprint: str) -> Callable:
     def lengthen(memory: Any, moved: Any, allowed: Any, at: Any, flat: Any, long: Any) -> None:
         fingerprint  # noqa: B018
         order, size = memory.flat_changes.shape[1:]
-        gram, length, gamma = np.empty((order, order)), np.empty(order), np.empty(order)
-        far = np.empty(size)
+        system, length, far = np.empty((order, order + 1)), np.empty(order), np.empty(size)
         for s in range(len(flat)):
-            known = not moved[s]
-            for p in range(size):
-                known = known and not math.isnan(memory.residual[s, p])
-            if not known:
-                _remember(memory, s, at[s], flat[s])
+            if moved[s] or not _are_finite(memory.residual[s]):
+                _remember(memory, s, at, flat)
             if not allowed[s]:
                 continue
             if memory.leaving[s]:
                 for p in range(size):
                     far[p] = memory.flat[s, p] + memory.stretch[s] * memory.residual[s, p]
             else:
-                _anderson(memory, s, gram, length, gamma, far)
+                _anderson(memory, s, system, length, far)
             long[s] = _are_finite(far)
             if long[s]:
                 for p in range(size):
@@ -165,10 +158,11 @@ def _learn(memory: Any, s: int, taken: bool) -> None:
         if leaving:
             memory.stretch[s] *= 2
         return
-    changes, residual_changes = memory.flat_changes[s], memory.residual_changes[s]
-    for m in range(len(changes) if leaving else len(changes) - 1):
-        for p in range(changes.shape[1]):
-            changes[m, p] = residual_changes[m, p] = 0.0
+    changes, residual_changes = memory.flat_changes, memory.residual_changes
+    for m in range(changes.shape[1]):
+        if leaving or m != memory.last[s]:
+            for p in range(changes.shape[2]):
+                changes[s, m, p] = residual_changes[s, m, p] = 0.0
     if leaving:
         memory.stretch[s] = max(memory.stretch[s] / 4, FIRST_STRETCH)
     memory.leaving[s] = not leaving
