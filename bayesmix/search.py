@@ -19,7 +19,7 @@ from bayesmix.ascent import N_PLAIN, ascend
 from bayesmix.covariance import STRUCTURES
 from bayesmix.inputs import random_words
 from bayesmix.optima import Fit, Status, best, distinct, ranked, reached, verdict
-from bayesmix.passes import Statistics
+from bayesmix.passes import Statistics, log_density
 from bayesmix.problem import Point
 from bayesmix.split_merge import moves
 from bayesmix.starts import Method, Seeds, sample_rows
@@ -70,7 +70,9 @@ _MOVED = 4  # that are run to the end
 _ROUNDS = 20
 _STAGE_TOL = 3e-3  # of the parameters per row, which are what its optimum is off by, twice
 _N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
-_PROMOTED = 2  # distinct optima that go on to more rows
+_PROMOTED = 3  # distinct optima that go on to more rows, at most
+_ERRORS = 2.0  # standard errors that the best one is ahead of them, at most
+_RACED = 4  # iterations on all rows after which only one goes on
 
 
 class SingularStartError(ValueError):
@@ -207,23 +209,57 @@ class Engine:
             raise SingularStartError(problem.n_components)
         return fits
 
-    def shortened(self, problem: Problem, starts: Sequence[Point], count: int) -> list[Point]:
+    def shortened(
+        self, problem: Problem, starts: Sequence[Point], count: int, iterations: int = _SHORT
+    ) -> list[Point]:
         """Where a few iterations lead from every start: the best ``count`` points."""
         if not starts:
             return []
-        iterations = min(_SHORT, self.max_iter)
-        fits = ascend(problem, Point.stack(starts), max_iter=iterations, tol=0.0, accelerate=False)
+        most = min(iterations, self.max_iter)
+        fits = ascend(problem, Point.stack(starts), max_iter=most, tol=0.0, accelerate=False)
         return [fit.point for fit in ranked(fits)[:count] if fit.begun]
 
     def followed(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> Fit:
-        """Follow the best optima of the first stage to the last, which takes the best one."""
+        """Follow the best optima of the first stage to the last, all that are still in question."""
         for before, after in pairwise(stages):
-            how = {"tol": stage_tol(before, stages[-1], tol), "total": before.total}
-            optima = distinct(fits, **how)[: 1 if after is stages[-1] else _PROMOTED]
-            points = [fit.point for fit in optima]
             own_tol = stage_tol(after, stages[-1], tol)
+            optima = _in_question(before, fits, stage_tol(before, stages[-1], tol))
+            points = [fit.point for fit in optima]
+            if after is stages[-1] and len(points) > 1:
+                points = [self.raced(after, points).point]
             fits = self.run(after, points, own_tol, n_plain=_N_PLAIN_FOLLOWED)
         return ranked(fits)[0]
+
+    def raced(self, problem: Problem, starts: Sequence[Point]) -> Fit:
+        """Find the best of some starts next to optima by a few iterations."""
+        fits = ascend(
+            problem,
+            Point.stack(starts),
+            max_iter=min(_RACED, self.max_iter),
+            tol=0.0,
+            accelerate=self.accelerate,
+            n_plain=_N_PLAIN_FOLLOWED,
+        )
+        return ranked(fits)[0]
+
+
+def _in_question(problem: Problem, fits: list[Fit], tol: float) -> list[Fit]:
+    """Optima that so many rows do not tell from the best, with a few standard errors (Vuong 1989).
+
+    What other rows say of them may well be otherwise.
+    """
+    first, *others = distinct(fits, tol=tol, total=problem.total)
+    others = [fit for fit in others if fit.usable]
+    if not others:
+        return [first]
+    logs = log_density(problem.x, Point.stack([f.point for f in [first, *others]]).parameters)
+    ahead = logs[0] - logs[1:]
+    weight = np.ones(ahead.shape[1]) if problem.sample_weight is None else problem.sample_weight
+    mean = ahead @ weight / weight.sum()
+    error = np.sqrt(np.square(ahead - mean[:, None]) @ weight)
+    lead = first.objective - np.array([fit.objective for fit in others])
+    near = [fit for fit, close in zip(others, lead < _ERRORS * error, strict=True) if close]
+    return [first, *near][:_PROMOTED]
 
 
 def _searched(problem: Problem, engine: Engine, n_init: int, tol: float) -> Found:
