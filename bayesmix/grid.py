@@ -24,11 +24,12 @@ from bayesmix.inputs import (
     require_nonnegative,
 )
 from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.optima import Fit, best, ranked, reached
+from bayesmix.optima import Fit, best, ranked
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Point, problem_of
 from bayesmix.rows import as_rows, pieces
 from bayesmix.search import (
+    N_PLAIN_FOLLOWED,
     Engine,
     SingularStartError,
     sampled,
@@ -176,38 +177,37 @@ class _Grid:
                 tol = stage_tol(self.stages[0][cell], self.stages[-1][cell], self.tol)
                 self.fits[cell] = self.engine.run(self.stages[0][cell], points, tol)
         for cell in upwards:
-            self.ends[cell] = self._followed(cell)
+            self.ends[cell] = self._near_end(cell)
         for cell in upwards:
-            self._revisit(cell)
+            self.ends[cell] = self._end(cell, self._revisited(cell))
 
-    def _followed(self, cell: _Cell) -> Fit | None:
-        """A model's optimum on all rows, if there is one."""
-        stages = [stage[cell] for stage in self.stages]
-        problem, fits = stages[-1], self.fits.get(cell)
+    def _near_end(self, cell: _Cell) -> Fit | None:
+        """Where a few iterations on all rows lead from what the first stage found, the best."""
+        stages, fits = [stage[cell] for stage in self.stages], self.fits.get(cell)
         if not fits:  # columns of a sample may determine each other
-            stages, fits = [problem], self._anew(problem)
-        if len(stages) == 1 and fits:
-            index, fits = best(fits, tol=self.tol, total=problem.total)
-            return fits[index]
-        return self.engine.followed(stages, fits, self.tol) if fits else None
+            fits = self.fits[cell] = self._anew(stages[-1])
+        elif len(stages) > 1:
+            return self.engine.raced(stages[-1], self.engine.promoted(stages, fits, self.tol))
+        return ranked(fits)[0] if fits else None
 
-    def _revisit(self, cell: _Cell) -> None:
-        """Start from the ends of other models, on all rows, where that may lead higher."""
-        small, whole, end = self.stages[0][cell], self.stages[-1][cell], self.ends[cell]
+    def _revisited(self, cell: _Cell) -> Fit | None:
+        """Where a few iterations on all rows lead from the ends of other models, the best."""
         of = self.ends.get
         starts = self._split(cell, of) + self._merged(cell, of) + self._lent(cell, of)
-        points = self.engine.shortened(small, starts, _REVISITED, _SHORT)
-        if end is None or not points:
-            return
-        fit = self.engine.raced(whole, points)
-        if fit.usable and fit.objective > end.objective - whole.n_parameters:
-            (fit,) = self.engine.run(whole, [fit.point], self.tol)
-            if fit.usable and not reached([end], fit, tol=self.tol, total=whole.total):
-                if small is whole:
-                    self.fits[cell].append(fit)
-                    self.ends[cell] = self._followed(cell)
-                else:
-                    self.ends[cell] = ranked([end, fit])[0]
+        points = self.engine.shortened(self.stages[0][cell], starts, _REVISITED, _SHORT)
+        return self.engine.raced(self.stages[-1][cell], points) if points else None
+
+    def _end(self, cell: _Cell, revisited: Fit | None) -> Fit | None:
+        """Run on to the end on all rows: from the better of two, from both if they are close."""
+        problem, known = self.stages[-1][cell], self.fits[cell] if len(self.stages) == 1 else []
+        near = ranked([fit for fit in (self.ends[cell], revisited) if fit and fit.begun])
+        near = [fit for fit in near if fit.objective > near[0].objective - problem.n_parameters]
+        if not near:
+            return None
+        points = [fit.point for fit in near]
+        fits = self.engine.run(problem, points, self.tol, n_plain=N_PLAIN_FOLLOWED)
+        index, fits = best([*known, *fits], tol=self.tol, total=problem.total)
+        return fits[index]
 
     def _anew(self, problem: Problem) -> list[Fit]:
         sample = sampled(problem, self.engine.generator)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
+    "N_PLAIN_FOLLOWED",
     "Engine",
     "Found",
     "InitParams",
@@ -69,7 +70,7 @@ _MOVES = 20
 _MOVED = 4  # that are run to the end
 _ROUNDS = 20
 _STAGE_TOL = 3e-3  # of the parameters per row, which are what its optimum is off by, twice
-_N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
+N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
 _PROMOTED = 3  # distinct optima that go on to more rows, at most
 _ERRORS = 2.0  # standard errors that the best one is ahead of them, at most
 _RACED = 4  # iterations on all rows after which only one goes on
@@ -220,15 +221,23 @@ class Engine:
         return [fit.point for fit in ranked(fits)[:count] if fit.begun]
 
     def followed(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> Fit:
-        """Follow the best optima of the first stage to the last, all that are still in question."""
+        """Follow the best optima of the first stage to the last, which takes the best one."""
+        points = self.promoted(stages, fits, tol)
+        if len(points) > 1:
+            points = [self.raced(stages[-1], points).point]
+        return ranked(self.run(stages[-1], points, tol, n_plain=N_PLAIN_FOLLOWED))[0]
+
+    def promoted(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> list[Point]:
+        """Follow optima of the first stage to the last but one: where the last is to start."""
+        points: list[Point] = []
         for before, after in pairwise(stages):
-            own_tol = stage_tol(after, stages[-1], tol)
-            optima = _in_question(before, fits, stage_tol(before, stages[-1], tol))
-            points = [fit.point for fit in optima]
-            if after is stages[-1] and len(points) > 1:
-                points = [self.raced(after, points).point]
-            fits = self.run(after, points, own_tol, n_plain=_N_PLAIN_FOLLOWED)
-        return ranked(fits)[0]
+            points = [
+                fit.point for fit in _in_question(before, fits, stage_tol(before, stages[-1], tol))
+            ]
+            if after is not stages[-1]:
+                own_tol = stage_tol(after, stages[-1], tol)
+                fits = self.run(after, points, own_tol, n_plain=N_PLAIN_FOLLOWED)
+        return points
 
     def raced(self, problem: Problem, starts: Sequence[Point]) -> Fit:
         """Find the best of some starts next to optima by a few iterations."""
@@ -238,7 +247,7 @@ class Engine:
             max_iter=min(_RACED, self.max_iter),
             tol=0.0,
             accelerate=self.accelerate,
-            n_plain=_N_PLAIN_FOLLOWED,
+            n_plain=N_PLAIN_FOLLOWED,
         )
         return ranked(fits)[0]
 
