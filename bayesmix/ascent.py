@@ -60,6 +60,7 @@ def ascend(
     tol: float,
     accelerate: bool = True,
     n_plain: int = N_PLAIN,
+    goal: float = -np.inf,
 ) -> list[Fit]:
     """Iterate from every start until what is left to gain is below ``tol`` per row.
 
@@ -78,6 +79,8 @@ def ascend(
         and is not taken.
     n_plain : int, default 5
         Iterations before that.
+    goal : float, optional
+        Runs end early, with the status MAX_ITER, that will hardly reach this objective.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def ascend(
     fits: list[Fit | None] = [None] * len(starts.weights)
     for iteration in range(max_iter + 1):
         if iteration:
-            _step(problem, runs, tol, longer=accelerate and iteration > n_plain)
+            _step(problem, runs, tol, goal, longer=accelerate and iteration > n_plain)
         if iteration == max_iter:
             runs.status[runs.status == _GOES_ON] = Status.MAX_ITER
         over = runs.status != _GOES_ON
@@ -137,7 +140,7 @@ def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
     coordinates = Coordinates.of(problem) if accelerate else None
     flat = np.empty((count, 0)) if coordinates is None else coordinates.flat(starts)
     status = np.where(np.isfinite(objective), _GOES_ON, Status.NON_FINITE)
-    flags = np.zeros((4, count), np.bool_)
+    flags = np.zeros((5, count), np.bool_)
     own = (
         np.array(a, float, order="C") for a in (starts.weights, starts.means, starts.covariances)
     )
@@ -155,7 +158,7 @@ def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
     )
 
 
-def _step(problem: Problem, runs: _Runs, tol: float, *, longer: bool) -> None:
+def _step(problem: Problem, runs: _Runs, tol: float, goal: float, *, longer: bool) -> None:
     """One pass for every run: at EM's next point, or at a longer step."""
     state, memory = runs.state, runs.memory
     point, lost = _maximize(problem, runs)
@@ -168,12 +171,13 @@ def _step(problem: Problem, runs: _Runs, tol: float, *, longer: bool) -> None:
     found, objective, failed = _expect(problem, point)
     failed |= lost
     here, there = _arrays(runs.point, runs.found, runs.flat), _arrays(point, found, flat)
-    judge(state, memory, here, there, objective, long, failed, problem.total, tol)
+    judge(state, memory, here, there, objective, long, failed, problem.total, tol, goal)
     runs.status[~long & ~np.isfinite(objective)] = Status.NON_FINITE
     runs.status[~long & failed] = Status.SINGULAR
     for trace, value, status in zip(runs.traces, state.objective, runs.status, strict=True):
         if status == _GOES_ON:
             trace.append(float(value))
+    runs.status[state.hopeless & (runs.status == _GOES_ON)] = Status.MAX_ITER
     runs.status[state.converged & (runs.status == _GOES_ON)] = Status.CONVERGED
 
 

@@ -193,9 +193,15 @@ class Engine:
     generator: np.random.Generator
 
     def run(
-        self, problem: Problem, starts: Sequence[Point], tol: float, *, n_plain: int = N_PLAIN
+        self,
+        problem: Problem,
+        starts: Sequence[Point],
+        tol: float,
+        *,
+        n_plain: int = N_PLAIN,
+        goal: float = -np.inf,
     ) -> list[Fit]:
-        """Run to the end."""
+        """Run to the end, or until it is clear that the ``goal`` will not be reached."""
         if not starts:
             raise SingularStartError(problem.n_components)
         fits = ascend(
@@ -205,6 +211,7 @@ class Engine:
             tol=tol,
             accelerate=self.accelerate,
             n_plain=n_plain,
+            goal=goal,
         )
         if not any(fit.begun for fit in fits):
             raise SingularStartError(problem.n_components)
@@ -304,7 +311,7 @@ def _optima(
     for few in (some_rows(problem, size, engine.generator), problem):
         points = points or engine.shortened(few, starts_by(few, methods, engine.generator), n_init)
     if sample:
-        points = engine.shortened(problem, points, most)
+        points = engine.shortened(problem, points, most, _SHORT // 2)
     fits, how = engine.run(problem, points, tol), {"tol": tol, "total": problem.total}
     bettered = list(fits)
     for done, optimum in enumerate(distinct(fits, **how)[:_IMPROVED], start=1):
@@ -321,10 +328,10 @@ def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float, *, share: int
     """What moves lead to from an optimum, until none pays."""
     for _ in range(_ROUNDS):
         ahead = moves(problem, fit.point, _MOVES // share, engine.generator)
-        points = engine.shortened(problem, ahead, _MOVED // share)
+        points = engine.shortened(problem, ahead, _MOVED // share, _SHORT // share)
         if not points:
             break
-        after = ranked(engine.run(problem, points, tol))[0]
+        after = ranked(engine.run(problem, points, tol, goal=fit.objective))[0]
         known = reached([fit], after, tol=tol, total=problem.total)
         if known or not after.usable or after.penalized < fit.penalized:
             break

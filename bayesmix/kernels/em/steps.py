@@ -16,6 +16,7 @@ __all__ = ["FIRST_STRETCH", "Memory", "State", "judge", "lengthen"]
 _RIDGE = 1e-10  # of the least squares, changes of r at unit length
 FIRST_STRETCH = 2.0
 _ROUNDING = 1e-14  # relative gain that is none
+_SEVERAL = 4.0  # times Aitken's estimate
 
 
 class Memory(NamedTuple):
@@ -51,6 +52,8 @@ class State(NamedTuple):
     """Whether the last pass found a better point, (S,)."""
     converged: Any
     """Whether what is left to gain is below the tolerance, (S,)."""
+    hopeless: Any
+    """Whether several times as much as is left to gain would not reach the goal, (S,)."""
 
 
 @compiled
@@ -169,7 +172,7 @@ def _learn(memory: Any, s: int, taken: bool) -> None:
 
 
 @compiled
-def _little_is_left(state: Any, s: int, total: float, tol: float) -> None:
+def _foresee(state: Any, s: int, total: float, tol: float, goal: float) -> None:
     """Whether a run has converged; or else seems to, which EM's own next steps will tell.
 
     Longer steps can land next to a saddle, gaining less and less on the way: what is left is judged
@@ -182,7 +185,9 @@ def _little_is_left(state: Any, s: int, total: float, tol: float) -> None:
     little = False
     if first > 0 and second > 0:
         rate = max(first, second)
-        little = rate < 1 and max(gain, gain * rate / (1 - rate)) < tol * total
+        left = max(gain, gain * rate / (1 - rate))
+        little = rate < 1 and left < tol * total
+        state.hopeless[s] = rate < 1 and state.objective[s] + _SEVERAL * left < goal
     sure = owns[0] and owns[1] and owns[2] and (state.fallen[s] or before[0] > 0)
     state.converged[s] = (none and owns[2]) or (little and sure)
     state.plain[s] = none or little
@@ -210,6 +215,7 @@ def _make_judge(fingerprint: str) -> Callable:
         failed: Any,
         total: float,
         tol: float,
+        goal: float,
     ) -> None:
         fingerprint  # noqa: B018
         for s in range(len(objective)):
@@ -226,7 +232,7 @@ def _make_judge(fingerprint: str) -> Callable:
                 whole, part = here[i], there[i]
                 for p in range(whole.shape[1]):
                     whole[s, p] = part[s, p]
-            _little_is_left(state, s, total, tol)
+            _foresee(state, s, total, tol, goal)
 
     return judge
 
@@ -236,7 +242,7 @@ lengthen = cached(_make_lengthen)
 came to coordinates ``at`` (S, P) and that EM would go on to ``flat``; where ``allowed``, it puts a
 longer step in their place, if there is one, and marks it as ``long`` (S,)."""
 judge = cached(_make_judge)
-"""``judge(state, memory, here, there, objective, long, failed, total, tol)`` takes the steps that
+"""``judge(state, memory, here, there, objective, long, failed, total, tol, goal)`` takes the steps that
 do not fall, if they are longer, and all of EM's own: arrays of ``here`` (S, ...) become those of
 ``there``. All but ``failed`` have an ``objective``; ``tol`` is per row, of which there are
 ``total``."""
