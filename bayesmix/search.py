@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -66,14 +66,25 @@ _GROWTH = 8  # of the sample, at most
 _SAMPLE_BYTES = 1 << 26  # of the largest sample
 _IMPROVED = 5  # distinct optima that moves start from, at most
 _IMPROVED_AT_LEAST = 3  # where all rows are searched
-_MOVES = 20
-_MOVED = 4  # that are run to the end
 _ROUNDS = 20
-_STAGE_TOL = 3e-3  # of the parameters per row, which are what its optimum is off by, twice
+_STAGE_TOL = 6e-3  # of the parameters per row, which are what its optimum is off by, twice
 N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
 _PROMOTED = 3  # distinct optima that go on to more rows, at most
 _ERRORS = 2.0  # standard errors that the best one is ahead of them, at most
 _RACED = 4  # iterations on all rows after which only one goes on
+
+
+class _Effort(NamedTuple):
+    """What moves from an optimum may cost."""
+
+    moves: int
+    short: int
+    """Iterations of each."""
+    moved: int
+    """The best of them, which are run to the end."""
+
+
+_ON_ALL_ROWS, _ON_A_SAMPLE = _Effort(20, _SHORT, 6), _Effort(10, _SHORT // 2, 2)
 
 
 class SingularStartError(ValueError):
@@ -315,23 +326,23 @@ def _optima(
     fits, how = engine.run(problem, points, tol), {"tol": tol, "total": problem.total}
     bettered = list(fits)
     for done, optimum in enumerate(distinct(fits, **how)[:_IMPROVED], start=1):
-        bettered[fits.index(optimum)] = _moved(
-            problem, engine, optimum, tol, share=2 if sample else 1
-        )
+        bettered[fits.index(optimum)] = _moved(problem, engine, optimum, tol, sample=sample)
         confirmed = len(reached(bettered, ranked(bettered)[0], **how)) > 1
         if confirmed and (sample or done >= _IMPROVED_AT_LEAST):
             break
     return bettered
 
 
-def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float, *, share: int) -> Fit:
-    """What moves lead to from an optimum, until none pays."""
+def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float, *, sample: bool) -> Fit:
+    """What moves lead to from an optimum, until none pays; on a sample hopeless ones are ended."""
+    effort = _ON_A_SAMPLE if sample else _ON_ALL_ROWS
     for _ in range(_ROUNDS):
-        ahead = moves(problem, fit.point, _MOVES // share, engine.generator)
-        points = engine.shortened(problem, ahead, _MOVED // share, _SHORT // share)
+        ahead = moves(problem, fit.point, effort.moves, engine.generator)
+        points = engine.shortened(problem, ahead, effort.moved, effort.short)
         if not points:
             break
-        after = ranked(engine.run(problem, points, tol, goal=fit.objective))[0]
+        goal = fit.objective if sample else -np.inf
+        after = ranked(engine.run(problem, points, tol, goal=goal))[0]
         known = reached([fit], after, tol=tol, total=problem.total)
         if known or not after.usable or after.penalized < fit.penalized:
             break
