@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.caching import cached
-from bayesmix.kernels.gibbs.triangles import cholesky, inverse, upper_root
+from bayesmix.kernels.triangles import cholesky, inverse, upper_root
 
 __all__ = ["factorize", "flatten", "unflatten"]
 

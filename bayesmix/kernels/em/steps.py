@@ -242,7 +242,7 @@ lengthen = cached(_make_lengthen)
 came to coordinates ``at`` (S, P) and that EM would go on to ``flat``; where ``allowed``, it puts a
 longer step in their place, if there is one, and marks it as ``long`` (S,)."""
 judge = cached(_make_judge)
-"""``judge(state, memory, here, there, objective, long, failed, total, tol, goal)`` takes the steps that
-do not fall, if they are longer, and all of EM's own: arrays of ``here`` (S, ...) become those of
-``there``. All but ``failed`` have an ``objective``; ``tol`` is per row, of which there are
+"""``judge(state, memory, here, there, objective, long, failed, total, tol, goal)`` takes the steps
+that do not fall, if they are longer, and all of EM's own: arrays of ``here`` (S, ...) become those
+of ``there``. All but ``failed`` have an ``objective``; ``tol`` is per row, of which there are
 ``total``."""
