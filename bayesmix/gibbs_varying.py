@@ -29,8 +29,8 @@ import numpy as np
 
 from bayesmix import kernels
 from bayesmix.compiling import compile_once
-from bayesmix.component_prior import held_scale
 from bayesmix.component_counts import log_pmf_table
+from bayesmix.component_prior import held_scale
 from bayesmix.covariance import structure_of
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.gibbs import (
