@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix import passes
+from bayesmix.component_counts import MAX_SUPPORT
 from bayesmix.covariance import structure_of
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.inputs import random_words
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dispersed_labels"]
 
+_COUNTS = np.arange(1, MAX_SUPPORT + 1)  # of components
 _SEARCH_ROWS = 2_000  # enough to find where labels may start
 _SEARCH_STARTS = 4
 _CHUNK = 100_000
@@ -103,7 +105,7 @@ def _allowed(mixture: Mixture) -> float:
     """Largest number of clusters that the prior allows."""
     weights = mixture.weights
     if isinstance(weights, MixtureOfFiniteMixtures):
-        return weights.n_components.support()
+        return 1 + int(np.flatnonzero(np.isfinite(weights.n_components.log_pmf(_COUNTS)))[-1])
     return np.inf if mixture.varying else mixture.n_components
 
 

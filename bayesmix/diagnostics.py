@@ -101,7 +101,8 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
 
 
 def _identification(post: xr.DataTree, moving: pd.DataFrame | None) -> Finding:
-    if moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
+    joined = chosen_clusters(post) is not None  # chains one after the other
+    if not joined and moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
         message = "components are not judged, because the chains disagree"
         return Finding("warning", "identification", message)
     if varies(post):

@@ -406,7 +406,7 @@ def prior_numbers(mixture: Mixture) -> compiled.Prior:
         concentration_shape=0.0 if random is None else random.shape,
         concentration_rate=0.0 if random is None else random.rate,
         exchangeable=mixture.weights.exchangeable,
-        sticks=not isinstance(mixture.weights, Dirichlet),
+        sticks=isinstance(mixture.weights, StickPrior) and not mixture.varying,
         discount_a=0.0 if beta is None else beta.a,
         discount_b=0.0 if beta is None else beta.b,
     )

@@ -5,8 +5,8 @@ partitions (`kernels.gibbs.urn`). A sweep draws what is random of K, concentrati
 given the partition, covariances, means and a random S given the labels, and new labels row by row
 with the weights integrated out, where a row may found a cluster at one of a few draws from the
 prior (`kernels.gibbs.seating`). That is exact for all of them, at any discount: nothing is
-truncated. Of a sweep that is kept, weights of the clusters are drawn given their labels; what they
-leave is that of all other components. Every few sweeps a split or merge of clusters is tried first.
+truncated. Weights of the clusters are drawn last, given their labels; what they leave is that of
+all other components. Every few sweeps a split or merge of clusters is tried first.
 
 References
 ----------
@@ -23,13 +23,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix import kernels
 from bayesmix.compiling import compile_once
-from bayesmix.component_counts import log_pmf_table
+from bayesmix.component_counts import MAX_SUPPORT, ComponentCount
 from bayesmix.component_prior import held_scale
 from bayesmix.covariance import structure_of
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
@@ -58,6 +59,7 @@ __all__ = ["VaryingChain", "VaryingRoom", "compile_varying"]
 
 _LABEL = np.int16
 _TUNING_EVERY = 2  # sweeps between two tries to split or merge, which find the clusters
+_MORE = 64  # components beside as many as rows that a prior on K is looked up for
 _WIDTH = 8  # components of a record at first
 
 
@@ -121,13 +123,11 @@ class VaryingChain:
         if covariance_scale is None:
             covariance_scale = held_scale(prior, structure)
         used = int(labels.max()) + 1
-        if used > np.iinfo(_LABEL).max // 4:
-            raise ValueError(
-                f"labels: expected fewer than 8,192 clusters to start from, got {used}"
-            )
+        if used > compiled.MOST_ROOM - compiled.N_EMPTY:
+            raise _too_many(used)
         if means is None:
             means = group_means(x, labels, used, np.asarray(prior.mean))
-        law = _law(mixture)
+        law = _law(mixture, len(labels))
         state = _state(structure, x.shape[1], used + 1, len(labels))  # a sweep takes more room
         state.point.means[:used] = means
         state.labels[:] = labels
@@ -136,8 +136,7 @@ class VaryingChain:
         state.discount[0] = _start(getattr(mixture.weights, "discount", 0.0), discount)
         state.key[:] = random_words(generator, 2)
         if len(law.log_p_components):
-            allowed = np.flatnonzero(np.isfinite(law.log_p_components)) + 1
-            least = max(len(np.unique(labels)), int(allowed[0]))
+            least = max(len(np.unique(labels)), law.least)
             state.n_components[0] = least if n_components is None else n_components
         chain = cls(structure, x, prior_numbers(mixture), law, state, generator)
         chain._advance(0)  # the moments of the labels
@@ -224,11 +223,7 @@ class VaryingChain:
             (self.n_sweeps - origin) // thin,
         )
         if found == np.inf:
-            raise ValueError(
-                f"weights: expected at most {compiled.MOST_ROOM:,} clusters, as many as labels can "
-                f"name, and there were more in sweep {self.n_sweeps}; use a prior with a smaller "
-                "discount or concentration"
-            )
+            raise _too_many(self.n_clusters)
         if not np.isfinite(found):
             raise not_finite(found, self.n_sweeps)
 
@@ -326,6 +321,13 @@ class VaryingChain:
         return chain
 
 
+def _too_many(n_clusters: int) -> ValueError:
+    return ValueError(
+        f"weights: expected a prior of at most {compiled.MOST_ROOM:,} clusters, as many as labels "
+        f"can name, got {n_clusters:,} and more; use a smaller discount or concentration"
+    )
+
+
 def compile_varying(mixture: Mixture) -> None:
     """Compile, or load, what chains of a mixture run: a sweep and a move on two rows of nothing."""
     structure = mixture.covariance_type
@@ -357,21 +359,29 @@ def _state(structure: Structure, d: int, k: int, n: int) -> compiled.VaryingStat
     )
 
 
-def _law(mixture: Mixture) -> compiled.Law:
-    """Numbers of a prior on partitions as kernels want them."""
+def _law(mixture: Mixture, n: int) -> compiled.Law:
+    """Numbers of a prior on partitions of n rows as kernels want them."""
     weights, log_p, dynamic = mixture.weights, np.empty(0), False
     if isinstance(weights, MixtureOfFiniteMixtures):
-        log_p, dynamic = np.array(log_pmf_table(weights.n_components)), weights.dynamic
+        log_p, dynamic = _log_pmf(weights.n_components, n), weights.dynamic
     gamma, beta = weights.random_concentration, weights.random_discount
     return compiled.Law(
         log_p,
         np.cumsum(np.exp(log_p)),
+        int(np.argmax(np.isfinite(log_p))) + 1 if len(log_p) else 0,
         dynamic,
         concentration_shape=0.0 if gamma is None else gamma.shape,
         concentration_rate=0.0 if gamma is None else gamma.rate,
         discount_a=0.0 if beta is None else beta.a,
         discount_b=0.0 if beta is None else beta.b,
     )
+
+
+@cache
+def _log_pmf(prior: ComponentCount, n: int) -> Floats:
+    """Log probabilities of K = 1, 2, ...; n rows may want more than the prior expects."""
+    most = min(max(prior.support(), n + _MORE), MAX_SUPPORT)
+    return prior.log_pmf(np.arange(1, most + 1))
 
 
 def _start(stated: Any, given: float | None) -> float:

@@ -254,7 +254,8 @@ def _require_budget(asked: Request, n_draws: int, on_request: set[str]) -> None:
     k = min(n, _GUESSED_CLUSTERS) if asked.mixture.varying else asked.mixture.n_components
     fewer = "use fewer draws (thin= makes them count)"
     if asked.keep_labels:
-        labels = n_draws * n * np.min_scalar_type(-k).itemsize
+        bits = np.dtype(np.int16) if asked.mixture.varying else np.min_scalar_type(-k)
+        labels = n_draws * n * bits.itemsize
         what = "store: labels of every row at every draw"
         require_memory(labels, what, f'{fewer}, or store=("parameters",)')
     for name in on_request:

@@ -68,7 +68,8 @@ def varying_tree(asked: Request, found: Sequence[VaryingRecords], n_draws: int) 
         "sample_stats": xr.Dataset({name: (BY_DRAW, v) for name, v in stats.items()}, coords),
     }
     if asked.keep_labels:
-        label = recorded("labels").astype(np.min_scalar_type(-width))
+        kind = np.min_scalar_type(-width)
+        label = np.stack([own.labels[:n_draws].astype(kind) for own in found])
         groups["allocation"] = allocation(label, posterior, observed)
     return xr.DataTree.from_dict(groups)
 

@@ -286,3 +286,18 @@ def test_one_or_two_rows(labels):
     for _ in range(20):
         chain.tune(1)
         check_state(chain, x)
+
+
+def test_rows_may_want_more_components_than_the_prior_expects():
+    """A prior probability of 1e-14 is little against the likelihood of clusters far apart."""
+    rng = np.random.default_rng(31)
+    x = 100.0 * np.repeat(np.arange(20), 30)[:, None] + rng.normal(size=(600, 1))
+    prior = bm.IndependentNormalInverseWishart([1000.0], [[1e6]], 5.0, [[3.0]])
+    weights = bm.MixtureOfFiniteMixtures(bm.ShiftedPoisson(1.0))
+    assert weights.n_components.support() < 20
+    chain = VaryingChain.at(
+        bm.Mixture(weights, prior), x, np.repeat(np.arange(20), 30), np.random.default_rng(32)
+    )
+    chain.sweep(20)
+    assert chain.n_clusters == 20
+    assert chain.n_components >= 20

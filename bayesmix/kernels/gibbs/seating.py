@@ -21,8 +21,15 @@ from bayesmix.kernels.blocks import LOWEST, aligned, block_size, compiled, inlin
 from bayesmix.kernels.frames import Place, Scratch, clear, copy, scratch_of
 from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means
 from bayesmix.kernels.gibbs.packs import add_rows, flush, packs_of
-from bayesmix.kernels.gibbs.urn import founding
-from bayesmix.kernels.gibbs.variates import index_below
+from bayesmix.kernels.gibbs.table import (
+    N_EMPTY,
+    fill_empty,
+    free_place,
+    join,
+    lay,
+    leave,
+    more_room,
+)
 from bayesmix.kernels.gibbs.varying_chain import components, is_apart, resized, sums_between
 from bayesmix.kernels.lanes import (
     WIDE,
@@ -36,34 +43,13 @@ from bayesmix.kernels.lanes import (
 from bayesmix.kernels.philox import uniforms
 from bayesmix.kernels.structures import add_joint, fill, prepare
 
-__all__ = ["MOST_ROOM", "N_EMPTY", "log_likelihood", "seat_rows", "sow"]
+__all__ = ["MOST_ROOM", "log_likelihood", "seat_rows", "sow"]
 
-N_EMPTY = 3
-"""Empty components that a row may found a cluster at."""
 MOST_ROOM = 1 << 15
 """Components that labels of 16 bits can name."""
 _LEAST = 1e-200  # of what there is to choose from, to be sure that nothing has vanished
 _MOST = 600.0
 _size = compiled(block_size)
-
-_FREE, _OCCUPIED, _EMPTY = 0, 1, 2
-
-
-class Table(NamedTuple):
-    """Who sits where while rows move; C places."""
-
-    role: Any
-    """Free places hold no component."""
-    counts: Any
-    """Rows."""
-    mass: Any
-    """What a place has for the next row, before the density."""
-    empty: Any
-    """Places of the empty components, (N_EMPTY,); -1 for one yet to be drawn."""
-    used: Any
-    """Places from this on are free, (1,)."""
-    n_clusters: Any
-    """(1,)"""
 
 
 class Work(NamedTuple):
@@ -93,68 +79,6 @@ def sow(state: Any, prior: Any, n_clusters: int, generator: Any) -> None:
     """Draw the empty components that follow the clusters."""
     for k in range(n_clusters, n_clusters + N_EMPTY):
         _draw_component(state, prior, k, generator)
-
-
-@compiled
-def _table_of(room: int) -> Any:
-    return Table(
-        np.zeros(room, np.int8),
-        np.zeros(room),
-        np.zeros(room),
-        np.full(N_EMPTY, -1),
-        np.zeros(1, np.int64),
-        np.zeros(1, np.int64),
-    )
-
-
-@compiled
-def _share_founding(table: Any, urn: Any) -> None:
-    """Spread what founds a cluster over the empty components."""
-    each = founding(urn, table.n_clusters[0]) / N_EMPTY
-    for k in table.empty:
-        if k >= 0:
-            table.mass[k] = each
-
-
-@compiled
-def _lay(state: Any, urn: Any, n_clusters: int) -> Any:
-    """Lay the table for the clusters, and the empty components behind them."""
-    table = _table_of(len(state.sums.sizes))
-    for k in range(n_clusters):
-        table.role[k], table.counts[k] = _OCCUPIED, state.sums.sizes[k]
-        table.mass[k] = table.counts[k] - urn.discount
-    for e in range(N_EMPTY):
-        table.empty[e] = n_clusters + e
-        table.role[n_clusters + e] = _EMPTY
-    table.used[0], table.n_clusters[0] = n_clusters + N_EMPTY, n_clusters
-    _share_founding(table, urn)
-    return table
-
-
-@compiled
-def _more_room(table: Any, room: int) -> Any:
-    new = _table_of(room)
-    for k in range(len(table.role)):
-        new.role[k], new.counts[k] = table.role[k], table.counts[k]
-        new.mass[k] = table.mass[k]
-    new.empty[:] = table.empty
-    new.used[:], new.n_clusters[:] = table.used, table.n_clusters
-    return new
-
-
-@compiled
-def _leave(table: Any, urn: Any, k: int, generator: Any) -> None:
-    """Take a row from its cluster."""
-    table.counts[k] -= 1
-    table.mass[k] = table.counts[k] - urn.discount
-    if table.counts[k] == 0:
-        e = index_below(generator, N_EMPTY)
-        gone = table.empty[e]
-        table.role[gone] = _FREE
-        table.mass[gone] = 0.0
-        table.role[k], table.empty[e] = _EMPTY, k
-        table.n_clusters[0] -= 1
-        _share_founding(table, urn)
 
 
 @compiled
@@ -250,43 +174,12 @@ def _choose(table: Any, joint: Any, r: int, old: int, size: int, u: float) -> in
 
 
 @compiled
-def _join(table: Any, urn: Any, k: int) -> int:
-    """Seat a row; return which empty component is to be drawn anew, -1 for none."""
-    table.counts[k] += 1
-    table.mass[k] = table.counts[k] - urn.discount
-    if table.role[k] != _EMPTY:
-        return -1
-    table.role[k] = _OCCUPIED
-    table.n_clusters[0] += 1
-    wanted = 0
-    for e in range(N_EMPTY):
-        if table.empty[e] == k:
-            wanted = e
-    table.empty[wanted] = -1
-    return wanted
-
-
-@compiled
-def _free_place(table: Any) -> int:
-    """Return a place for a new component, -1 if there is no room."""
-    used = table.used[0]
-    for k in range(used):
-        if table.role[k] == _FREE:
-            return k
-    if used < len(table.role):
-        table.used[0] = used + 1
-        return used
-    return -1
-
-
-@compiled
 def _replace(state: Any, prior: Any, urn: Any, table: Any, e: int, generator: Any) -> int:
     """Draw empty component e anew; return its place, -1 if there is no room."""
-    k = _free_place(table)
+    k = free_place(table)
     if k >= 0:
         _draw_component(state, prior, k, generator)
-        table.role[k], table.empty[e] = _EMPTY, k
-        _share_founding(table, urn)
+        fill_empty(table, urn, e, k)
     return k
 
 
@@ -319,13 +212,13 @@ def _seat_block(state: Any, prior: Any, urn: Any, table: Any, work: Any, generat
         if r == len(labels):
             return r
         old = np.int64(labels[r])
-        _leave(table, urn, old, generator)
+        leave(table, urn, old, generator)
         k = _choose(table, scratch.joint, r, old, scratch.size, scratch.per_row[r])
         if k < 0:
             return -1
         labels[r] = k
         r += 1
-        e = _join(table, urn, k)
+        e = join(table, urn, k)
         if e >= 0:
             new = _replace(state, prior, urn, table, e, generator)
             if new < 0:
@@ -342,7 +235,7 @@ def seat_rows(
     The state may be a copy with more room. Empty components are given by their places; the first
     is -1 if the densities are no numbers, -2 if there are more clusters than labels can name.
     """
-    table = _lay(state, urn, n_clusters)
+    table = lay(state, urn, n_clusters)
     clear(state.sums)
     first, n = 0, len(state.labels)
     while first < n:
@@ -358,14 +251,14 @@ def seat_rows(
             if 2 * room > MOST_ROOM:
                 table.empty[0] = -2
                 return state, table.empty
-            state, table = resized(state, 2 * room), _more_room(table, 2 * room)
+            state, table = resized(state, 2 * room), more_room(table, 2 * room)
     for e in range(N_EMPTY):  # the last row may have founded a cluster
         if table.empty[e] < 0 and _replace(state, prior, urn, table, e, generator) < 0:
             room = len(table.role)
             if 2 * room > MOST_ROOM:
                 table.empty[0] = -2
                 return state, table.empty
-            state, table = resized(state, 2 * room), _more_room(table, 2 * room)
+            state, table = resized(state, 2 * room), more_room(table, 2 * room)
             _replace(state, prior, urn, table, e, generator)
     return state, table.empty
 

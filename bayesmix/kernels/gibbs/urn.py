@@ -47,6 +47,8 @@ class Law(NamedTuple):
     """Log prior probability of K = 1, 2, ..., of a mixture of finite mixtures; else none."""
     cumulative: Any
     """The probability of at most as many."""
+    least: int
+    """The fewest components that there may be."""
     dynamic: bool
     """Whether every component has the concentration over K."""
     concentration_shape: float
@@ -63,6 +65,8 @@ class GivenLaw(NamedTuple):
     law: Any
     concentration: float
     discount: float
+    n_components: int
+    """K that is held; 0 if there is none, or if it is summed out."""
 
 
 class Urn(NamedTuple):
@@ -135,9 +139,15 @@ def _log_components(law: Any, sizes: Any, concentration: float, k: int) -> float
 
 
 @compiled
+def _least(law: Any, n_clusters: int) -> int:
+    """Fewest components that there may be beside so many clusters."""
+    return max(n_clusters, law.least)
+
+
+@compiled
 def _weigh_near(law: Any, sizes: Any, concentration: float) -> Any:
     """Probabilities of the first few K that there may be, with the partition; their top's log."""
-    least = len(sizes)
+    least = _least(law, len(sizes))
     count = max(min(_NEAR, len(law.log_p_components) - least + 1), 0)
     share, top = np.empty(count), -np.inf
     for i in range(count):
@@ -152,34 +162,41 @@ def _weigh_near(law: Any, sizes: Any, concentration: float) -> Any:
 def draw_near(law: Any, sizes: Any, concentration: float, generator: Any) -> int:
     """Draw K given the partition and that it is one of the first few that there may be."""
     share, _ = _weigh_near(law, sizes, concentration)
-    left = generator.random() * share.sum()
+    least, left = _least(law, len(sizes)), generator.random() * share.sum()
     for i in range(len(share)):
         left -= share[i]
         if left < 0:
-            return len(sizes) + i
-    return len(sizes) + int(np.argmax(share))
+            return least + i
+    return least + int(np.argmax(share))
 
 
 @compiled
 def log_law(given: Any, sizes: Any) -> float:
-    """Log probability of a partition; with one of the first few K, whichever, if K is random."""
-    law = given.law
+    """Log probability of a partition, with one of the first few K or with the K that is held.
+
+    Where that is one of the first few it is not to be held: the partition has no probability.
+    """
+    law, k = given.law, given.n_components
     if len(law.log_p_components) == 0:
         return _log_partition(Urn(given.discount, given.concentration), sizes)
+    if k > 0:
+        if is_near(law, k, len(sizes)):
+            return -np.inf
+        return _log_partition(urn_of(given.concentration, 0.0, k, law.dynamic), sizes)
     share, top = _weigh_near(law, sizes, given.concentration)
     return top + math.log(share.sum()) if top > -np.inf else -np.inf
 
 
 @compiled
-def is_near(n_components: int, n_clusters: int) -> bool:
+def is_near(law: Any, n_components: int, n_clusters: int) -> bool:
     """Whether K is one of the first few that there may be."""
-    return n_components < n_clusters + _NEAR
+    return n_components < _least(law, n_clusters) + _NEAR
 
 
 @compiled
 def _draw_n_components(law: Any, sizes: Any, concentration: float, k: int, generator: Any) -> int:
     """Move K given the partition: a proposal from the prior, then a draw among the first few."""
-    least, most = len(sizes), len(law.log_p_components)
+    least, most = _least(law, len(sizes)), len(law.log_p_components)
     below = law.cumulative[least - 2] if least > 1 else 0.0
     beyond = law.cumulative[most - 1] - below
     if beyond > _RARE:
@@ -189,7 +206,7 @@ def _draw_n_components(law: Any, sizes: Any, concentration: float, k: int, gener
         gain -= _log_components(law, sizes, concentration, k) - law.log_p_components[k - 1]
         if math.log(1 - generator.random()) < gain:
             k = other
-    return draw_near(law, sizes, concentration, generator) if is_near(k, least) else k
+    return draw_near(law, sizes, concentration, generator) if is_near(law, k, len(sizes)) else k
 
 
 @compiled

@@ -11,8 +11,9 @@ from bayesmix.kernels.blocks import compiled, inlined
 from bayesmix.kernels.gibbs.chain import State
 from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means, draw_scale
 from bayesmix.kernels.gibbs.packs import tally
-from bayesmix.kernels.gibbs.seating import N_EMPTY, log_likelihood, seat_rows, sow
-from bayesmix.kernels.gibbs.split_merge import ACCEPTED, REFUSED, split_merge
+from bayesmix.kernels.gibbs.seating import log_likelihood, seat_rows, sow
+from bayesmix.kernels.gibbs.split_merge import ACCEPTED, split_merge
+from bayesmix.kernels.gibbs.table import N_EMPTY
 from bayesmix.kernels.gibbs.urn import (
     GivenLaw,
     draw_hyperparameters,
@@ -125,14 +126,13 @@ def move_between_modes(
 ) -> Any:
     """Try to split a cluster or to merge two; return the state and what became of it.
 
-    A random K is integrated out, over the first few that there may be, and drawn afterwards.
+    A random K is summed out, over the first few that there may be, and drawn afterwards; one beyond
+    them is held.
     """
-    n_clusters, k = n_occupied(state), np.int64(state.n_components[0])
-    random_k = len(law.log_p_components) > 0
-    if random_k and not is_near(k, n_clusters):
-        return state, REFUSED
+    n_clusters, k = n_occupied(state), int(state.n_components[0])
+    summed = k > 0 and is_near(law, k, n_clusters)
     state = _with_room(state, n_clusters)
-    given = GivenLaw(law, state.concentration[0], state.discount[0])
+    given = GivenLaw(law, state.concentration[0], state.discount[0], 0 if summed else k)
     own = components(state.point, 0, n_clusters + 1)
     fixed = State(
         own,
@@ -147,7 +147,7 @@ def move_between_modes(
     outcome = split_merge(fixed, prior, given, source, size, generator)
     if outcome == ACCEPTED:
         n_clusters = compact(state)
-        if random_k:
+        if summed:
             sizes = state.sums.sizes[:n_clusters]
             state.n_components[0] = draw_near(law, sizes, given.concentration, generator)
     return state, outcome
