@@ -7,12 +7,13 @@ depend on the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.acceleration import Accelerator, Coordinates
+from bayesmix.acceleration import Coordinates, nothing_remembered
+from bayesmix.kernels.em import Memory, State, judge, lengthen
 from bayesmix.optima import Fit, Status, finished
 from bayesmix.passes import Statistics
 from bayesmix.problem import Point
@@ -31,7 +32,6 @@ N_PLAIN = 5
 """Iterations of EM before longer steps are tried."""
 
 _GOES_ON = -1  # no status yet
-_ROUNDING = 1e-14  # relative gain that is none
 
 
 def run(
@@ -60,6 +60,7 @@ def ascend(
     tol: float,
     accelerate: bool = True,
     n_plain: int = N_PLAIN,
+    goal: float = -np.inf,
 ) -> list[Fit]:
     """Iterate from every start until what is left to gain is below ``tol`` per row.
 
@@ -78,6 +79,8 @@ def ascend(
         and is not taken.
     n_plain : int, default 5
         Iterations before that.
+    goal : float, optional
+        Runs end early, with the status MAX_ITER, that will hardly reach this objective.
 
     Returns
     -------
@@ -87,55 +90,48 @@ def ascend(
     runs = _begin(problem, starts, accelerate)
     fits: list[Fit | None] = [None] * len(starts.weights)
     for iteration in range(max_iter + 1):
-        runs = _stopped(problem, runs, tol, last=iteration == max_iter)
+        if iteration:
+            _step(problem, runs, tol, goal, longer=accelerate and iteration > n_plain)
+        if iteration == max_iter:
+            runs.status[runs.status == _GOES_ON] = Status.MAX_ITER
         over = runs.status != _GOES_ON
-        for i in np.flatnonzero(over):
-            fits[runs.number[i]] = _fit(problem, runs, int(i))
-        runs = runs[~over]
-        if not len(runs.number):
-            break
-        runs = _step(problem, runs, longer=accelerate and iteration >= n_plain)
+        if over.any():
+            for i in np.flatnonzero(over):
+                fits[runs.number[i]] = _fit(problem, runs, int(i))
+            runs = runs[~over]
+            if not len(runs.number):
+                break
     return [fit for fit in fits if fit is not None]
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """Runs that go on, one entry each."""
+    """Runs that go on, one entry each: their arrays are their own, and change in place."""
 
     number: NDArray[np.intp]
     point: Point
     found: Statistics
     """At the point."""
-    objective: Floats
-    gains: Floats
-    """Of the last three steps, (S, 3); NaN before."""
-    owns: Flags
-    """Whether these were EM's own, (S, 3)."""
-    plain: Flags
-    """Whether the next step is to be EM's own, (S,)."""
-    fallen: Flags
-    """Whether EM's own step fell, as a ridge can make it: then all are to be, (S,)."""
-    moved: Flags
-    """Whether the last pass found a better point, (S,)."""
+    flat: Floats
+    """Coordinates of the point, (S, P); none of them if steps are EM's own."""
+    state: State
+    memory: Memory
     status: NDArray[np.int64]
     traces: list[list[float]]
     coordinates: Coordinates | None
-    flat: Floats
-    """Coordinates of the point, (S, P); none of them if steps are EM's own."""
-    memory: Accelerator
 
     def __getitem__(self, runs: Flags) -> _Runs:
-        if runs.all():
-            return self
-        kept: dict[str, Any] = {}
-        for name, value in vars(self).items():
-            if name == "traces":
-                kept[name] = [trace for trace, keep in zip(value, runs, strict=True) if keep]
-            elif name == "coordinates":
-                kept[name] = value
-            else:
-                kept[name] = value[runs]
-        return _Runs(**kept)
+        return _Runs(
+            self.number[runs],
+            self.point[runs],
+            self.found[runs],
+            self.flat[runs],
+            State(*(value[runs] for value in self.state)),
+            Memory(*(value[runs] for value in self.memory)),
+            self.status[runs],
+            [trace for trace, keep in zip(self.traces, runs, strict=True) if keep],
+            self.coordinates,
+        )
 
 
 def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
@@ -144,110 +140,59 @@ def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
     coordinates = Coordinates.of(problem) if accelerate else None
     flat = np.empty((count, 0)) if coordinates is None else coordinates.flat(starts)
     status = np.where(np.isfinite(objective), _GOES_ON, Status.NON_FINITE)
-    status = np.where(failed, Status.SINGULAR, status)
-    flags = np.zeros(count, np.bool_)
+    flags = np.zeros((5, count), np.bool_)
+    own = (
+        np.array(a, float, order="C") for a in (starts.weights, starts.means, starts.covariances)
+    )
+    gains, owns = np.full((count, 3), np.nan), np.zeros((count, 3), np.bool_)
     return _Runs(
         np.arange(count),
-        starts,
+        Point(starts.structure, *own),
         found,
-        objective,
-        np.full((count, 3), np.nan),
-        np.zeros((count, 3), np.bool_),
-        flags,
-        flags,
-        flags,
-        status,
+        flat,
+        State(objective, gains, owns, *flags),
+        nothing_remembered(*flat.shape),
+        np.where(failed, Status.SINGULAR, status),
         [[float(value)] for value in objective],
         coordinates,
-        flat,
-        Accelerator.at(*flat.shape),
     )
 
 
-def _step(problem: Problem, runs: _Runs, *, longer: bool) -> _Runs:
+def _step(problem: Problem, runs: _Runs, tol: float, goal: float, *, longer: bool) -> None:
     """One pass for every run: at EM's next point, or at a longer step."""
-    following, lost = _maximize(problem, runs)
-    proposal, flat, memory = following, runs.flat, runs.memory
-    long = np.zeros(len(lost), np.bool_)
+    state, memory = runs.state, runs.memory
+    point, lost = _maximize(problem, runs)
+    flat, long = runs.flat, np.zeros(len(lost), np.bool_)
     if runs.coordinates is not None:
-        flat = runs.coordinates.flat(following)
-        memory = _remember(runs, flat)
-        if longer:
-            far = runs.coordinates.normalized(memory.proposal())
-            long = ~runs.plain & ~runs.fallen & ~lost & np.isfinite(far).all(axis=1)
-            flat = np.where(long[:, None], far, flat)
-            proposal = _put(following, long, runs.coordinates.point(far[long]))
-    found, objective, failed = _expect(problem, proposal)
+        flat = runs.coordinates.flat(point)
+        allowed = longer & ~(state.plain | state.fallen | lost)
+        lengthen(memory, state.moved, allowed, runs.flat, flat, long)
+        point = runs.coordinates.put(flat, long, point)
+    found, objective, failed = _expect(problem, point)
     failed |= lost
-    better = np.isfinite(objective) & (~long | (objective >= runs.objective)) & ~failed
-    gain = np.where(better, objective - runs.objective, np.nan)
-    gains = np.concatenate([runs.gains[:, 1:], gain[:, None]], axis=1)
-    owns = np.concatenate([runs.owns[:, 1:], ~long[:, None]], axis=1)
-    status = np.where(~long & failed, Status.SINGULAR, runs.status)
-    status = np.where(~long & ~failed & ~np.isfinite(objective), Status.NON_FINITE, status)
-    objective = np.where(better, objective, runs.objective)
-    for trace, value, state in zip(runs.traces, objective, status, strict=True):
-        if state == _GOES_ON:
+    here, there = _arrays(runs.point, runs.found, runs.flat), _arrays(point, found, flat)
+    judge(state, memory, here, there, objective, long, failed, problem.total, tol, goal)
+    runs.status[~long & ~np.isfinite(objective)] = Status.NON_FINITE
+    runs.status[~long & failed] = Status.SINGULAR
+    for trace, value, status in zip(runs.traces, state.objective, runs.status, strict=True):
+        if status == _GOES_ON:
             trace.append(float(value))
-    return replace(
-        runs,
-        point=_put(runs.point, better, _some(proposal, better)),
-        found=_put(runs.found, better, _some(found, better)),
-        objective=objective,
-        gains=np.where(better[:, None], gains, runs.gains),
-        owns=np.where(better[:, None], owns, runs.owns),
-        plain=long & ~better,
-        fallen=runs.fallen | (better & ~long & (gain < -_rounding(problem, runs))),
-        moved=better,
-        status=status,
-        flat=np.where(better[:, None], flat, runs.flat),
-        memory=memory.judged(long & better, long & ~better),
-    )
+    runs.status[state.hopeless & (runs.status == _GOES_ON)] = Status.MAX_ITER
+    runs.status[state.converged & (runs.status == _GOES_ON)] = Status.CONVERGED
 
 
-def _remember(runs: _Runs, following: Floats) -> Accelerator:
-    """What runs that have moved learn from where EM would go on, coordinates (S, P)."""
-    memory = runs.memory
-    own = runs.moved | np.isnan(memory.residual).any(axis=1)
-    with np.errstate(invalid="ignore"):  # components without weight
-        residual = following - runs.flat
-    arrived = _some(memory, own).arrived(runs.flat[own], residual[own])
-    return _put(memory, own, arrived)
-
-
-def _stopped(problem: Problem, runs: _Runs, tol: float, *, last: bool) -> _Runs:
-    """Say which runs have converged, or used up their iterations.
-
-    Longer steps can land next to a saddle, gaining less and less on the way: what is left is judged
-    by three of EM's own.
-    """
-    before, gain = runs.gains, np.abs(runs.gains[:, -1])
-    none = runs.moved & (gain <= _rounding(problem, runs))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rates = before[:, 1:] / before[:, :-1]
-        rate = rates.max(axis=1)
-        left = np.maximum(gain, gain * rate / (1 - rate))
-        little = runs.moved & np.all(rates > 0, axis=1) & (rate < 1)
-        little &= left < tol * problem.total
-    sure = runs.owns.all(axis=1) & (runs.fallen | (before[:, 0] > 0))
-    status = runs.status.copy()
-    goes_on = status == _GOES_ON
-    status[goes_on & ((none & runs.owns[:, -1]) | (little & sure))] = Status.CONVERGED
-    if last:
-        status[status == _GOES_ON] = Status.MAX_ITER
-    return replace(runs, status=status, plain=runs.plain | none | little)
-
-
-def _rounding(problem: Problem, runs: _Runs) -> Floats:
-    return _ROUNDING * (np.abs(runs.objective) + problem.total)
+def _arrays(point: Point, found: Statistics, flat: Floats) -> tuple[Floats, ...]:
+    """All that is known of a stack of points, a row for each."""
+    given = found.log_likelihood, found.sizes, found.first, found.second
+    return *point.laid_flat, *(a.reshape(len(a), -1) for a in given), flat
 
 
 def _fit(problem: Problem, runs: _Runs, i: int) -> Fit:
-    point, found = runs.point[i], runs.found[i]
+    point, found, objective = runs.point[i], runs.found[i], float(runs.state.objective[i])
     status = Status(int(runs.status[i]))
-    if runs.objective[i] == -np.inf and status is Status.SINGULAR:
+    if objective == -np.inf and status is Status.SINGULAR:
         return Fit.singular(point)
-    return finished(problem, point, found, float(runs.objective[i]), runs.traces[i], status)
+    return finished(problem, point, found, objective, runs.traces[i], status)
 
 
 def _expect(problem: Problem, points: Point) -> tuple[Statistics, Floats, Flags]:
@@ -265,7 +210,8 @@ def _expect(problem: Problem, points: Point) -> tuple[Statistics, Floats, Flags]
     objective = np.full(len(regular), -np.inf)
     if regular.any():
         some, objective[regular] = problem.expect(points[regular])
-        found = _put(found, regular, some)
+        for name, value in vars(some).items():
+            getattr(found, name)[regular] = value
     return found, objective, ~regular
 
 
@@ -274,11 +220,13 @@ def _maximize(problem: Problem, runs: _Runs) -> tuple[Point, Flags]:
     kept, point = problem.keeps_components(runs.found), runs.point
     if kept.all():
         return problem.maximize(point.means, runs.found, point.covariances), ~kept
+    following = point[np.arange(len(kept))]
     if kept.any():
         some = point[kept]
-        following = problem.maximize(some.means, runs.found[kept], some.covariances)
-        point = _put(point, kept, following)
-    return point, ~kept
+        some = problem.maximize(some.means, runs.found[kept], some.covariances)
+        for name in ("weights", "means", "covariances"):
+            getattr(following, name)[kept] = getattr(some, name)
+    return following, ~kept
 
 
 def _regular(points: Point) -> Flags:
@@ -291,21 +239,3 @@ def _regular(points: Point) -> Flags:
         alone = [_regular(points[i : i + 1]) for i in range(len(points.weights))]
         return np.concatenate(alone)
     return np.ones(len(points.weights), np.bool_)
-
-
-def _some[T: (Point, Statistics, Accelerator)](whole: T, where: Flags) -> T:
-    """Some of a stack; all of it as it is."""
-    return whole if where.all() else whole[where]
-
-
-def _put[T: (Point, Statistics, Accelerator)](whole: T, where: Flags, part: T) -> T:
-    """A copy of a stack with other entries in some places."""
-    if where.all():
-        return part
-    merged: dict[str, Any] = {}
-    for name in (field.name for field in fields(whole)):
-        value = getattr(whole, name)
-        if isinstance(value, np.ndarray):
-            merged[name] = value.copy()
-            merged[name][where] = getattr(part, name)
-    return replace(whole, **merged)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
+from bayesmix.kernels.em import factorize
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -54,6 +56,10 @@ class Structure(ABC):
     @abstractmethod
     def compact(self, dense: Floats) -> Floats:
         """Return to the structure's shape from covariances that have it; inverse of `dense`."""
+
+    @abstractmethod
+    def diagonal(self, covariances: Floats) -> Floats:
+        """Variances of the features, to broadcast against (..., K, D)."""
 
     @abstractmethod
     def average(self, pooled: Floats, n_components: int) -> Floats:
@@ -121,9 +127,9 @@ class Structure(ABC):
         covariances = self.n_parameters(n_components, n_features)
         return covariances + n_components * n_features + n_components - 1
 
+    @abstractmethod
     def outer(self, delta: Floats, weight: Floats) -> Floats:
         """Weighted outer products of one row (..., K, D) per component, in the own shape."""
-        return self.scatter(delta[..., None, :], weight[..., None])
 
     def mode(self, scatter: Floats, count: Floats) -> Floats:
         """Covariances at the mode: a scatter over its count, one per component or one for all."""
@@ -174,6 +180,9 @@ class Full(_Matrices):
     def compact(self, dense: Floats) -> Floats:
         return dense
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return np.diagonal(covariances, axis1=-2, axis2=-1)
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.repeat(pooled[None], n_components, axis=0)
 
@@ -185,6 +194,9 @@ class Full(_Matrices):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return np.swapaxes(weight[..., None] * delta, -1, -2) @ delta
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return (weight[..., None] * delta)[..., :, None] * delta[..., None, :]
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
@@ -216,6 +228,9 @@ class Tied(_Matrices):
     def compact(self, dense: Floats) -> Floats:
         return dense[..., 0, :, :]
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return np.diagonal(covariances, axis1=-2, axis2=-1)[..., None, :]
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return pooled
 
@@ -228,6 +243,9 @@ class Tied(_Matrices):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return (np.swapaxes(weight[..., None] * delta, -1, -2) @ delta).sum(axis=-3)
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return np.swapaxes(weight[..., None] * delta, -1, -2) @ delta
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return np.asarray(sizes.sum(axis=-1))
@@ -289,6 +307,9 @@ class Diag(_Variances):
     def compact(self, dense: Floats) -> Floats:
         return np.diagonal(dense, axis1=-2, axis2=-1)
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return covariances
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.repeat(np.diag(pooled)[None], n_components, axis=0)
 
@@ -300,6 +321,9 @@ class Diag(_Variances):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return np.einsum("...km,...kmd->...kd", weight, np.square(delta))
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return weight[..., None] * np.square(delta)
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
@@ -331,6 +355,9 @@ class Spherical(_Variances):
     def compact(self, dense: Floats) -> Floats:
         return dense[..., 0, 0]
 
+    def diagonal(self, covariances: Floats) -> Floats:
+        return covariances[..., None]
+
     def average(self, pooled: Floats, n_components: int) -> Floats:
         return np.full(n_components, np.trace(pooled) / len(pooled))
 
@@ -342,6 +369,9 @@ class Spherical(_Variances):
 
     def scatter(self, delta: Floats, weight: Floats) -> Floats:
         return np.einsum("...km,...kmd->...k", weight, np.square(delta))
+
+    def outer(self, delta: Floats, weight: Floats) -> Floats:
+        return weight * np.square(delta).sum(axis=-1)
 
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return n_features * sizes
@@ -367,13 +397,13 @@ def structure_of(covariance_type: str) -> Structure:
 
 
 def _precision_cholesky(covariances: Floats) -> Floats:
-    """Lower factors l with inverse(covariance) = l lᵀ: flip, factorize, flip back, invert."""
-    upper = np.linalg.cholesky(covariances[..., ::-1, ::-1])[..., ::-1, ::-1]
-    # What a feature varies given the later ones: below this share only rounding is left of it.
-    left, variances = (np.diagonal(a, axis1=-2, axis2=-1) for a in (upper, covariances))
-    if not np.all(np.square(left) > 1e-13 * variances):
+    """Lower factors l with inverse(covariance) = l lᵀ."""
+    given = np.require(covariances, float, ["C", "W"])
+    factors = np.empty(given.shape)
+    d = given.shape[-1]
+    if not factorize(given.reshape(-1, d, d), factors.reshape(-1, d, d)):
         raise np.linalg.LinAlgError("a covariance is singular to working precision")
-    return np.tril(np.swapaxes(np.linalg.inv(upper), -1, -2))
+    return factors
 
 
 def _inverse_root(variances: Floats) -> Floats:

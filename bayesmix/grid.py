@@ -1,13 +1,13 @@
 """Numbers of components by covariance structures: EM's optima, each a start for others.
 
-Up from one component the best optimum so far is split, down again the next is merged, and other
-structures lend theirs; a few fresh starts keep that honest. Of many rows a sample is gone over so,
-and the optima found are followed to all rows.
+Up from one component the best optimum so far is split and other structures lend theirs; a few fresh
+starts keep that honest. Of many rows a sample is gone over so, and the optima found are followed to
+all rows. Then every model starts once more from the ends of others: splits, merges, and loans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
@@ -29,6 +29,7 @@ from bayesmix.priors import Dirichlet
 from bayesmix.problem import Point, problem_of
 from bayesmix.rows import as_rows, pieces
 from bayesmix.search import (
+    N_PLAIN_FOLLOWED,
     Engine,
     SingularStartError,
     sampled,
@@ -53,7 +54,9 @@ __all__ = ["fit_grid", "numbers_of"]
 
 _FRESH: tuple[Method, ...] = ("k-means++", "centers", "centers", "merges", "random_from_data")
 _ALONE = 4  # times as many for a model without one that is smaller by a component
-_KEPT = 3  # starts of a model that are run to the end
+_SHORT = 5  # iterations, after which the best
+_KEPT = 5  # starts of a model are run to the end
+_REVISITED = 3  # starts from the ends of others, that are raced on all rows
 _MERGES = 3
 _COLUMNS = ("log_likelihood", "n_parameters", "bic", "aic", "icl", "status")
 _SLICE = 100_000  # rows
@@ -120,7 +123,9 @@ def fit_grid(
     grid.explore()
     n = table.values.shape[0]
     rows = [
-        _row(*grid.followed((s, k))) if k <= n else {"status": "too few rows"}
+        _row(grid.stages[-1].get((s, k)), grid.ends.get((s, k)))
+        if k <= n
+        else {"status": "too few rows"}
         for s in structures
         for k in numbers
     ]
@@ -145,36 +150,64 @@ def numbers_of(values: Any, name: str) -> list[int]:
 
 
 type _Cell = tuple[CovarianceType, int]
+type _Chosen = Callable[[_Cell], Fit | None]
 
 
 @dataclass
 class _Grid:
-    """Models, and what was found of each on the first of the stages."""
+    """Models on more and more rows, and what was found of each."""
 
     engine: Engine
     stages: list[dict[_Cell, Problem]]
     tol: float
     fits: dict[_Cell, list[Fit]] = field(default_factory=dict)
+    """On the first stage."""
+    ends: dict[_Cell, Fit | None] = field(default_factory=dict)
+    """The best on all rows."""
 
     def explore(self) -> None:
-        """Find every model's optima: up by splits, down by merges, across structures."""
-        for cell in sorted(self.stages[0], key=lambda cell: cell[1]):
-            self._climb(cell, self._fresh(cell) + self._split(cell) + self._lent(cell), _KEPT)
-        for cell in sorted(self.stages[0], key=lambda cell: -cell[1]):
-            self._climb(cell, self._merged(cell), 1)
+        """Find every model's optima, smaller models first; then see what others make of them."""
+        upwards = sorted(self.stages[0], key=lambda cell: cell[1])
+        for cell in upwards:
+            starts = (
+                self._fresh(cell) + self._split(cell, self._best) + self._lent(cell, self._best)
+            )
+            points = self.engine.shortened(self.stages[0][cell], starts, _KEPT, _SHORT)
+            with suppress(SingularStartError):
+                tol = stage_tol(self.stages[0][cell], self.stages[-1][cell], self.tol)
+                self.fits[cell] = self.engine.run(self.stages[0][cell], points, tol)
+        for cell in upwards:
+            self.ends[cell] = self._near_end(cell)
+        for cell in upwards:
+            self.ends[cell] = self._end(cell, self._revisited(cell))
 
-    def followed(self, cell: _Cell) -> tuple[Problem | None, Fit | None]:
-        """A model, if rows can carry it, and its optimum on all of them, if there is one."""
-        if cell not in self.stages[0]:
-            return None, None
-        stages = [stage[cell] for stage in self.stages]
-        problem, fits = stages[-1], self.fits.get(cell)
+    def _near_end(self, cell: _Cell) -> Fit | None:
+        """Where a few iterations on all rows lead from what the first stage found, the best."""
+        stages, fits = [stage[cell] for stage in self.stages], self.fits.get(cell)
         if not fits:  # columns of a sample may determine each other
-            stages, fits = [problem], self._anew(problem)
-        if len(stages) == 1 and fits:
-            index, fits = best(fits, tol=self.tol, total=problem.total)
-            return problem, fits[index]
-        return problem, self.engine.followed(stages, fits, self.tol) if fits else None
+            fits = self.fits[cell] = self._anew(stages[-1])
+        elif len(stages) > 1:
+            return self.engine.raced(stages[-1], self.engine.promoted(stages, fits, self.tol))
+        return ranked(fits)[0] if fits else None
+
+    def _revisited(self, cell: _Cell) -> Fit | None:
+        """Where a few iterations on all rows lead from the ends of other models, the best."""
+        of = self.ends.get
+        starts = self._split(cell, of) + self._merged(cell, of) + self._lent(cell, of)
+        points = self.engine.shortened(self.stages[0][cell], starts, _REVISITED, _SHORT)
+        return self.engine.raced(self.stages[-1][cell], points) if points else None
+
+    def _end(self, cell: _Cell, revisited: Fit | None) -> Fit | None:
+        """Run on to the end on all rows: from the better of two, from both if they are close."""
+        problem, known = self.stages[-1][cell], self.fits[cell] if len(self.stages) == 1 else []
+        near = ranked([fit for fit in (self.ends[cell], revisited) if fit and fit.begun])
+        near = [fit for fit in near if fit.objective > near[0].objective - problem.n_parameters]
+        if not near:
+            return None
+        points = [fit.point for fit in near]
+        fits = self.engine.run(problem, points, self.tol, n_plain=N_PLAIN_FOLLOWED)
+        index, fits = best([*known, *fits], tol=self.tol, total=problem.total)
+        return fits[index]
 
     def _anew(self, problem: Problem) -> list[Fit]:
         sample = sampled(problem, self.engine.generator)
@@ -183,18 +216,8 @@ class _Grid:
             return self.engine.run(problem, starts, self.tol)
         return []
 
-    def _tol(self, stage: dict[_Cell, Problem], cell: _Cell) -> float:
-        return stage_tol(stage[cell], self.stages[-1][cell], self.tol)
-
-    def _climb(self, cell: _Cell, starts: Sequence[Point], count: int) -> None:
-        """Run the best of some starts, and keep what they lead to."""
-        problem, tol = self.stages[0][cell], self._tol(self.stages[0], cell)
-        points = self.engine.shortened(problem, starts, count)
-        with suppress(SingularStartError):
-            self.fits[cell] = self.fits.get(cell, []) + self.engine.run(problem, points, tol)
-
-    def _best(self, structure: CovarianceType, k: int) -> Fit | None:
-        fits = self.fits.get((structure, k))
+    def _best(self, cell: _Cell) -> Fit | None:
+        fits = self.fits.get(cell)
         return ranked(fits)[0] if fits else None
 
     def _fresh(self, cell: _Cell) -> list[Point]:
@@ -202,23 +225,24 @@ class _Grid:
         methods = _FRESH * (_ALONE if alone else 1) if cell[1] > 1 else _FRESH[:1]
         return starts_by(self.stages[0][cell], methods, self.engine.generator)
 
-    def _split(self, cell: _Cell) -> list[Point]:
-        smaller = self._best(cell[0], cell[1] - 1)
+    def _split(self, cell: _Cell, of: _Chosen) -> list[Point]:
+        smaller = of((cell[0], cell[1] - 1))
         if smaller is None or not smaller.usable:
             return []
         return splits(self.stages[0][cell], smaller.point, self.engine.generator)
 
-    def _merged(self, cell: _Cell) -> list[Point]:
-        larger = self._best(cell[0], cell[1] + 1)
+    def _merged(self, cell: _Cell, of: _Chosen) -> list[Point]:
+        larger = of((cell[0], cell[1] + 1))
         if larger is None or not larger.usable:
             return []
         return merges(self.stages[0][cell], larger.point, _MERGES)
 
-    def _lent(self, cell: _Cell) -> list[Point]:
+    def _lent(self, cell: _Cell, of: _Chosen) -> list[Point]:
         """Optima of other structures."""
-        problem, k = self.stages[0][cell], cell[1]
-        found = [self._best(other, k) for other, n in self.fits if n == k and other != cell[0]]
-        return [fit.point.recast(problem.structure) for fit in found if fit and fit.usable]
+        kinds = {kind for kind, _ in self.stages[0]} - {cell[0]}
+        found = [of((kind, cell[1])) for kind in sorted(kinds)]
+        structure = self.stages[0][cell].structure
+        return [fit.point.recast(structure) for fit in found if fit and fit.usable]
 
 
 def _types(values: Any) -> list[CovarianceType]:

@@ -55,8 +55,7 @@ class PassParameters:
 
     def still_near(self, near: NDArray[np.bool_], found: Statistics) -> NDArray[np.bool_]:
         """Which near components (..., K) the spread of their rows leaves so; tied: all or none."""
-        dense = self.structure.dense(found.second, *self.means.shape[-2:])
-        spread = np.diagonal(dense, axis1=-2, axis2=-1)
+        spread = self.structure.diagonal(found.second)
         moved = found.sizes[..., None] * np.square(self.means - self.center[..., None, :])
         still = near & ~np.any(spread < kernels.NARROW_ROWS * moved, axis=-1)
         if self.structure.name == "tied":

@@ -282,9 +282,11 @@ def _add_piece(
     shape = points.means.shape[1:]
     block, bytes_each = kernels.block_size(*shape), 8 * math.prod(points.second_shape)
     given, centers = points.compiled_points(), np.ascontiguousarray(points.center)
+    zeros = kernels.Totals(*(np.zeros_like(a[:1]) for a in sums))
 
     def add(draws: slice, start: int, stop: int) -> kernels.Totals:
-        own = _zero_sums(points[draws])
+        count = len(trusted[draws])
+        own = kernels.Totals(*(np.repeat(a, count, axis=0) for a in zeros))
         kernels.totals(
             kernels.Points(*(a[draws] for a in given)),
             centers[draws],

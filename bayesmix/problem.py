@@ -50,6 +50,12 @@ class Point:
         """Covariances of shape (..., K, D, D)."""
         return self.structure.dense(self.covariances, *self.means.shape[-2:])
 
+    @property
+    def laid_flat(self) -> tuple[Floats, ...]:
+        """The arrays of a stack, one row per point: views of arrays in order."""
+        given = self.weights, self.means, self.covariances
+        return tuple(np.require(a, float, ["C", "W"]).reshape(len(a), -1) for a in given)
+
     def __getitem__(self, points: Any) -> Point:
         """Some of a stack of points."""
         given = self.weights, self.means, self.covariances

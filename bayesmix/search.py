@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from bayesmix.ascent import N_PLAIN, ascend
 from bayesmix.covariance import STRUCTURES
 from bayesmix.inputs import random_words
 from bayesmix.optima import Fit, Status, best, distinct, ranked, reached, verdict
-from bayesmix.passes import Statistics
+from bayesmix.passes import Statistics, log_density
 from bayesmix.problem import Point
 from bayesmix.split_merge import moves
 from bayesmix.starts import Method, Seeds, sample_rows
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
+    "N_PLAIN_FOLLOWED",
     "Engine",
     "Found",
     "InitParams",
@@ -65,12 +66,25 @@ _GROWTH = 8  # of the sample, at most
 _SAMPLE_BYTES = 1 << 26  # of the largest sample
 _IMPROVED = 5  # distinct optima that moves start from, at most
 _IMPROVED_AT_LEAST = 3  # where all rows are searched
-_MOVES = 20
-_MOVED = 4  # that are run to the end
 _ROUNDS = 20
-_STAGE_TOL = 3e-3  # of the parameters per row, which are what its optimum is off by, twice
-_N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
-_PROMOTED = 2  # distinct optima that go on to more rows
+_STAGE_TOL = 6e-3  # of the parameters per row, which are what its optimum is off by, twice
+N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
+_PROMOTED = 3  # distinct optima that go on to more rows, at most
+_ERRORS = 2.0  # standard errors that the best one is ahead of them, at most
+_RACED = 4  # iterations on all rows after which only one goes on
+
+
+class _Effort(NamedTuple):
+    """What moves from an optimum may cost."""
+
+    moves: int
+    short: int
+    """Iterations of each."""
+    moved: int
+    """The best of them, which are run to the end."""
+
+
+_ON_ALL_ROWS, _ON_A_SAMPLE = _Effort(20, _SHORT, 6), _Effort(10, _SHORT // 2, 2)
 
 
 class SingularStartError(ValueError):
@@ -190,9 +204,15 @@ class Engine:
     generator: np.random.Generator
 
     def run(
-        self, problem: Problem, starts: Sequence[Point], tol: float, *, n_plain: int = N_PLAIN
+        self,
+        problem: Problem,
+        starts: Sequence[Point],
+        tol: float,
+        *,
+        n_plain: int = N_PLAIN,
+        goal: float = -np.inf,
     ) -> list[Fit]:
-        """Run to the end."""
+        """Run to the end, or until it is clear that the ``goal`` will not be reached."""
         if not starts:
             raise SingularStartError(problem.n_components)
         fits = ascend(
@@ -202,28 +222,71 @@ class Engine:
             tol=tol,
             accelerate=self.accelerate,
             n_plain=n_plain,
+            goal=goal,
         )
         if not any(fit.begun for fit in fits):
             raise SingularStartError(problem.n_components)
         return fits
 
-    def shortened(self, problem: Problem, starts: Sequence[Point], count: int) -> list[Point]:
+    def shortened(
+        self, problem: Problem, starts: Sequence[Point], count: int, iterations: int = _SHORT
+    ) -> list[Point]:
         """Where a few iterations lead from every start: the best ``count`` points."""
         if not starts:
             return []
-        iterations = min(_SHORT, self.max_iter)
-        fits = ascend(problem, Point.stack(starts), max_iter=iterations, tol=0.0, accelerate=False)
+        most = min(iterations, self.max_iter)
+        fits = ascend(problem, Point.stack(starts), max_iter=most, tol=0.0, accelerate=False)
         return [fit.point for fit in ranked(fits)[:count] if fit.begun]
 
     def followed(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> Fit:
         """Follow the best optima of the first stage to the last, which takes the best one."""
+        points = self.promoted(stages, fits, tol)
+        if len(points) > 1:
+            points = [self.raced(stages[-1], points).point]
+        return ranked(self.run(stages[-1], points, tol, n_plain=N_PLAIN_FOLLOWED))[0]
+
+    def promoted(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> list[Point]:
+        """Follow optima of the first stage to the last but one: where the last is to start."""
+        points: list[Point] = []
         for before, after in pairwise(stages):
-            how = {"tol": stage_tol(before, stages[-1], tol), "total": before.total}
-            optima = distinct(fits, **how)[: 1 if after is stages[-1] else _PROMOTED]
-            points = [fit.point for fit in optima]
-            own_tol = stage_tol(after, stages[-1], tol)
-            fits = self.run(after, points, own_tol, n_plain=_N_PLAIN_FOLLOWED)
+            points = [
+                fit.point for fit in _in_question(before, fits, stage_tol(before, stages[-1], tol))
+            ]
+            if after is not stages[-1]:
+                own_tol = stage_tol(after, stages[-1], tol)
+                fits = self.run(after, points, own_tol, n_plain=N_PLAIN_FOLLOWED)
+        return points
+
+    def raced(self, problem: Problem, starts: Sequence[Point]) -> Fit:
+        """Find the best of some starts next to optima by a few iterations."""
+        fits = ascend(
+            problem,
+            Point.stack(starts),
+            max_iter=min(_RACED, self.max_iter),
+            tol=0.0,
+            accelerate=self.accelerate,
+            n_plain=N_PLAIN_FOLLOWED,
+        )
         return ranked(fits)[0]
+
+
+def _in_question(problem: Problem, fits: list[Fit], tol: float) -> list[Fit]:
+    """Optima that so many rows do not tell from the best, with a few standard errors (Vuong 1989).
+
+    What other rows say of them may well be otherwise.
+    """
+    first, *others = distinct(fits, tol=tol, total=problem.total)
+    others = [fit for fit in others if fit.usable]
+    if not others:
+        return [first]
+    logs = log_density(problem.x, Point.stack([f.point for f in [first, *others]]).parameters)
+    ahead = logs[0] - logs[1:]
+    weight = np.ones(ahead.shape[1]) if problem.sample_weight is None else problem.sample_weight
+    mean = ahead @ weight / weight.sum()
+    error = np.sqrt(np.square(ahead - mean[:, None]) @ weight)
+    lead = first.objective - np.array([fit.objective for fit in others])
+    near = [fit for fit, close in zip(others, lead < _ERRORS * error, strict=True) if close]
+    return [first, *near][:_PROMOTED]
 
 
 def _searched(problem: Problem, engine: Engine, n_init: int, tol: float) -> Found:
@@ -259,27 +322,27 @@ def _optima(
     for few in (some_rows(problem, size, engine.generator), problem):
         points = points or engine.shortened(few, starts_by(few, methods, engine.generator), n_init)
     if sample:
-        points = engine.shortened(problem, points, most)
+        points = engine.shortened(problem, points, most, _SHORT // 2)
     fits, how = engine.run(problem, points, tol), {"tol": tol, "total": problem.total}
     bettered = list(fits)
     for done, optimum in enumerate(distinct(fits, **how)[:_IMPROVED], start=1):
-        bettered[fits.index(optimum)] = _moved(
-            problem, engine, optimum, tol, share=2 if sample else 1
-        )
+        bettered[fits.index(optimum)] = _moved(problem, engine, optimum, tol, sample=sample)
         confirmed = len(reached(bettered, ranked(bettered)[0], **how)) > 1
         if confirmed and (sample or done >= _IMPROVED_AT_LEAST):
             break
     return bettered
 
 
-def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float, *, share: int) -> Fit:
-    """What moves lead to from an optimum, until none pays."""
+def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float, *, sample: bool) -> Fit:
+    """What moves lead to from an optimum, until none pays; on a sample hopeless ones are ended."""
+    effort = _ON_A_SAMPLE if sample else _ON_ALL_ROWS
     for _ in range(_ROUNDS):
-        ahead = moves(problem, fit.point, _MOVES // share, engine.generator)
-        points = engine.shortened(problem, ahead, _MOVED // share)
+        ahead = moves(problem, fit.point, effort.moves, engine.generator)
+        points = engine.shortened(problem, ahead, effort.moved, effort.short)
         if not points:
             break
-        after = ranked(engine.run(problem, points, tol))[0]
+        goal = fit.objective if sample else -np.inf
+        after = ranked(engine.run(problem, points, tol, goal=goal))[0]
         known = reached([fit], after, tol=tol, total=problem.total)
         if known or not after.usable or after.penalized < fit.penalized:
             break

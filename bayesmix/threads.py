@@ -5,9 +5,34 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
 
 __all__ = ["available_threads", "run_tasks"]
+
+
+class _Job:
+    """Work that a helper may take up; lighter than a future, as it is often done in no time."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work = work
+        self.taken, self.running = threading.Lock(), threading.Lock()
+        self.running.acquire()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        if not self.taken.acquire(blocking=False):
+            return
+        try:
+            self.work()
+        except BaseException as error:  # the caller's to raise
+            self.error = error
+        finally:
+            self.running.release()
+
+    def close(self) -> None:
+        """Keep helpers from taking it up, or wait until the one that has is done."""
+        if not self.taken.acquire(blocking=False):
+            self.running.acquire()
 
 
 class _Pool:
@@ -15,18 +40,26 @@ class _Pool:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.executor: ThreadPoolExecutor | None = None
+        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        self.helpers = 0
 
-    def submit(self, function: Callable[[], None], times: int) -> list[Future[None]]:
+    def submit(self, work: Callable[[], None], times: int) -> list[_Job]:
         with self.lock:
-            if self.executor is None:
-                self.executor = ThreadPoolExecutor(
-                    max(1, available_threads() - 1), thread_name_prefix="bayesmix"
-                )
-            try:
-                return [self.executor.submit(function) for _ in range(times)]
-            except RuntimeError:  # the interpreter is shutting down: the caller works alone
-                return []
+            while self.helpers < min(times, max(1, available_threads() - 1)):
+                name = f"bayesmix_{self.helpers}"
+                try:
+                    threading.Thread(target=self._help, name=name, daemon=True).start()
+                except RuntimeError:  # the interpreter is shutting down: the caller works alone
+                    break
+                self.helpers += 1
+        jobs = [_Job(work) for _ in range(times)]
+        for job in jobs:
+            self.jobs.put(job)
+        return jobs
+
+    def _help(self) -> None:
+        while True:
+            self.jobs.get().run()
 
 
 _pool = _Pool()
@@ -34,7 +67,7 @@ _pool = _Pool()
 
 def _forget_pool() -> None:
     global _pool
-    _pool = _Pool()  # a forked child has the executor, but none of its threads
+    _pool = _Pool()  # a forked child has none of the helpers
 
 
 if hasattr(os, "register_at_fork"):
@@ -85,14 +118,12 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int | None = Non
                 for _ in todo:
                     pass
 
-    helpers = _pool.submit(work, threads - 1)
+    jobs = _pool.submit(work, threads - 1)
     try:
         work()
     finally:
-        for helper in helpers:
-            helper.cancel()
-        # After an error, too: nothing goes on behind the caller's back.
-        wait([helper for helper in helpers if not helper.cancelled()])
-    for helper in helpers:
-        if not helper.cancelled():
-            helper.result()
+        for job in jobs:  # after an error, too: nothing goes on behind the caller's back
+            job.close()
+    for job in jobs:
+        if job.error is not None:
+            raise job.error

@@ -178,6 +178,21 @@ def test_max_iter_bounds_the_passes(monkeypatch, max_iter, accelerate):
     assert {fit.n_iter for fit in fits} == {max_iter}
 
 
+def test_a_run_that_will_not_reach_the_goal_ends_early(faithful):
+    """A goal that is reached ends nothing, one above the optimum does."""
+    problem = problem_for(faithful, "full", 2)
+    starts = starts_for(problem, 3)
+    points, how = Point.stack(starts), {"max_iter": FAR, "tol": 1e-9, "accelerate": False}
+    free = ascend(problem, points, **how)
+    low, high = (pick(fit.trace[i] for fit in free) for pick, i in ((min, 0), (max, -1)))
+    for fit, same in zip(free, ascend(problem, points, **how, goal=low), strict=True):
+        assert_same_fit(same, fit)
+    for fit, less in zip(free, ascend(problem, points, **how, goal=high + 1.0), strict=True):
+        assert less.status is Status.MAX_ITER
+        assert less.n_iter < fit.n_iter
+        np.testing.assert_array_equal(less.trace, fit.trace[: len(less.trace)])
+
+
 def test_a_component_that_loses_its_weight_does_no_harm(structure):
     """Under a prior, with a flat prior on the weights: no row, no weight."""
     x = blobs(60, 2, 1)
@@ -215,7 +230,9 @@ def test_coordinates_lead_there_and_back(structure, k, d, offset):
     stack = Point.stack(points)
     flat = coordinates.flat(stack)
     assert flat.shape == (3, problem.n_parameters + 1)  # all weights
-    back = coordinates.point(coordinates.normalized(flat + np.r_[np.full(k, 3.0), flat[0, k:] * 0]))
+    far = flat + np.r_[np.full(k, 3.0), flat[0, k:] * 0]
+    back = coordinates.put(far, np.ones(3, np.bool_), Point.stack([points[0]] * 3))
+    np.testing.assert_allclose(far, flat, atol=1e-13)
     np.testing.assert_allclose(back.weights, stack.weights, rtol=1e-13)
     np.testing.assert_allclose(back.means, stack.means, rtol=4 * EPS, atol=1e-12)
     assert back.covariances.shape == stack.covariances.shape

@@ -55,7 +55,8 @@ def check(tree: xr.DataTree, mixture: bm.Mixture) -> None:
     np.testing.assert_array_equal(tree["posterior"]["n_clusters"], occupied)
 
 
-CELLS = cells("gibbs")
+CELLS = [cell for cell in cells("gibbs") if not mixture_of_cell(cell, 2).varying]
+VARYING_CELLS = [cell for cell in cells("gibbs") if mixture_of_cell(cell, 2).varying]
 
 
 class TestEveryCell:
@@ -63,6 +64,19 @@ class TestEveryCell:
     @cache
     def sampled(cell) -> xr.DataTree:
         return gibbs(mixture_of_cell(cell, 2), blobs(14, 2, 3), draws=8, tune=5)
+
+    @pytest.mark.parametrize("cell", VARYING_CELLS, ids="-".join)
+    def test_follows_the_schema_where_k_varies(self, cell, tmp_path):
+        tree = self.sampled(cell)
+        bm.validate(tree)
+        assert set(tree.children) == {
+            *("posterior", "components", "allocation", "sample_stats", "observed_data"),
+            "sampler_state",
+        }
+        occupied = [[len(np.unique(own)) for own in chain] for chain in tree["allocation"]["label"]]
+        np.testing.assert_array_equal(tree["posterior"]["n_clusters"], occupied)
+        tree.to_netcdf(tmp_path / "post.nc")
+        assert bm.load(tmp_path / "post.nc").identical(tree)
 
     @pytest.mark.parametrize("cell", CELLS, ids="-".join)
     def test_follows_the_schema_and_law_1(self, cell):

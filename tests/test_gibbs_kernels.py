@@ -14,7 +14,8 @@ from scipy.special import gammaln
 import bayesmix as bm
 from bayesmix.covariance import structure_of
 from bayesmix.gibbs import Chain
-from bayesmix.kernels.gibbs import conditionals, triangles, variates
+from bayesmix.kernels import triangles
+from bayesmix.kernels.gibbs import conditionals, variates
 from bayesmix.kernels.gibbs.chain import Prior
 from tests.support import blobs, random_independent_prior, random_prior
 

@@ -56,8 +56,8 @@ def test_one_component_is_the_normal_distribution(structure):
 
 
 def test_a_weight_of_two_is_the_row_twice():
-    x = blobs(60, 2, 2)
-    times = np.arange(60) % 3
+    x = blobs(150, 2, 2)
+    times = np.arange(150) % 3
     asked = {"n_components": [1, 2], "covariance_types": ["full", "tied"], "tol": 1e-9}
     weighted = bm.fit_grid(x, **asked, random_seed=1, sample_weight=times)
     repeated = bm.fit_grid(np.repeat(x, times, axis=0), **asked, random_seed=1)

@@ -13,10 +13,10 @@ from bayesmix.ascent import run
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import as_table
 from bayesmix.optima import Fit, Status, best
-from bayesmix.passes import responsibilities
+from bayesmix.passes import log_density, responsibilities
 from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.rows import as_rows
-from bayesmix.search import Found, search, start_point, told
+from bayesmix.search import Found, _in_question, search, start_point, told
 from tests.support import Parameters, blobs, compact, random_parameters, rows_of
 
 TOL = 1e-6
@@ -235,6 +235,25 @@ def test_rows_on_disk_and_in_chunks_lead_where_an_array_does(planted, tmp_path):
     assert array.verdict == disk.verdict == chunks.verdict
     np.testing.assert_array_equal(disk.winner.point.means, array.winner.point.means)
     np.testing.assert_allclose(chunks.winner.point.means, array.winner.point.means, rtol=1e-7)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("errors", "kept"), [(1.5, 2), (2.5, 1)])
+def test_what_a_sample_does_not_tell_from_the_best_goes_on(planted, errors, kept, weighted):
+    """So many standard errors of the difference, rows counted by their weights."""
+    rows = planted[1][:500]
+    times = np.arange(500) % 3 if weighted else np.ones(500, int)
+    problem = problem_for(rows, k=4, weight=times.astype(float) if weighted else None)
+    winner = found_on(problem, max_iter=30).winner
+    shifted = replace(winner.point, means=winner.point.means + 0.1)
+    other = run(problem, shifted, max_iter=1, tol=TOL)
+    logs = [
+        log_density(np.repeat(rows, times, axis=0), f.point.parameters) for f in (winner, other)
+    ]
+    error = np.std(logs[0] - logs[1]) * np.sqrt(times.sum())
+    objective = winner.objective - errors * error
+    other = replace(other, objective=objective, penalized=objective)
+    assert len(_in_question(problem, [other, winner], 1e-9)) == kept
 
 
 @pytest.mark.parametrize("count", [30, 3])

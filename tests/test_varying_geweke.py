@@ -84,7 +84,9 @@ def partitions(weights, size, rng):
         d, theta = -each, k * each
         discount = np.zeros(size)
     else:
-        discount = np.full(size, weights.discount) if beta is None else rng.beta(beta.a, beta.b, size)
+        discount = (
+            np.full(size, weights.discount) if beta is None else rng.beta(beta.a, beta.b, size)
+        )
         d, theta = discount, alpha
     labels, b = np.zeros((size, N), int), np.arange(size)
     counts, t = np.zeros((size, N + 1)), np.zeros(size, int)

@@ -24,9 +24,7 @@ WEIGHTS = {
     "MFM few": bm.MixtureOfFiniteMixtures(bm.UniformK(2, 4), GAMMA),
     "MFM Gamma": bm.MixtureOfFiniteMixtures(bm.ShiftedPoisson(2.0), GAMMA),
     "MFM dynamic": bm.MixtureOfFiniteMixtures(bm.BetaNegativeBinomial(), 1.2, dynamic=True),
-    "MFM dynamic Gamma": bm.MixtureOfFiniteMixtures(
-        bm.BetaNegativeBinomial(), GAMMA, dynamic=True
-    ),
+    "MFM dynamic Gamma": bm.MixtureOfFiniteMixtures(bm.BetaNegativeBinomial(), GAMMA, dynamic=True),
 }
 """What may be stated and what random; of K, priors with and without a largest number."""
 

@@ -19,8 +19,8 @@ import bayesmix.kernels.gibbs.wishart as wishart
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint
 from bayesmix.kernels.gibbs.slices import slicer
-from bayesmix.kernels.gibbs.triangles import cholesky, solve, solve_transposed
 from bayesmix.kernels.gibbs.variates import fill_normal, gamma_above, log_gamma
+from bayesmix.kernels.triangles import cholesky, solve, solve_transposed
 
 __all__ = [
     "LOWEST",

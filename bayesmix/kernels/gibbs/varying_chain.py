@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, Sums, TiedPoint, VariancesPoint, copy
-from bayesmix.kernels.gibbs.groups import point_of
+from bayesmix.kernels.gibbs.groups import point_of, sums_of
 
 __all__ = [
     "VaryingRecords",

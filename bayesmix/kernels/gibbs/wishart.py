@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.kernels.blocks import compiled
-from bayesmix.kernels.gibbs.triangles import gram, inverse, solve, solve_transposed, upper_root
 from bayesmix.kernels.gibbs.variates import chi
+from bayesmix.kernels.triangles import gram, inverse, solve, solve_transposed, upper_root
 
 __all__ = [
     "color",

@@ -1,4 +1,4 @@
-"""Triangular matrices, small and dense: what covariances and precisions are drawn with.
+"""Triangular matrices, small and dense: what EM factorizes and Gibbs sampling draws with.
 
 A matrix that is not positive definite leaves not-a-numbers, which reach the log-likelihood.
 """
