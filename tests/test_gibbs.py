@@ -56,7 +56,11 @@ def check(tree: xr.DataTree, mixture: bm.Mixture) -> None:
 
 
 CELLS = [cell for cell in cells("gibbs") if not mixture_of_cell(cell, 2).varying]
-VARYING_CELLS = [cell for cell in cells("gibbs") if mixture_of_cell(cell, 2).varying]
+VARYING_CELLS = [
+    pytest.param(cell, marks=() if cell[2] == "full" else pytest.mark.slow, id="-".join(cell))
+    for cell in cells("gibbs")
+    if mixture_of_cell(cell, 2).varying
+]
 
 
 class TestEveryCell:
@@ -65,7 +69,7 @@ class TestEveryCell:
     def sampled(cell) -> xr.DataTree:
         return gibbs(mixture_of_cell(cell, 2), blobs(14, 2, 3), draws=8, tune=5)
 
-    @pytest.mark.parametrize("cell", VARYING_CELLS, ids="-".join)
+    @pytest.mark.parametrize("cell", VARYING_CELLS)
     def test_follows_the_schema_where_k_varies(self, cell, tmp_path):
         tree = self.sampled(cell)
         bm.validate(tree)

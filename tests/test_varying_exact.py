@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray as xr
 from arviz_stats.base import array_stats
 
 import bayesmix as bm
@@ -48,7 +49,7 @@ def check_draws(cell, moves):
     mixture, x = enumerable(cell)
     exact = exact_posterior(x, mixture)
     try:
-        assert_drawn_match(exact, drawn(mixture, x, 5, draws=2500, moves=moves))
+        assert_drawn_match(exact, drawn(mixture, x, 21, draws=2500, moves=moves))
     except AssertionError:
         assert_drawn_match(exact, drawn(mixture, x, 6, draws=40_000, moves=moves))
 
@@ -171,3 +172,60 @@ def test_a_row_leaves_for_a_far_singleton():
         assert np.isfinite(chain.log_likelihood)
         assert chain.labels[0] != chain.labels[1] != chain.labels[2]
         assert chain.n_clusters in (4, 5)
+
+
+def sampled(mixture, x, **options):
+    options = {"draws": 50, "tune": 20, "chains": 3, "random_seed": 10, "cores": 1} | options
+    return bm.sample(mixture, x, sampler="gibbs", progressbar=False, **options)
+
+
+SHORT = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@SHORT
+def test_draws_do_not_depend_on_cores():
+    mixture, x = Cell("PY Gamma Beta", "conjugate", "full").mixture(2), few_rows(60, 2)
+    one, other = (sampled(mixture, x, cores=cores) for cores in (1, 2))
+    for name in ("posterior", "components", "allocation", "sample_stats", "sampler_state"):
+        xr.testing.assert_identical(one[name].to_dataset(), other[name].to_dataset())
+
+
+@SHORT
+@pytest.mark.slow
+def test_a_long_truncation_agrees():
+    """Forty components by stick breaking are as good as infinitely many."""
+    x = np.asarray(bm.datasets.load("galaxy"), float).reshape(-1, 1)
+    prior = bm.weakly_informative(x)
+    values = [
+        agreed(bm.Mixture(bm.DirichletProcess(1.0, truncation=t), prior), x) for t in (None, 40)
+    ]
+    assert_same_means(*values)
+
+
+@SHORT
+@pytest.mark.slow
+def test_a_mixture_of_one_finite_mixture_agrees():
+    """K that is certain: a Dirichlet of so many."""
+    x = few_rows(80, 2)
+    prior = random_prior(2)
+    certain = bm.MixtureOfFiniteMixtures(bm.UniformK(5, 5), 0.6)
+    values = [agreed(bm.Mixture(weights, prior), x) for weights in (certain, bm.Dirichlet(5, 0.6))]
+    assert_same_means(*values)
+
+
+def agreed(mixture, x):
+    """Numbers of clusters and the log-likelihoods, (quantity, chain, draw)."""
+    post = sampled(mixture, x, draws=2000, tune=500, chains=4, thin=10, cores=2)
+    label = post.allocation["label"].values
+    t = np.array([[len(np.unique(z)) for z in own] for own in label])
+    log_likelihood = post.sample_stats["log_likelihood_total"].values
+    return np.stack([t, t**2, log_likelihood]).astype(float)
+
+
+def assert_same_means(one, other):
+    error = [
+        array_stats.mcse(values, method="mean", chain_axis=1, draw_axis=2)
+        for values in (one, other)
+    ]
+    difference = one.mean(axis=(1, 2)) - other.mean(axis=(1, 2))
+    assert_z(difference / np.hypot(*error))

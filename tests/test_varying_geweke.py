@@ -34,7 +34,7 @@ N = 6
 
 @dataclasses.dataclass
 class Joint:
-    """B draws of everything; clusters are numbered by their first rows, room for as many as rows."""
+    """B draws of everything; clusters are numbered by their first rows."""
 
     labels: np.ndarray
     means: np.ndarray

@@ -42,9 +42,9 @@ def given(mixture):
     return at, dataclasses.replace(mixture, weights=dataclasses.replace(weights, **at))
 
 
-def check_kernel(cell, move, chain_class=Named, runs=150):
-    mixture = cell.mixture(3)
-    x, rng = few_rows(4, 3), np.random.default_rng(6)
+def check_kernel(cell, move, chain_class=Named, runs=300):
+    mixture = cell.mixture(2)
+    x, rng = few_rows(4, 2), np.random.default_rng(6)
     at, fixed = given(mixture)
     exact = exact_posterior(x, fixed)
     states, p = exact.partitions, exact.probability
@@ -76,7 +76,6 @@ def k_given(weights, exact):
 
 FAST_MOVES = {
     Cell("PY Gamma Beta", "conjugate", "full"),
-    Cell("MFM few", "conjugate", "full"),
     Cell("MFM dynamic", "conjugate", "full"),
 }
 
@@ -89,7 +88,7 @@ def test_splits_and_merges_leave_partitions_invariant(cell):
 
 STATED = [cell for cell in CELLS if not WEIGHTS[cell.weights].random_concentration]
 STATED = [cell for cell in STATED if not WEIGHTS[cell.weights].random_discount]
-FAST_SWEEPS = {Cell("PY 0.5", "conjugate", "full"), Cell("MFM dynamic", "conjugate", "full")}
+FAST_SWEEPS = {Cell("MFM dynamic", "conjugate", "full")}
 
 
 @pytest.mark.parametrize("cell", cases(FAST_SWEEPS, STATED))
@@ -118,14 +117,17 @@ MANY = bm.MixtureOfFiniteMixtures(bm.UniformK(1, 90), 0.4)
 DYNAMIC = bm.MixtureOfFiniteMixtures(bm.UniformK(3, 90), 2.0, dynamic=True)
 
 
-@pytest.mark.parametrize("move", [split_or_merge, sweep])
-@pytest.mark.parametrize("weights", [MANY, DYNAMIC], ids=["static", "dynamic"])
+@pytest.mark.parametrize("move", [split_or_merge, pytest.param(sweep, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "weights",
+    [pytest.param(MANY, id="static"), pytest.param(DYNAMIC, id="dynamic", marks=pytest.mark.slow)],
+)
 def test_moves_leave_partition_and_k_invariant(weights, move):
     mixture = bm.Mixture(weights, random_prior(1))
     x, rng = few_rows(4, 1), np.random.default_rng(7)
     exact = exact_posterior(x, mixture)
     p_k = k_given(weights, exact)
-    start = rng.choice(len(exact.probability), size=2000, p=exact.probability)
+    start = rng.choice(len(exact.probability), size=10_000, p=exact.probability)
     before, after = [], []
     for s in start:
         labels, k = exact.partitions[s], int(rng.choice(90, p=p_k[s])) + 1
@@ -142,7 +144,7 @@ def joint_events(states):
     labels, k = states[:, :-1], states[:, -1]
     t = labels.max(axis=1) + 1
     columns = [*pair_indicators(labels).T, *(t == np.arange(1, 4)[:, None]), k < t + 64]
-    columns += [k == t, np.log(k), t * np.log(k), k > 40]
+    columns += [k == t, np.log(k), k > 40, *((t == j) * np.log(k) for j in range(1, 4))]
     return np.stack(columns, axis=1).astype(float)
 
 
