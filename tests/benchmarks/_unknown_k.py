@@ -36,7 +36,7 @@ from tests.benchmarks._problems import Problem, dealt, firm
 
 SIZES = 150, 35, 30
 """Rows of the unequal clusters, as many as the thyroid data have."""
-APART = 3.5
+APART = 4.0
 """Typical distance of their means, in standard deviations: a fourth cluster comes and goes."""
 FEW = 60
 """Rows on which the peer is checked: it mixes slowly on more."""
