@@ -128,7 +128,8 @@ def test_pyrichlet_gets_prior_and_labels_and_answers_with_clusters(
 ) -> None:
     program(
         "import shutil; shutil.copy(sys.argv[2], sys.argv[2] + '.seen')\n"
-        "import numpy; numpy.savez(sys.argv[3], n_clusters=[[3, 4]] * 2, seconds=float(sys.argv[5]))"
+        "import numpy\n"
+        "numpy.savez(sys.argv[3], n_clusters=[[3, 4]] * 2, seconds=float(sys.argv[5]))"
     )
     monkeypatch.setenv(PYTHON, str(tmp_path / "Rscript"))
     prior = problem.mixture.components
