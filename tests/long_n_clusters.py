@@ -1,8 +1,8 @@
-"""Posterior of K and of K+ on the data of Richardson and Green (1997), to Monte Carlo errors < .005.
+"""Posterior of K and of K+ on the data of Richardson and Green, to Monte Carlo errors below .005.
 
     python -m tests.long_n_clusters galaxy acidity enzyme
 
-Their prior of the components, K uniform on 1, ..., 30, concentration 1. Four chains start far
+The prior of their article of 1997: that of the components, K uniform on 1, ..., 30, concentration 1. Four chains start far
 apart; printed are a table for each data set, and what it is worth. What it said is in LONG.md.
 """
 
@@ -46,4 +46,5 @@ def report(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not all([report(name) for name in sys.argv[1:] or THIN]))
+    known = [report(name) for name in sys.argv[1:] or THIN]
+    sys.exit(not all(known))
