@@ -2,8 +2,9 @@
 
     python -m tests.long_n_clusters galaxy acidity enzyme
 
-The prior of their article of 1997: that of the components, K uniform on 1, ..., 30, concentration 1. Four chains start far
-apart; printed are a table for each data set, and what it is worth. What it said is in LONG.md.
+The prior of their article of 1997 on the components, K uniform on 1, ..., 30, concentration 1. Four
+chains start far apart; printed are a table for each data set, and what it is worth. What it said is
+in LONG.md.
 """
 
 from __future__ import annotations

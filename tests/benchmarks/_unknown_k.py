@@ -173,7 +173,8 @@ def unequal_clusters() -> Problem:
 def judge(values: np.ndarray) -> Quantity:
     """What draws of K+ (chain, draw) are worth: nothing where they never moved."""
     still = Quantity(0.0, np.nan, float(values.mean()), np.nan)
-    return judged({"n_clusters": values}).get("n_clusters", still)
+    with np.errstate(invalid="ignore"):  # R-hat of chains that stand still
+        return judged({"n_clusters": values}).get("n_clusters", still)
 
 
 def n_clusters(post: xr.DataTree) -> Quantity:
