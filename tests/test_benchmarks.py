@@ -13,11 +13,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def bench(*args: str, name: str = "em", **variables: str) -> subprocess.CompletedProcess[str]:
+def bench(
+    *args: str, name: str = "em", timeout: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a benchmark in a process of its own: it sets threads for good."""
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", *args]
     env = os.environ | variables
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=env)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=env
+    )
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +150,7 @@ def unknown(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
     rows = "galaxy,dp-1e5x5,py-1e4x2"
     options = ("--quick", "--rows", rows, "--json", str(path))
     nobody = {"BAYESMIX_PEERS_PYTHON": str(folder / "python")}
-    done = bench(*options, name="unknown_k", **nobody)
+    done = bench(*options, name="unknown_k", timeout=600, **nobody)  # it may have to compile
     assert done.returncode == 0, done.stderr
     found = json.loads(path.read_text(encoding="utf-8"))
     return done.stdout, {row["name"]: row for row in found["rows"]}
