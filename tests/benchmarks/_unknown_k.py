@@ -40,6 +40,8 @@ APART = 3.5
 """Typical distance of their means, in standard deviations: near enough that two may be one."""
 FEW = 60
 """Rows on which the peer is checked: it mixes slowly on more."""
+CHECKED = 30.0
+"""Seconds that it has for that."""
 MOST_RUNS = 2
 """Beside a peer, however many repeats are asked for: a run takes minutes."""
 TURN = 10
@@ -140,7 +142,7 @@ def against_peer(weights: WeightPrior, asked: float, settings: Settings) -> Outc
     with TemporaryDirectory() as folder:
         timers = {"bayesmix": ours}
         if versions := Pyrichlet.versions():
-            record |= {"peer": versions, "agreement": _agreement(weights, Path(folder), budget)}
+            record |= {"peer": versions, "agreement": _agreement(weights, Path(folder))}
             peer, found["pyrichlet"] = Pyrichlet(problem, Path(folder)), []
 
             def theirs() -> float:
@@ -218,11 +220,11 @@ def _with_weights(problem: Problem, weights: WeightPrior) -> Problem:
     return replace(problem, mixture=bm.Mixture(weights, problem.mixture.components))
 
 
-def _agreement(weights: WeightPrior, folder: Path, budget: float) -> float:
+def _agreement(weights: WeightPrior, folder: Path) -> float:
     """Difference of the means of K+ on few rows, where the prior counts, in standard errors."""
     few = _with_weights(firm(2, 2), weights)
     few = replace(few, x=few.x[:FEW], labels=few.labels[:FEW])
-    _, theirs = Pyrichlet(few, folder).n_clusters(1, max(budget, 10.0))
+    _, theirs = Pyrichlet(few, folder).n_clusters(1, CHECKED)
     _, ours = few.sample(1, draws=5000)
     pair = judge(theirs), n_clusters(ours)
     return require_same_posterior("pyrichlet", *({"n_clusters": each} for each in pair))
