@@ -223,6 +223,12 @@ class VaryingChain:
             into.records,
             (self.n_sweeps - origin) // thin,
         )
+        if found == np.inf:
+            raise ValueError(
+                f"weights: expected at most {compiled.MOST_ROOM:,} clusters, as many as labels can "
+                f"name, and there were more in sweep {self.n_sweeps}; use a prior with a smaller "
+                "discount or concentration"
+            )
         if not np.isfinite(found):
             raise not_finite(found, self.n_sweeps)
 

@@ -10,11 +10,13 @@ and `urn` on a `VaryingState`. `bayesmix.gibbs_varying` runs chains of that.
 
 from bayesmix.kernels.gibbs.advance import Plan, advance
 from bayesmix.kernels.gibbs.chain import Prior, Records, State
+from bayesmix.kernels.gibbs.seating import MOST_ROOM
 from bayesmix.kernels.gibbs.urn import Law
 from bayesmix.kernels.gibbs.varying_advance import advance_varying
 from bayesmix.kernels.gibbs.varying_chain import VaryingRecords, VaryingState
 
 __all__ = [
+    "MOST_ROOM",
     "Law",
     "Plan",
     "Prior",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.kernels.blocks import LOWEST, aligned, block_size, compiled, log_density
+from bayesmix.kernels.blocks import LOWEST, aligned, block_size, compiled, inlined, log_density
 from bayesmix.kernels.frames import Place, Scratch, clear, copy, scratch_of
 from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means
 from bayesmix.kernels.gibbs.packs import add_rows, flush, packs_of
@@ -36,10 +36,12 @@ from bayesmix.kernels.lanes import (
 from bayesmix.kernels.philox import uniforms
 from bayesmix.kernels.structures import add_joint, fill, prepare
 
-__all__ = ["N_EMPTY", "log_likelihood", "seat_rows", "sow"]
+__all__ = ["MOST_ROOM", "N_EMPTY", "log_likelihood", "seat_rows", "sow"]
 
 N_EMPTY = 3
 """Empty components that a row may found a cluster at."""
+MOST_ROOM = 1 << 15
+"""Components that labels of 16 bits can name."""
 _LEAST = 1e-200  # of what there is to choose from, to be sure that nothing has vanished
 _MOST = 600.0
 _size = compiled(block_size)
@@ -307,7 +309,7 @@ def _refill(state: Any, work: Any, k: int) -> None:
     _relate_one(work, k)
 
 
-@compiled
+@inlined
 def _seat_block(state: Any, prior: Any, urn: Any, table: Any, work: Any, generator: Any) -> int:
     """Seat the rows of a block; return how many, fewer if the room is used up, -1 on failure."""
     scratch, place, r = work.scratch, work.place, 0
@@ -331,14 +333,14 @@ def _seat_block(state: Any, prior: Any, urn: Any, table: Any, work: Any, generat
             _refill(state, work, new)
 
 
-@compiled
+@inlined
 def seat_rows(
     state: Any, prior: Any, urn: Any, n_clusters: int, source: Any, stream: Any, generator: Any
 ) -> Any:
     """Draw the labels of all rows, and their moments; return the state and what is empty.
 
     The state may be a copy with more room. Empty components are given by their places; the first
-    is -1 if the densities are no numbers.
+    is -1 if the densities are no numbers, -2 if there are more clusters than labels can name.
     """
     table = _lay(state, urn, n_clusters)
     clear(state.sums)
@@ -353,16 +355,22 @@ def seat_rows(
             table.empty[0] = -1
             return state, table.empty
         if first < n:
+            if 2 * room > MOST_ROOM:
+                table.empty[0] = -2
+                return state, table.empty
             state, table = resized(state, 2 * room), _more_room(table, 2 * room)
     for e in range(N_EMPTY):  # the last row may have founded a cluster
         if table.empty[e] < 0 and _replace(state, prior, urn, table, e, generator) < 0:
             room = len(table.role)
+            if 2 * room > MOST_ROOM:
+                table.empty[0] = -2
+                return state, table.empty
             state, table = resized(state, 2 * room), _more_room(table, 2 * room)
             _replace(state, prior, urn, table, e, generator)
     return state, table.empty
 
 
-@compiled
+@inlined
 def _seat_with_room(
     state: Any,
     prior: Any,

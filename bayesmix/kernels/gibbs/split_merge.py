@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from bayesmix.kernels.blocks import compiled, copy_row
+from bayesmix.kernels.blocks import compiled, copy_row, inlined
 from bayesmix.kernels.frames import Sums, TiedPoint, copy
 from bayesmix.kernels.gibbs.conditionals import draw_means, draw_prior_mean, log_mean_density
 from bayesmix.kernels.gibbs.groups import center_of, group_of, log_target, settle
@@ -237,7 +237,7 @@ def _accept(state: Any, prior: Any, choice: Any, present: Any, new: Any, generat
             total[i] += after[i] - before[i]
 
 
-@compiled
+@inlined
 def split_merge(state: Any, prior: Any, law: Any, source: Any, size: int, generator: Any) -> int:
     """Try one move, in place; return what became of it.
 

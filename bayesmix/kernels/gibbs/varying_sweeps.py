@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.kernels.blocks import compiled
+from bayesmix.kernels.blocks import compiled, inlined
 from bayesmix.kernels.gibbs.chain import State
 from bayesmix.kernels.gibbs.conditionals import draw_covariances, draw_means, draw_scale
 from bayesmix.kernels.gibbs.packs import tally
@@ -92,15 +92,15 @@ def _weigh(state: Any, urn: Any, empty: Any, generator: Any) -> int:
     return used
 
 
-@compiled
+@inlined
 def sweep_varying(
     state: Any, prior: Any, law: Any, source: Any, generator: Any, score: bool
 ) -> Any:
     """Make a sweep; return the state and its log-likelihood.
 
     The state may be a copy with more room. Weights are drawn always, so that what follows does not
-    depend on what is kept; without ``score`` the log-likelihood is 0, or no number if the sweep
-    failed.
+    depend on what is kept; without ``score`` the log-likelihood is 0. It is no number if the sweep
+    failed, and infinite if there are more clusters than labels can name.
     """
     n_clusters = n_occupied(state)
     state = _with_room(state, n_clusters)
@@ -111,7 +111,7 @@ def sweep_varying(
     stream = Stream(state.key[0], state.key[1] + state.sweeps[0], 0)
     state, empty = seat_rows(state, prior, urn, n_clusters, source, stream, generator)
     if empty[0] < 0:
-        return state, np.nan
+        return state, np.nan if empty[0] == -1 else np.inf
     used = _weigh(state, urn, empty, generator)
     if score:
         found = log_likelihood(state, used, source)
@@ -119,7 +119,7 @@ def sweep_varying(
     return state, found
 
 
-@compiled
+@inlined
 def move_between_modes(
     state: Any, prior: Any, law: Any, source: Any, size: int, generator: Any
 ) -> Any:
