@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from tests.benchmarks._agreement import (
 from tests.benchmarks._grid import TOLERANCE, agreement
 from tests.benchmarks._harness import Disagreement
 from tests.benchmarks._mclust import MODELS, Mclust
-from tests.benchmarks._peers import Bayesm, NumPyro
+from tests.benchmarks._peers import PYTHON, Bayesm, NumPyro, Pyrichlet
 from tests.benchmarks._problems import Problem, dealt, firm
 
 D, K, SWEEPS = 2, 3, 12
@@ -112,6 +113,36 @@ def test_rows_are_dealt_as_labels_of_bayesm_start() -> None:
     centers = problem.start["means"]
     nearest = np.square(problem.x[:, None] - centers).sum(axis=2).argmin(axis=1)
     np.testing.assert_array_equal(nearest, problem.labels)
+
+
+@pytest.mark.parametrize(
+    ("weights", "discount"), [(bm.DirichletProcess(2.0), 0.0), (bm.PitmanYor(2.0, 0.25), 0.25)]
+)
+def test_pyrichlet_gets_prior_and_labels_and_answers_with_clusters(
+    problem: Problem,
+    program: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: bm.DirichletProcess | bm.PitmanYor,
+    discount: float,
+) -> None:
+    program(
+        "import shutil; shutil.copy(sys.argv[2], sys.argv[2] + '.seen')\n"
+        "import numpy\n"
+        "numpy.savez(sys.argv[3], n_clusters=[[3, 4]] * 2, seconds=float(sys.argv[5]))"
+    )
+    monkeypatch.setenv(PYTHON, str(tmp_path / "Rscript"))
+    prior = problem.mixture.components
+    infinite = replace(problem, mixture=bm.Mixture(weights, prior))
+    taken, found = Pyrichlet(infinite, tmp_path).n_clusters(seed=1, seconds=2.0)
+    assert taken == 2
+    np.testing.assert_array_equal(found, [[3, 4], [3, 4]])
+    with np.load(tmp_path / "problem.npz.seen") as seen:
+        assert seen["concentration"] == 2
+        assert seen["discount"] == discount
+        assert seen["dof"] == prior.dof
+        np.testing.assert_array_equal(seen["covariance_scale"], prior.covariance_scale)
+        np.testing.assert_array_equal(seen["labels"], problem.labels)
 
 
 def tree(problem: Problem, generator: np.random.Generator) -> xr.DataTree:

@@ -13,11 +13,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def bench(*args: str, name: str = "em", **variables: str) -> subprocess.CompletedProcess[str]:
+def bench(
+    *args: str, name: str = "em", timeout: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a benchmark in a process of its own: it sets threads for good."""
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", *args]
     env = os.environ | variables
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=env)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=env
+    )
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +140,40 @@ def test_search_counts_passes_to_the_published_optimum(search: tuple[str, dict])
     assert passes["optimum"] == pytest.approx(-1126.316, abs=1e-3)
     for counts in passes["passes"].values():
         assert all(1 < fast < 20_000 and 1 < plain < 20_000 for plain, fast in counts)
+
+
+@pytest.fixture(scope="module")
+def unknown(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
+    """What a quick run without pyrichlet prints, and its rows by name."""
+    folder = tmp_path_factory.mktemp("bench")
+    path = folder / "unknown-k.json"
+    rows = "galaxy,dp-1e5x5,py-1e4x2"
+    options = ("--quick", "--rows", rows, "--json", str(path))
+    nobody = {"BAYESMIX_PEERS_PYTHON": str(folder / "python")}
+    done = bench(*options, name="unknown_k", timeout=600, **nobody)  # it may have to compile
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return done.stdout, {row["name"]: row for row in found["rows"]}
+
+
+def test_unknown_k_runs_without_its_peer_and_says_so(unknown: tuple[str, dict]) -> None:
+    printed, rows = unknown
+    assert [each["measured"] for each in rows["py-1e4x2"]["criteria"]] == [None]
+    assert "peer" not in rows["py-1e4x2"]
+    assert printed.count("not installed") == 2  # a cell, a ratio
+
+
+def test_unknown_k_records_what_draws_are_worth(unknown: tuple[str, dict]) -> None:
+    rows = unknown[1]
+    for found in (rows["galaxy"], rows["py-1e4x2"]["engines"]["bayesmix"]):
+        assert len(found["ess"]) == len(found["r_hat"]) == 1
+        assert found["ess"][0] > 0
+
+
+def test_chains_from_one_cluster_end_when_all_have_found_all(unknown: tuple[str, dict]) -> None:
+    found = unknown[1]["dp-1e5x5"]
+    assert found["rand_index_of_best_labels"] >= 0.97
+    (run,) = found["runs"]
+    assert min(run["trace"][-1][1]) >= 0.95
+    assert all(min(index) < 0.95 for _, index in run["trace"][:-1])
+    assert run["grown"] > 0

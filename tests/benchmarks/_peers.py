@@ -1,7 +1,7 @@
-"""Peers of the samplers: bayesm under Rscript, NumPyro in a Python of its own, PyMC in this one.
+"""Peers of the samplers: bayesm in R, NumPyro and pyrichlet in a Python of their own, PyMC in ours.
 
-Both get rows and prior in a file and are asked for draws or for seconds. Their draws come back as
-trees of ours, so that the same code judges everyone.
+They get rows and prior in a file and are asked for draws or for seconds. Draws of components come
+back as trees of ours, so that the same code judges everyone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.benchmarks._problems import Problem
 from tests.benchmarks._programs import HERE, r_script, r_versions, versions
 
 PYTHON = "BAYESMIX_PEERS_PYTHON"
-"""Variable that names the interpreter with NumPyro; without it, this one is tried."""
+"""Variable that names the interpreter with NumPyro or pyrichlet; without it, this one is tried."""
 KEEP = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
 """Variables by which glibc keeps what is freed, instead of fetching zeroed pages again."""
 
@@ -112,14 +112,14 @@ class NumPyro(_Process):
     @staticmethod
     def command() -> list[str]:
         """An interpreter of its own and a script."""
-        return [_numpyro_python(), str(HERE / "_numpyro.py")]
+        return [_peers_python(), str(HERE / "_numpyro.py")]
 
     @staticmethod
     @cache
     def versions() -> dict[str, str] | None:
         """Versions of NumPyro and JAX; None without either."""
         asked = "import jax, numpyro; print(numpyro.__version__, jax.__version__)"
-        return versions([_numpyro_python(), "-c", asked], ("numpyro", "jax"))
+        return versions([_peers_python(), "-c", asked], ("numpyro", "jax"))
 
 
 class PyMC(_Process):
@@ -131,5 +131,36 @@ class PyMC(_Process):
         return [sys.executable, str(HERE / "_pymc.py")]
 
 
-def _numpyro_python() -> str:
+class Pyrichlet:
+    """pyrichlet's slice sampler of Dirichlet and Pitman-Yor processes, a process per run."""
+
+    def __init__(self, problem: Problem, folder: Path) -> None:
+        self.path, self.draws = folder / "problem.npz", folder / "draws.npz"
+        prior, weights = problem.mixture.components, problem.mixture.weights
+        names = ("mean", "mean_precision", "dof", "covariance_scale")
+        numbers = {name: np.asarray(getattr(prior, name), float) for name in names}
+        numbers["concentration"] = np.asarray(weights.concentration)
+        numbers["discount"] = np.asarray(getattr(weights, "discount", 0.0))
+        np.savez(self.path, x=problem.x, labels=problem.labels, **numbers)
+
+    def n_clusters(self, seed: int, seconds: float) -> tuple[float, np.ndarray]:
+        """Seconds that draws took, and how many clusters they have (chain, draw)."""
+        script = [_peers_python(), HERE / "_pyrichlet.py", self.path, self.draws, seed, seconds]
+        one_each = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        subprocess.run(list(map(str, script)), check=True, env=os.environ | one_each)
+        with np.load(self.draws) as found:
+            return float(found["seconds"]), found["n_clusters"]
+
+    @staticmethod
+    @cache
+    def versions() -> dict[str, str] | None:
+        """Versions of pyrichlet and NumPy; None without either."""
+        asked = (
+            "import numpy, pyrichlet; from importlib.metadata import version; "
+            "print(version('pyrichlet'), numpy.__version__)"
+        )
+        return versions([_peers_python(), "-c", asked], ("pyrichlet", "numpy"))
+
+
+def _peers_python() -> str:
     return os.environ.get(PYTHON) or sys.executable
