@@ -51,6 +51,7 @@ class Status(IntEnum):
     NON_FINITE = 4
     UNCONFIRMED = 5
     GIVEN_UP = 6
+    """Ended early as hopeless, see `ascent.ascend`: only within a search."""
 
 
 _ADVICE = {
