@@ -80,7 +80,7 @@ def ascend(
     n_plain : int, default 5
         Iterations before that.
     goal : float, optional
-        Runs end early, with the status MAX_ITER, that will hardly reach this objective.
+        Runs end early, with the status GIVEN_UP, that will hardly reach this objective.
 
     Returns
     -------
@@ -141,14 +141,13 @@ def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
     flat = np.empty((count, 0)) if coordinates is None else coordinates.flat(starts)
     status = np.where(np.isfinite(objective), _GOES_ON, Status.NON_FINITE)
     flags = np.zeros((5, count), np.bool_)
-    own = (
-        np.array(a, float, order="C") for a in (starts.weights, starts.means, starts.covariances)
-    )
+    own = (_own(a) for a in (starts.weights, starts.means, starts.covariances))
+    sums = (_own(a) for a in (found.log_likelihood, found.sizes, found.first, found.second))
     gains, owns = np.full((count, 3), np.nan), np.zeros((count, 3), np.bool_)
     return _Runs(
         np.arange(count),
         Point(starts.structure, *own),
-        found,
+        Statistics(*sums),
         flat,
         State(objective, gains, owns, *flags),
         nothing_remembered(*flat.shape),
@@ -156,6 +155,11 @@ def _begin(problem: Problem, starts: Point, accelerate: bool) -> _Runs:
         [[float(value)] for value in objective],
         coordinates,
     )
+
+
+def _own(values: Floats) -> Floats:
+    """A copy that can be laid flat without another, as steps are taken in place."""
+    return np.array(values, float, order="C")
 
 
 def _step(problem: Problem, runs: _Runs, tol: float, goal: float, *, longer: bool) -> None:
@@ -177,8 +181,8 @@ def _step(problem: Problem, runs: _Runs, tol: float, goal: float, *, longer: boo
     for trace, value, status in zip(runs.traces, state.objective, runs.status, strict=True):
         if status == _GOES_ON:
             trace.append(float(value))
-    runs.status[state.hopeless & (runs.status == _GOES_ON)] = Status.MAX_ITER
     runs.status[state.converged & (runs.status == _GOES_ON)] = Status.CONVERGED
+    runs.status[state.hopeless & (runs.status == _GOES_ON)] = Status.GIVEN_UP
 
 
 def _arrays(point: Point, found: Statistics, flat: Floats) -> tuple[Floats, ...]:

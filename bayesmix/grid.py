@@ -24,7 +24,7 @@ from bayesmix.inputs import (
     require_nonnegative,
 )
 from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.optima import Fit, best, ranked
+from bayesmix.optima import Fit, best, close, doubted, ranked, reached
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Point, problem_of
 from bayesmix.rows import as_rows, pieces
@@ -162,6 +162,8 @@ class _Grid:
     tol: float
     fits: dict[_Cell, list[Fit]] = field(default_factory=dict)
     """On the first stage."""
+    origins: dict[_Cell, Fit] = field(default_factory=dict)
+    """Which of these led to the best on all rows, if the first stage is a sample."""
     ends: dict[_Cell, Fit | None] = field(default_factory=dict)
     """The best on all rows."""
 
@@ -187,7 +189,10 @@ class _Grid:
         if not fits:  # columns of a sample may determine each other
             fits = self.fits[cell] = self._anew(stages[-1])
         elif len(stages) > 1:
-            return self.engine.raced(stages[-1], self.engine.promoted(stages, fits, self.tol))
+            origins, promoted = self.engine.promoted(stages, fits, self.tol)
+            raced = self.engine.raced(stages[-1], [fit.point for fit in promoted])
+            self.origins[cell] = origins[raced.index(ranked(raced)[0])]
+            return ranked(raced)[0]
         return ranked(fits)[0] if fits else None
 
     def _revisited(self, cell: _Cell) -> Fit | None:
@@ -195,19 +200,32 @@ class _Grid:
         of = self.ends.get
         starts = self._split(cell, of) + self._merged(cell, of) + self._lent(cell, of)
         points = self.engine.shortened(self.stages[0][cell], starts, _REVISITED, _SHORT)
-        return self.engine.raced(self.stages[-1][cell], points) if points else None
+        return ranked(self.engine.raced(self.stages[-1][cell], points))[0] if points else None
 
     def _end(self, cell: _Cell, revisited: Fit | None) -> Fit | None:
         """Run on to the end on all rows: from the better of two, from both if they are close."""
-        problem, known = self.stages[-1][cell], self.fits[cell] if len(self.stages) == 1 else []
-        near = ranked([fit for fit in (self.ends[cell], revisited) if fit and fit.begun])
-        near = [fit for fit in near if fit.objective > near[0].objective - problem.n_parameters]
-        if not near:
+        problem, origin = self.stages[-1][cell], self.origins.get(cell)
+        known = [] if origin else self.fits[cell]  # ended on all rows
+        found = [fit for fit in (self.ends[cell], revisited) if fit]
+        near = [fit for fit in close(found, problem.n_parameters) if fit not in known]
+        points, fits = [fit.point for fit in near], []
+        if points:
+            fits = self.engine.run(problem, points, self.tol, n_plain=N_PLAIN_FOLLOWED)
+        elif not known:
             return None
-        points = [fit.point for fit in near]
-        fits = self.engine.run(problem, points, self.tol, n_plain=N_PLAIN_FOLLOWED)
-        index, fits = best([*known, *fits], tol=self.tol, total=problem.total)
-        return fits[index]
+        index, ends = best([*known, *fits], tol=self.tol, total=problem.total)
+        if origin is None:
+            return ends[index]
+        there = reached(ends, ends[index], tol=self.tol, total=problem.total)
+        again = [1 if near[i] is revisited else self._n_reached(cell, origin) for i in there]
+        n_starts = len(self.fits[cell]) + (revisited in near)
+        return doubted(ends[index], sum(again), n_starts)
+
+    def _n_reached(self, cell: _Cell, origin: Fit) -> int:
+        """Starts that ended at an optimum of the sample."""
+        small = self.stages[0][cell]
+        tol = stage_tol(small, self.stages[-1][cell], self.tol)
+        return len(reached(self.fits[cell], origin, tol=tol, total=small.total))
 
     def _anew(self, problem: Problem) -> list[Fit]:
         sample = sampled(problem, self.engine.generator)

@@ -27,8 +27,10 @@ __all__ = [
     "advice",
     "best",
     "by_mass",
+    "close",
     "distinct",
     "distinct_points",
+    "doubted",
     "eigenvalue_ratios",
     "finished",
     "log_mass",
@@ -48,6 +50,8 @@ class Status(IntEnum):
     SPURIOUS = 3
     NON_FINITE = 4
     UNCONFIRMED = 5
+    GIVEN_UP = 6
+    """Ended early as hopeless, see `ascent.ascend`: only within a search."""
 
 
 _ADVICE = {
@@ -70,6 +74,7 @@ _ADVICE = {
         "converged, but only one start reached this optimum, so a better one may exist: raise "
         "n_init"
     ),
+    Status.GIVEN_UP: "given up: it was on its way to an optimum below one that is known",
 }
 _CONFIRMABLE = 5  # starts from which a lone best one is suspicious
 _SINGULAR_RATIO = 1e-8
@@ -205,11 +210,18 @@ def best(fits: list[Fit], *, tol: float, total: float) -> tuple[int, list[Fit]]:
     """
     index = max(range(len(fits)), key=lambda i: _rank(fits[i]))
     winner = fits[index]
-    alone = len(reached(fits, winner, tol=tol, total=total)) == 1
-    if winner.status is Status.CONVERGED and alone and len(fits) >= _CONFIRMABLE:
-        fits = [*fits]
-        fits[index] = replace(winner, status=Status.UNCONFIRMED)
+    n_reached = len(reached(fits, winner, tol=tol, total=total))
+    fits = [*fits]
+    fits[index] = doubted(winner, n_reached, len(fits))
     return index, fits
+
+
+def doubted(winner: Fit, n_reached: int, n_starts: int) -> Fit:
+    """The winner, UNCONFIRMED if of so many starts it is the only one that ended there."""
+    lone = n_reached == 1 and n_starts >= _CONFIRMABLE
+    if lone and winner.status is Status.CONVERGED:
+        return replace(winner, status=Status.UNCONFIRMED)
+    return winner
 
 
 def reached(fits: list[Fit], winner: Fit, *, tol: float, total: float) -> list[int]:
@@ -281,6 +293,13 @@ def log_mass(problem: Problem, point: Point) -> float:
 def ranked(fits: list[Fit]) -> list[Fit]:
     """Fits, the best first: genuine optima before all others, then by the penalized objective."""
     return sorted(fits, key=_rank, reverse=True)
+
+
+def close(fits: list[Fit], nats: float) -> list[Fit]:
+    """The best of the fits that have begun, and all within so many nats of it, the best first."""
+    begun = ranked([fit for fit in fits if fit.begun])
+    others = [fit for fit in begun[1:] if fit.objective > begun[0].objective - nats]
+    return begun[:1] + others
 
 
 def distinct(fits: list[Fit], *, tol: float, total: float) -> list[Fit]:

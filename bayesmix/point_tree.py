@@ -62,8 +62,9 @@ def optimization(found: Found) -> xr.Dataset:
         {name: (dims, values[name]) for name, dims in schema.SCHEMA["optimization"].items()},
         coords={"restart": np.arange(len(fits)), "iteration": np.arange(longest)},
     )
+    codes = [status for status in Status if status is not Status.GIVEN_UP]  # no start of a tree
     dataset["status"].attrs.update(
-        flag_values=np.array(list(Status), dtype=np.int8),
-        flag_meanings=" ".join(status.name.lower() for status in Status),
+        flag_values=np.array(codes, dtype=np.int8),
+        flag_meanings=" ".join(status.name.lower() for status in codes),
     )
     return dataset.assign_attrs(best_restart=found.index, verdict=found.verdict)

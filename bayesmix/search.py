@@ -18,7 +18,7 @@ import numpy as np
 from bayesmix.ascent import N_PLAIN, ascend
 from bayesmix.covariance import STRUCTURES
 from bayesmix.inputs import random_words
-from bayesmix.optima import Fit, Status, best, distinct, ranked, reached, verdict
+from bayesmix.optima import Fit, best, close, distinct, doubted, ranked, reached, verdict
 from bayesmix.passes import Statistics, log_density
 from bayesmix.problem import Point
 from bayesmix.split_merge import moves
@@ -71,7 +71,7 @@ _STAGE_TOL = 6e-3  # of the parameters per row, which are what its optimum is of
 N_PLAIN_FOLLOWED = 2  # iterations of EM first, where the start is next to an optimum
 _PROMOTED = 3  # distinct optima that go on to more rows, at most
 _ERRORS = 2.0  # standard errors that the best one is ahead of them, at most
-_RACED = 4  # iterations on all rows after which only one goes on
+_RACED = 4  # iterations on all rows, after which only what is close to the best goes on
 
 
 class _Effort(NamedTuple):
@@ -238,28 +238,35 @@ class Engine:
         fits = ascend(problem, Point.stack(starts), max_iter=most, tol=0.0, accelerate=False)
         return [fit.point for fit in ranked(fits)[:count] if fit.begun]
 
-    def followed(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> Fit:
-        """Follow the best optima of the first stage to the last, which takes the best one."""
-        points = self.promoted(stages, fits, tol)
-        if len(points) > 1:
-            points = [self.raced(stages[-1], points).point]
-        return ranked(self.run(stages[-1], points, tol, n_plain=N_PLAIN_FOLLOWED))[0]
+    def followed(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> tuple[Fit, Fit]:
+        """Follow the best optima of the first stage to the last: one of them, and its end."""
+        last = stages[-1]
+        origins, fits = self.promoted(stages, fits, tol)
+        if len(fits) > 1:
+            raced = self.raced(last, [fit.point for fit in fits])
+            fits = close(raced, last.n_parameters)
+            origins = [origins[raced.index(fit)] for fit in fits]
+        ends = self.run(last, [fit.point for fit in fits], tol, n_plain=N_PLAIN_FOLLOWED)
+        end = ranked(ends)[0]
+        return origins[ends.index(end)], end
 
-    def promoted(self, stages: Sequence[Problem], fits: list[Fit], tol: float) -> list[Point]:
-        """Follow optima of the first stage to the last but one: where the last is to start."""
-        points: list[Point] = []
+    def promoted(
+        self, stages: Sequence[Problem], fits: list[Fit], tol: float
+    ) -> tuple[list[Fit], list[Fit]]:
+        """Follow fits of the first stage to the last but one: which of them, and where they are."""
+        origins = fits
         for before, after in pairwise(stages):
-            points = [
-                fit.point for fit in _in_question(before, fits, stage_tol(before, stages[-1], tol))
-            ]
+            chosen = _in_question(before, fits, stage_tol(before, stages[-1], tol))
+            origins = [origins[fits.index(fit)] for fit in chosen]
+            fits = chosen
             if after is not stages[-1]:
-                own_tol = stage_tol(after, stages[-1], tol)
+                points, own_tol = [fit.point for fit in fits], stage_tol(after, stages[-1], tol)
                 fits = self.run(after, points, own_tol, n_plain=N_PLAIN_FOLLOWED)
-        return points
+        return origins, fits
 
-    def raced(self, problem: Problem, starts: Sequence[Point]) -> Fit:
-        """Find the best of some starts next to optima by a few iterations."""
-        fits = ascend(
+    def raced(self, problem: Problem, starts: Sequence[Point]) -> list[Fit]:
+        """Where a few iterations lead from starts next to optima."""
+        return ascend(
             problem,
             Point.stack(starts),
             max_iter=min(_RACED, self.max_iter),
@@ -267,7 +274,6 @@ class Engine:
             accelerate=self.accelerate,
             n_plain=N_PLAIN_FOLLOWED,
         )
-        return ranked(fits)[0]
 
 
 def _in_question(problem: Problem, fits: list[Fit], tol: float) -> list[Fit]:
@@ -301,14 +307,13 @@ def _searched(problem: Problem, engine: Engine, n_init: int, tol: float) -> Foun
                 raise
             continue
         break
-    found = told(small, fits, own_tol)
     if not sample:
-        return found
-    fit = engine.followed(stages[first:], fits, tol)
-    if found.winner.status is Status.UNCONFIRMED and fit.status is Status.CONVERGED:
-        fit = replace(fit, status=Status.UNCONFIRMED)
+        return told(small, fits, own_tol)
+    origin, end = engine.followed(stages[first:], fits, tol)
+    n_reached = len(reached(fits, origin, tol=own_tol, total=small.total))
+    end = doubted(end, n_reached, len(fits))
     where = f" on {small.n_rows:,} of {problem.n_rows:,} rows"
-    return Found([fit], 0, verdict(problem, fits, fit, found.n_reached, where), found.n_reached)
+    return Found([end], 0, verdict(problem, fits, end, n_reached, where), n_reached)
 
 
 def _optima(
@@ -341,7 +346,7 @@ def _moved(problem: Problem, engine: Engine, fit: Fit, tol: float, *, sample: bo
         points = engine.shortened(problem, ahead, effort.moved, effort.short)
         if not points:
             break
-        goal = fit.objective if sample else -np.inf
+        goal = fit.penalized if sample and fit.usable else -np.inf
         after = ranked(engine.run(problem, points, tol, goal=goal))[0]
         known = reached([fit], after, tol=tol, total=problem.total)
         if known or not after.usable or after.penalized < fit.penalized:

@@ -31,7 +31,9 @@ class _Job:
 
     def close(self) -> None:
         """Keep helpers from taking it up, or wait until the one that has is done."""
-        if not self.taken.acquire(blocking=False):
+        if self.taken.acquire(blocking=False):
+            del self.work  # it stays in the queue until a helper is free
+        else:
             self.running.acquire()
 
 
@@ -122,7 +124,9 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int | None = Non
     try:
         work()
     finally:
-        for job in jobs:  # after an error, too: nothing goes on behind the caller's back
+        # After an error, too: nothing goes on behind the caller's back, but for the task that a
+        # helper is at when an interrupt ends the wait for it.
+        for job in jobs:
             job.close()
     for job in jobs:
         if job.error is not None:

@@ -188,9 +188,38 @@ def test_a_run_that_will_not_reach_the_goal_ends_early(faithful):
     for fit, same in zip(free, ascend(problem, points, **how, goal=low), strict=True):
         assert_same_fit(same, fit)
     for fit, less in zip(free, ascend(problem, points, **how, goal=high + 1.0), strict=True):
-        assert less.status is Status.MAX_ITER
+        assert less.status is Status.GIVEN_UP
+        assert not less.usable
         assert less.n_iter < fit.n_iter
         np.testing.assert_array_equal(less.trace, fit.trace[: len(less.trace)])
+
+
+def test_a_run_that_has_converged_is_not_given_up(faithful):
+    """A tolerance and a goal that are met and missed at the same iteration."""
+    problem = problem_for(faithful, "full", 2)
+    start, how = starts_for(problem, 1)[0], {"max_iter": FAR, "tol": 1e3, "accelerate": False}
+    points = Point.stack([start])
+    (free,), (judged,) = ascend(problem, points, **how), ascend(problem, points, **how, goal=0.0)
+    assert free.status is Status.CONVERGED
+    assert_same_fit(judged, free)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_order_of_a_start_in_memory_does_not_matter(faithful, k):
+    """Next to a singular one, for which nothing is found."""
+    problem = problem_for(faithful, "full", k)
+    start = starts_for(problem, 1)[0]
+    points = Point.stack([start, replace(start, covariances=0 * start.covariances)])
+    turned = replace(
+        points,
+        means=np.asfortranarray(points.means),
+        covariances=np.asfortranarray(points.covariances),
+    )
+    how = {"max_iter": 50, "tol": TOL}
+    for fit, same in zip(
+        ascend(problem, points, **how), ascend(problem, turned, **how), strict=True
+    ):
+        assert_same_fit(same, fit)
 
 
 def test_a_component_that_loses_its_weight_does_no_harm(structure):

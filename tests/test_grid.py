@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import bayesmix as bm
+from bayesmix.ascent import run
+from bayesmix.grid import _Grid
+from bayesmix.inputs import as_table
+from bayesmix.optima import Status
+from bayesmix.problem import problem_of
+from bayesmix.search import Engine, start_point
 from tests.support import blobs
 
 STRUCTURES = ["full", "tied", "diag", "spherical"]
@@ -88,6 +96,25 @@ def test_a_sample_without_a_column_is_no_error():
     x[:3, 2] = [1.0, 2.0, 3.0]
     found = bm.fit_grid(x, [2], ["tied"], random_seed=1)
     assert found["status"].item() in ("converged", "unconfirmed")
+
+
+@pytest.mark.parametrize("there", [1, 2])
+@pytest.mark.parametrize("sizes", [[600], [300, 600]])
+def test_a_lone_best_of_five_is_unconfirmed(sizes, there):
+    """Run on to all rows it does not confirm itself."""
+    cell, x = ("diag", 2), blobs(600, 2, 2)
+    mixture = bm.Mixture(bm.Dirichlet(2), covariance_type="diag")
+    stages = [{cell: problem_of(mixture, as_table(x[:size]))} for size in sizes]
+    problem = stages[0][cell]
+    start = start_point(problem, np.eye(2)[(x[: sizes[0], 0] > 0).astype(int)])
+    good = run(problem, start, max_iter=1000, tol=1e-6)
+    low = good.objective - 100.0
+    worse = replace(good, objective=low, penalized=low)
+    fits = [replace(good) for _ in range(there)] + [replace(worse) for _ in range(5 - there)]
+    grid = _Grid(Engine(1000, True, np.random.default_rng(1)), stages, 1e-6, {cell: fits})
+    grid.ends[cell] = grid._near_end(cell)
+    end = grid._end(cell, None)
+    assert end.status is (Status.UNCONFIRMED if there == 1 else Status.CONVERGED)
 
 
 @pytest.mark.parametrize(

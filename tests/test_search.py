@@ -12,11 +12,11 @@ import bayesmix as bm
 from bayesmix.ascent import run
 from bayesmix.covariance import structure_of
 from bayesmix.inputs import as_table
-from bayesmix.optima import Fit, Status, best
+from bayesmix.optima import Fit, Status, best, close
 from bayesmix.passes import log_density, responsibilities
 from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.rows import as_rows
-from bayesmix.search import Found, _in_question, search, start_point, told
+from bayesmix.search import Engine, Found, _in_question, _moved, search, start_point, told
 from tests.support import Parameters, blobs, compact, random_parameters, rows_of
 
 TOL = 1e-6
@@ -254,6 +254,70 @@ def test_what_a_sample_does_not_tell_from_the_best_goes_on(planted, errors, kept
     objective = winner.objective - errors * error
     other = replace(other, objective=objective, penalized=objective)
     assert len(_in_question(problem, [other, winner], 1e-9)) == kept
+
+
+@pytest.mark.parametrize("others", [3, 4])
+def test_the_sentence_is_of_the_optimum_that_wins_on_all_rows(planted, monkeypatch, others):
+    """Not of the one that leads on the sample."""
+
+    def led(problem, engine, n_init, tol, *, sample):
+        lone = run(problem, stated(planted[0]), max_iter=100, tol=tol)
+        start = start_point(problem, np.eye(4)[np.arange(problem.n_rows) % 4])
+        leader = run(problem, start, max_iter=1, tol=tol)
+        value = lone.objective + 20.0
+        return [replace(leader, objective=value, penalized=value) for _ in range(others)] + [lone]
+
+    monkeypatch.setattr("bayesmix.search._optima", led)
+    found = found_on(problem_for(planted[1], k=4))
+    lone = others == 4  # of five
+    assert found.winner.status is (Status.UNCONFIRMED if lone else Status.CONVERGED)
+    assert found.verdict.startswith(f"1 of {others + 1} starts")
+    assert found.n_reached == 1
+
+
+def test_what_is_close_after_the_race_goes_on_to_the_end(planted, monkeypatch):
+    whole, small = problem_for(planted[1], k=4), problem_for(planted[1][:3_000], k=4)
+    first = run(small, stated(planted[0]), max_iter=100, tol=1e-4)
+    nearby = replace(first.point, means=first.point.means + 0.01)
+    far = start_point(small, np.eye(4)[np.arange(3_000) % 4])
+    points = [far, first.point, nearby]
+    fits = [replace(first, point=point) for point in points]
+    ends, end = [], Engine.run
+    monkeypatch.setattr(
+        Engine, "run", lambda *given, **how: ends.append(len(given[2])) or end(*given, **how)
+    )
+    monkeypatch.setattr("bayesmix.search._in_question", lambda problem, fits, tol: fits)
+    engine = Engine(1000, True, np.random.default_rng(1))
+    origin, fit = engine.followed([small, whole], fits, TOL)
+    assert ends == [2]
+    assert any(origin is one for one in fits[1:])
+    assert fit.status is Status.CONVERGED
+
+
+def test_close_fits_hold_the_best_whatever_it_is(faithful):
+    good = found_on(problem_for(faithful, k=2)).winner
+    at = [replace(good, objective=value, penalized=value) for value in (-9.0, -5.0, -7.0)]
+    assert close(at, 3.0) == [at[1], at[2]]
+    overflowed = replace(good, objective=np.inf, status=Status.NON_FINITE)
+    assert close([overflowed], 3.0) == [overflowed]
+    assert close([Fit.singular(good.point)], 3.0) == []
+
+
+@pytest.mark.parametrize("status", [Status.CONVERGED, Status.SPURIOUS])
+def test_moves_are_given_up_by_what_they_are_judged_by(faithful, monkeypatch, status):
+    """The penalized objective of a genuine optimum; all others are worse than any genuine one."""
+    problem = problem_for(faithful, k=3)
+    fit = run(problem, start_point(problem, np.eye(3)[np.arange(272) % 3]), max_iter=50, tol=TOL)
+    fit = replace(fit, status=status, penalized=fit.objective - 3.0)
+    goals = []
+
+    def run_to(self, problem, starts, tol, *, goal):
+        goals.append(goal)
+        return [Fit.singular(starts[0])]
+
+    monkeypatch.setattr(Engine, "run", run_to)
+    _moved(problem, Engine(1000, True, np.random.default_rng(1)), fit, TOL, sample=True)
+    assert goals == [fit.penalized if status is Status.CONVERGED else -np.inf]
 
 
 @pytest.mark.parametrize("count", [30, 3])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,6 +95,33 @@ def test_an_interrupt_reaches_the_caller_and_the_pool_lives_on():
         with pytest.raises(KeyboardInterrupt):
             run_tasks(task, 10, threads)
     test_every_task_is_done_once(100, 2)
+
+
+def test_work_that_nobody_took_up_is_not_held(monkeypatch):
+    """A helper that is busy elsewhere leaves the job in the queue."""
+    monkeypatch.setattr("bayesmix.threads._pool", type(threads_module._pool)())
+    monkeypatch.setattr("bayesmix.threads.available_threads", lambda: 2)
+    busy, free = threading.Barrier(3, timeout=30), threading.Event()
+
+    def long(i: int) -> None:
+        busy.wait()
+        free.wait(30)
+
+    def task(i: int) -> None:
+        pass
+
+    other = threading.Thread(target=run_tasks, args=(long, 2, 2))
+    other.start()
+    busy.wait()
+    try:
+        run_tasks(task, 4, 2)
+        held = weakref.ref(task)
+        del task
+        gc.collect()
+        assert held() is None
+    finally:
+        free.set()
+        other.join()
 
 
 def test_tasks_may_have_tasks():
