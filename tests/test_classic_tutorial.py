@@ -111,6 +111,9 @@ def test_starts_of_every_kind_find_one_optimum(GaussianMixture, stripes, expecte
     assert gmm.score(x) == pytest.approx(expected["full"].score(x), abs=1e-5)
 
 
+@pytest.mark.filterwarnings(  # of more components than there are groups
+    "ignore:EM. converged, but only one start:sklearn.exceptions.ConvergenceWarning"
+)
 def test_criteria_choose_three(GaussianMixture, stripes, expected):
     x, _ = stripes
     numbers = np.arange(1, 6)

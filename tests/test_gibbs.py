@@ -307,12 +307,6 @@ class TestEngine:
         )
         assert tree.attrs["sampler"] == "gibbs"
 
-    def test_auto_never_chooses_nuts(self):
-        """Where NUTS would hardly move, whoever wants it asks for it."""
-        mixture = bm.Mixture(bm.DirichletProcess(1.0), model("full").components)
-        with pytest.raises(ValueError, match=r'infinitely many sticks yet; .* sampler="nuts"'):
-            bm.sample(mixture, frame())
-
     def test_auto_refuses_as_gibbs_does(self):
         with pytest.raises(ValueError, match=r"^a posterior needs a prior on the components"):
             bm.sample(bm.Mixture(bm.Dirichlet(2)), frame())

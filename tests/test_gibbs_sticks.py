@@ -13,7 +13,7 @@ from scipy.special import betaln, expit, logit, softmax
 
 import bayesmix as bm
 from bayesmix import weight_prior
-from bayesmix.gibbs import Chain, _prior
+from bayesmix.gibbs import Chain, prior_numbers
 from bayesmix.kernels.gibbs import sticks
 from bayesmix.truncation import truncation_error
 from tests.exact_checks import assert_matches, assert_means
@@ -87,7 +87,7 @@ def laws_drawn():
             out[i] = concentration[0], discount[0]
 
     def found(sizes, weights):
-        prior = _prior(bm.Mixture(weights, random_prior(1)))
+        prior = prior_numbers(bm.Mixture(weights, random_prior(1)))
         discount = np.array([0.4 if weights.random_discount else weights.discount])
         out, generator = np.empty((DRAWS, 2)), np.random.default_rng(7)
         run(sizes, prior, np.full(len(sizes), 0.8), discount, generator, out)
@@ -261,7 +261,7 @@ def test_random_laws_without_rows_to_tell_are_their_priors():
             sticks.draw_sticks(sizes, c[0], d[0], out, g),
         )
     )
-    prior, generator = _prior(bm.Mixture(weights, random_prior(1))), np.random.default_rng(6)
+    prior, generator = prior_numbers(bm.Mixture(weights, random_prior(1))), np.random.default_rng(6)
     concentration, discount, out = np.full(3, 0.5), np.full(1, 0.5), np.empty((DRAWS, 3))
     laws = np.empty((DRAWS, 2))
     for i in range(DRAWS):
