@@ -33,6 +33,7 @@ __all__ = [
 MAX_SUPPORT = 100_000
 """No table of a prior on K goes further."""
 _BEYOND = 1e-3  # prior probability that may be beyond it
+_ROUNDING = 1e-9  # of a sum of that many probabilities
 
 
 class ComponentCount(ABC):
@@ -49,6 +50,8 @@ class ComponentCount(ABC):
         """Largest K worth a table: the smallest with P(K > k) <= tail, but at most 100,000."""
         p = np.exp(self.log_pmf(np.arange(1, MAX_SUPPORT + 1)))
         beyond = max(0.0, 1 - float(p.sum()))
+        if beyond < _ROUNDING and p[-1] == 0:
+            beyond = 0.0
         above = np.append(np.cumsum(p[:0:-1])[::-1], 0.0) + beyond
         return int(np.argmax(above <= tail)) + 1 if beyond <= tail else MAX_SUPPORT
 

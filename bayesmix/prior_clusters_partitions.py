@@ -14,7 +14,7 @@ concentration, discount and K is summed out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.priors import Dirichlet
 from bayesmix.quadrature import Rule, concentrations, discounts
 from bayesmix.stick_priors import DirichletProcess, PitmanYor
-from bayesmix.stirling import log_stirling
+from bayesmix.stirling import log_rising, log_stirling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,43 +41,57 @@ _NEGLIGIBLE = 1e-11  # probability
 _TAIL = 1e-9  # of a prior on K
 _UNSEEN = 1e-13  # probability of one number of clusters
 _INACCURATE = 1e-10
+_PROBES = 24  # numbers of clusters at which steps of quadratures are tried
+_MOST_HALVINGS = 6  # of a step
 _STAGES = (64, 1024)  # clusters, before all that there may be
+_MOST_OF_IT = 0.99  # of all probability, before a stage is worth more
 _DENSE = 64  # numbers of clusters next to 1 and n that are not interpolated
 _RATIO = 1.07  # of the others, one to the next, to begin with
 _GAMMA_STEP = 0.1  # between logarithms of concentrations
+_NO_LOG = 1e-300  # concentration taken for 0
 _SMALLEST = 1e-15  # concentration that Stirling numbers tell from 0
 _NUMBERS = 2_000_000  # at once
 
 
 def n_clusters_of_partitions(weights: WeightPrior, n: int) -> Floats:
     """P(K+ = k) for k = 1, ..., K; where K is not fixed, for k = 1, ..., n."""
-    possible = n
-    if not isinstance(weights, DirichletProcess | PitmanYor):
-        possible = min(n, int(_components(weights).values[-1]))
+    possible = _possible(weights, n)
     out = np.zeros(weights.n_components if isinstance(weights, Dirichlet) else n)
     for stage in (*_STAGES, possible):
         top = min(stage, possible)
-        out[:top] = _interpolated(weights, n, _numbers(top, {possible, n}))
+        k = _numbers(top, {possible, n})
+        roughly = _log_probability(weights, n, k, _Halvings())
+        if top < possible and _at_every(k, roughly).sum() < _MOST_OF_IT:
+            continue
+        out[:top] = _interpolated(weights, n, k, roughly)
         if top == possible or out.sum() > 1 - _NEGLIGIBLE:
             break
     return np.clip(out, 0, 1)
 
 
-def _interpolated(weights: WeightPrior, n: int, k: Ints) -> Floats:
+def _possible(weights: WeightPrior, n: int) -> int:
+    """Largest number of clusters."""
+    if isinstance(weights, DirichletProcess | PitmanYor):
+        return n
+    return min(n, int(_components(weights).values[-1]))
+
+
+def _interpolated(weights: WeightPrior, n: int, k: Ints, roughly: Floats) -> Floats:
     """Probabilities of 1, ..., k[-1] clusters, whose logarithms are smooth in log k.
 
     Where what is found between two of the numbers k is not as foretold, there are to be more.
     """
-    log = _log_probability(weights, n, k)
+    halvings = _fine_enough(weights, n, k, roughly)
+    log = roughly if halvings == _Halvings() else _log_probability(weights, n, k, halvings)
     doubted = np.ones(len(k) - 1, bool)
     while True:
-        p = np.exp(log) if len(k) == k[-1] else _by_spline(k, log)
+        p = _at_every(k, log)
         likely = np.maximum(p[k[:-1] - 1], p[k[1:] - 1]) > _UNSEEN
         doubted &= likely & (np.diff(k) > 1)
         if not doubted.any():
             return p
         between = (k[:-1] + k[1:])[doubted] // 2
-        found = _log_probability(weights, n, between)
+        found = _log_probability(weights, n, between, halvings)
         wrong = np.abs(np.exp(found) - p[between - 1]) * np.diff(k)[doubted] > _INACCURATE
         at = np.flatnonzero(doubted) + 1
         k, log = np.insert(k, at, between), np.insert(log, at, found)
@@ -85,10 +99,12 @@ def _interpolated(weights: WeightPrior, n: int, k: Ints) -> Floats:
         doubted = next_to_wrong[:-1] | next_to_wrong[1:]
 
 
-def _by_spline(k: Ints, log: Floats) -> Floats:
+def _at_every(k: Ints, log: Floats) -> Floats:
     """Probabilities of 1, ..., k[-1] from the logarithms of some."""
     from scipy.interpolate import make_interp_spline
 
+    if len(k) == k[-1]:
+        return np.exp(log)
     kept = log > -np.inf
     every = np.arange(1, k[-1] + 1)
     spline = make_interp_spline(np.log(k[kept]), log[kept], k=7)
@@ -104,19 +120,44 @@ def _numbers(top: int, ends: set[int]) -> Ints:
     return np.unique(found[(found >= 1) & (found <= top)])
 
 
-def _log_probability(weights: WeightPrior, n: int, k: Ints) -> Floats:
+class _Halvings(NamedTuple):
+    """How often the steps of the quadratures are halved."""
+
+    concentration: int = 0
+    discount: int = 0
+
+
+def _fine_enough(weights: WeightPrior, n: int, k: Ints, roughly: Floats) -> _Halvings:
+    """Steps that change nothing when halved, from log P(K+ = k) before any halving.
+
+    The more clusters, the more they tell of what is random, and the narrower is what is integrated.
+    """
+    halvings = _Halvings()
+    likely = np.flatnonzero(roughly > np.log(_UNSEEN))
+    likely = likely[:: max(1, len(likely) // _PROBES)]
+    probed, tried = k[likely], roughly[likely]
+    random = (weights.random_concentration, weights.random_discount)
+    for field, prior in zip(_Halvings._fields, random, strict=True):
+        for times in range(1, _MOST_HALVINGS + 1 if prior else 1):
+            finer = halvings._replace(**{field: times})
+            coarse, tried = tried, _log_probability(weights, n, probed, finer)
+            if np.abs(np.exp(tried) - np.exp(coarse)).max() < _INACCURATE:
+                tried = coarse
+                break
+            halvings = finer
+    return halvings
+
+
+def _log_probability(weights: WeightPrior, n: int, k: Ints, halvings: _Halvings) -> Floats:
     """Log P(K+ = k) for numbers of clusters k, (M,)."""
+    stated = weights.concentrations[0] if isinstance(weights, Dirichlet) else weights.concentration
+    prior = weights.random_concentration or stated
+    rule = concentrations(prior, halvings.concentration).likely()
     if isinstance(weights, DirichletProcess | PitmanYor):
-        largest = concentrations(weights.concentration).likely().values[-1]
-        clusters = min(n, largest * np.log1p(n / largest))  # the more, the more they tell of it
-        rule = concentrations(weights.concentration, min(0.125, 0.8 / np.sqrt(1 + clusters)))
-        return _infinite(rule.likely(), discounts(weights.discount).likely(), n, k)
-    components = _components(weights)
-    if isinstance(weights, MixtureOfFiniteMixtures):
-        rule = concentrations(weights.concentration).likely()
-        return _finite(rule, components, weights.dynamic, n, k)
-    rule = concentrations(weights.random_concentration or float(weights.concentrations[0])).likely()
-    return _finite(rule, components, False, n, k)
+        of_discount = discounts(weights.discount, halvings.discount).likely()
+        return _infinite(rule, of_discount, n, k)
+    dynamic = isinstance(weights, MixtureOfFiniteMixtures) and weights.dynamic
+    return _finite(rule, _components(weights), dynamic, n, k)
 
 
 class _Components(NamedTuple):
@@ -145,7 +186,7 @@ def _infinite(concentration: Rule, discount: Rule, n: int, k: Ints) -> Floats:
         founding = (
             xlogy(k - 1, alpha)
             if d == 0
-            else (k - 1) * np.log(d) + _log_rising(alpha / d + 1, k - 1.0)
+            else (k - 1) * np.log(d) + log_rising(alpha / d + 1, k - 1.0)
         )
         log[q] += logsumexp(log_all + founding, axis=0)
     found: Floats = logsumexp(log + np.log(discount.weights)[:, None], axis=0)
@@ -154,7 +195,7 @@ def _infinite(concentration: Rule, discount: Rule, n: int, k: Ints) -> Floats:
 
 def _finite(concentration: Rule, components: _Components, dynamic: bool, n: int, k: Ints) -> Floats:
     """Symmetric Dirichlet, that of K components with the concentration of each, or of all."""
-    from scipy.special import logsumexp, xlogy
+    from scipy.special import logsumexp
 
     stirling = _stirling_of_quotients if dynamic else _stirling_of_each
     log_stirling_at = stirling(concentration, components, n, k)
@@ -164,11 +205,12 @@ def _finite(concentration: Rule, components: _Components, dynamic: bool, n: int,
         number, log_p = (a[start : start + size, None] for a in components)
         with np.errstate(invalid="ignore"):
             log_choices = np.where(
-                number >= k, _log_rising(np.maximum(number - k, 0) + 1.0, k - 1.0), -np.inf
+                number >= k, log_rising(np.maximum(number - k, 0) + 1.0, k - 1.0), -np.inf
             )
         for alpha, weight in zip(concentration.values, concentration.weights, strict=True):
             gamma = alpha / number if dynamic else np.full(number.shape, alpha)
-            log = log_choices + xlogy(k - 1, gamma) + log_stirling_at(gamma[:, 0])
+            log = log_stirling_at(gamma[:, 0]) + log_choices
+            log += (k - 1) * np.log(np.maximum(gamma, _NO_LOG))
             log += log_p - _log_all(number * gamma, n) + np.log(weight)
             out = np.logaddexp(out, logsumexp(log, axis=0))
     return out
@@ -201,20 +243,5 @@ def _log_all(strength: Floats, n: int) -> Floats:
     from scipy.special import gammaln
 
     least = np.minimum(strength + 1, n)
-    found: Floats = _log_rising(np.maximum(strength + 1, n), least - 1) - gammaln(least)
+    found: Floats = log_rising(np.maximum(strength + 1, n), least - 1) - gammaln(least)
     return found
-
-
-def _log_rising(a: Any, m: Any) -> Floats:
-    """Log of Gamma(a + m)/Gamma(a) without cancellation where a is large."""
-    from scipy.special import gammaln
-
-    large = np.maximum(a, 20.0)
-    beyond = (large - 0.5) * np.log1p(m / large) + m * (np.log(large + m) - 1)
-    by_series = beyond + _stirling_remainder(large + m) - _stirling_remainder(large)
-    found: Floats = np.where(np.less(a, 20), gammaln(a + m) - gammaln(a), by_series)
-    return found
-
-
-def _stirling_remainder(a: Any) -> Any:
-    return (1 / 12 - (1 / 360 - (1 / 1260 - 1 / 1680 / a**2) / a**2) / a**2) / a

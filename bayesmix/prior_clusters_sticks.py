@@ -25,6 +25,7 @@ import numpy as np
 
 from bayesmix.quadrature import concentrations, discounts
 from bayesmix.stick_priors import DirichletProcess
+from bayesmix.stirling import log_rising
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,7 @@ def n_clusters_of_sticks(weights: StickPrior, n: int) -> Floats:
         If the sums take too long.
     """
     assert weights.truncation is not None
+    # So few clusters as can be afforded tell too little of what is random for a finer step.
     concentration, truncation = concentrations(weights.concentration).likely(), weights.truncation
     if isinstance(weights, DirichletProcess):
         _require_affordable(n * truncation**2 * len(concentration.values), n)
@@ -83,14 +85,14 @@ def _given_discount(alpha: Floats, d: float, complement: float, truncation: int,
     rows = np.arange(n + 1)
     log_factorial, a = gammaln(rows + 1), max(complement, _LEAST)
     taken = np.subtract.outer(rows, rows)
-    log_taken = (gammaln(a + rows) - gammaln(a) - log_factorial)[taken]
+    log_taken = (log_rising(a, rows) - log_factorial)[taken]
     log_taken[taken < 0] = -np.inf
     left = np.zeros((len(alpha), truncation + 1, n + 1))  # by clusters so far and rows left
     left[:, 0, n] = 1.0
     for k in range(1, truncation):
         b = np.maximum(alpha + k * d, _LEAST)[:, None]
-        log_before = log_factorial + gammaln(a + b) - gammaln(a + b + rows)
-        log_after = gammaln(b + rows) - gammaln(b) - log_factorial
+        log_before = log_factorial - log_rising(a + b, rows)
+        log_after = log_rising(b, rows) - log_factorial
         move = np.exp(log_taken + log_before[:, :, None] + log_after[:, None])
         none = move[:, rows, rows]
         move[:, rows, rows] = 0
@@ -123,7 +125,7 @@ def _given(alpha: Floats, truncation: int, n: int) -> Floats:
 
     rows = np.arange(n + 1.0)
     a = np.maximum(alpha, 1e-300)[:, None]
-    log_into = gammaln(a + rows) - gammaln(rows + 1)
+    log_into = log_rising(a, rows) - gammaln(rows + 1)
     log_into -= log_into[:, -1:]
     into = np.exp(log_into)[:, None]
     out_of = np.exp(np.minimum(np.log(a / (a + rows)) - log_into, 700))[:, None]

@@ -54,10 +54,11 @@ class Rule(NamedTuple):
         return Rule(values[kept], complements[kept], weights[kept])
 
 
-def concentrations(prior: float | Gamma, step: float = 0.125) -> Rule:
+def concentrations(prior: float | Gamma, halvings: int = 0) -> Rule:
     """Nodes for a concentration: as stated, or 0 and what its prior makes likely.
 
-    The ``step`` in its logarithm is at most that, and small against a narrow prior.
+    The step in its logarithm is 1/8 or, if that is less, small against the prior; then it is halved
+    some times.
     """
     if not isinstance(prior, Gamma):
         return Rule.of(prior)
@@ -68,14 +69,18 @@ def concentrations(prior: float | Gamma, step: float = 0.125) -> Rule:
         lambda t: constant + prior.shape * t - prior.rate * np.exp(t),
         lambda t: t,
         np.log(prior.mean),
-        min(step, 0.4 / np.sqrt(prior.shape)),
+        min(0.125, 0.4 / np.sqrt(prior.shape)) / 2**halvings,
     )
     values = np.append(0.0, np.exp(t))
     return Rule(values, 1 - values, weights)
 
 
-def discounts(prior: float | Beta) -> Rule:
-    """Nodes for a discount: as stated, or 0 and what its prior makes likely."""
+def discounts(prior: float | Beta, halvings: int = 0) -> Rule:
+    """Nodes for a discount: as stated, or 0 and what its prior makes likely.
+
+    The step in its logit is 1/4 or, if that is less, small against the prior; then it is halved
+    some times.
+    """
     if not isinstance(prior, Beta):
         return Rule.of(prior)
     from scipy.special import betaln, expit, log_expit
@@ -84,7 +89,7 @@ def discounts(prior: float | Beta) -> Rule:
         lambda t: prior.a * log_expit(t) + prior.b * log_expit(-t) - betaln(prior.a, prior.b),
         log_expit,
         np.log(prior.a / prior.b),
-        min(0.25, 0.4 * np.sqrt(1 / prior.a + 1 / prior.b)),
+        min(0.25, 0.4 * np.sqrt(1 / prior.a + 1 / prior.b)) / 2**halvings,
     )
     return Rule(np.append(0.0, expit(t)), np.append(1.0, expit(-t)), weights)
 

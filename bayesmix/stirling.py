@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Complex = NDArray[np.complex128]
 
-__all__ = ["log_stirling"]
+__all__ = ["log_rising", "log_stirling"]
 
 _FEW = 200  # rows, for which the recursion is as fast
 _STEPS = 32
@@ -238,3 +238,18 @@ def _log1p(z: Any) -> Complex:
         z.imag, 1 + z.real
     )
     return found
+
+
+def log_rising(a: Any, m: Any) -> Floats:
+    """Log of Gamma(a + m)/Gamma(a) without cancellation where a is large."""
+    from scipy.special import gammaln
+
+    large = np.maximum(a, 20.0)
+    beyond = (large - 0.5) * np.log1p(m / large) + m * (np.log(large + m) - 1)
+    by_series = beyond + _stirling_remainder(large + m) - _stirling_remainder(large)
+    found: Floats = np.where(np.less(a, 20), gammaln(a + m) - gammaln(a), by_series)
+    return found
+
+
+def _stirling_remainder(a: Any) -> Any:
+    return (1 / 12 - (1 / 360 - (1 / 1260 - 1 / 1680 / a**2) / a**2) / a**2) / a

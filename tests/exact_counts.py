@@ -8,8 +8,6 @@ Given K and the concentration g of every component, blocks of sizes n_1, ..., n_
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from bayesmix.component_counts import log_pmf_table
-
 
 def log_count_partitions(partitions, weights, nodes):
     """Log probability of every partition before the data, K summed out, (C, P)."""
@@ -40,8 +38,8 @@ def distinct_sizes(partitions):
 
 def log_joint_with_k(sizes, weights, nodes):
     """Log probability of K with blocks of these sizes, (C, K) for each row of sizes."""
-    log_k = log_pmf_table(weights.n_components)
-    k = np.arange(1, len(log_k) + 1)
+    k = numbers_of_components(weights.n_components, sizes.sum(axis=1).max())
+    log_k = weights.n_components.log_pmf(k)
     concentration = nodes.concentration[:, None]
     if weights.random_concentration is None:
         concentration = np.full_like(concentration, weights.concentration)
@@ -53,3 +51,8 @@ def log_joint_with_k(sizes, weights, nodes):
         t = (row > 0).sum()
         log_names = gammaln(k + 1) - np.where(k < t, np.inf, gammaln(np.maximum(k - t, 0) + 1))
         yield log_k + log_names + log_all + sum(rising[s] for s in row[row > 0])
+
+
+def numbers_of_components(prior, n):
+    """All that can matter among n rows: to where hardly a prior probability is left, and beyond."""
+    return np.arange(1, max(prior.support(), n + 64) + 1)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import gammaincc, gammainccinv
 
 import bayesmix as bm
-from bayesmix.component_counts import log_pmf_table
+from tests.exact_counts import numbers_of_components
 
 
 @dataclass
@@ -83,8 +83,7 @@ def draw_weights(prior, size, rng):
 
 def draw_finite_mixtures(prior, size, rng):
     """Weights (B, largest K), zeros beyond each K; concentration (B,); K (B,)."""
-    p = np.exp(log_pmf_table(prior.n_components))
-    k = rng.choice(np.arange(1, len(p) + 1), p=p / p.sum(), size=size)
+    k = draw_numbers_of_components(prior.n_components, size, rng)
     gamma = prior.random_concentration
     if gamma is None:
         concentration = np.full(size, prior.concentration)
@@ -96,6 +95,13 @@ def draw_finite_mixtures(prior, size, rng):
         rows = k == count
         weights[rows, :count] = dirichlet(np.repeat(each[rows, None], count, axis=1), rng)
     return weights, concentration, k
+
+
+def draw_numbers_of_components(prior, size, rng):
+    """Draw K (B,), for as many as 1,000 rows."""
+    k = numbers_of_components(prior, 1000)
+    p = np.exp(prior.log_pmf(k))
+    return rng.choice(k, p=p / p.sum(), size=size)
 
 
 def sticks(concentration, discount, shape, rng):

@@ -65,6 +65,14 @@ def test_the_table_holds_all_but_the_tail(name):
     assert prior.log_pmf(3).shape == ()
 
 
+def test_rounding_is_no_tail():
+    """Of a sum of 100,000 probabilities."""
+    prior = bm.ShiftedPoisson(50_000)
+    size = prior.support()
+    assert poisson(50_000, loc=1).sf(size - 1) > 1e-13
+    assert poisson(50_000, loc=1).sf(size) < 1e-11
+
+
 def test_no_table_is_longer_than_can_be_afforded():
     assert bm.BetaNegativeBinomial(1, 1, 3).support() == 100_000
     assert len(log_pmf_table(bm.BetaNegativeBinomial(1, 1, 3))) == 100_000

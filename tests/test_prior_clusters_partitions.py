@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.special import expit
+from scipy.stats import beta as beta_distribution
 from scipy.stats import gamma as gamma_distribution
 
 import bayesmix as bm
@@ -71,6 +73,31 @@ def test_one_number_of_components_is_a_dirichlet(dynamic, concentration, n):
 def test_no_discount_is_the_dirichlet_process(concentration, discount):
     found = bm.prior_n_clusters(bm.PitmanYor(concentration, discount), 3000)
     expected = bm.prior_n_clusters(bm.DirichletProcess(concentration), 3000)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+def averaged(make, prior, n, logit=False):
+    """Average what is found at stated values, by the trapezoid rule in the logarithm or logit."""
+    ends = np.array([prior.ppf(1e-11), prior.isf(1e-11)])
+    low, high = np.log(ends / (1 - ends) if logit else ends)
+    t = np.arange(low, high, 0.06)
+    values = expit(t) if logit else np.exp(t)
+    p = prior.pdf(values) * values * (1 - values if logit else 1) * 0.06
+    return sum(w * bm.prior_n_clusters(make(float(v)), n) for v, w in zip(values, p, strict=True))
+
+
+def test_many_clusters_tell_of_the_concentration():
+    """What is integrated is narrower than the prior."""
+    k, n, prior = 300, 2000, gamma_distribution(8, scale=1 / 40)
+    expected = averaged(lambda a: bm.Dirichlet(k, a), prior, n)
+    weights = bm.MixtureOfFiniteMixtures(bm.UniformK(k, k), bm.Gamma(8, 40 / k), dynamic=True)
+    found = bm.prior_n_clusters(weights, n)[:k]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+def test_many_clusters_tell_of_the_discount():
+    found = bm.prior_n_clusters(bm.PitmanYor(10.0, bm.Beta(4, 12)), 400)
+    expected = averaged(lambda d: bm.PitmanYor(10.0, d), beta_distribution(4, 12), 400, logit=True)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import logsumexp
+from scipy.stats import gamma as gamma_distribution
 
 import bayesmix as bm
 from bayesmix.truncation import truncation_error
@@ -70,6 +71,39 @@ def test_many_sticks_are_the_infinite_process(concentration):
     error = truncation_error(weights, 400)
     np.testing.assert_allclose(found, infinite[:80], rtol=0, atol=1e-10 + error)
     assert error < 3e-4
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.3])
+@pytest.mark.parametrize("concentration", [5.0, 1e9])
+def test_two_rows_on_few_sticks(concentration, discount):
+    """They share a piece with the probability of its second moment."""
+    shared, left = 0.0, 1.0
+    for k in range(1, 4):
+        a, b = 1 - discount, concentration + k * discount
+        shared += left * a * (a + 1) / ((a + b) * (a + b + 1))
+        left *= b / (a + b) * (b + 1) / (a + b + 1)
+    found = bm.prior_n_clusters(bm.PitmanYor(concentration, discount, truncation=4), 2)
+    np.testing.assert_allclose(found[:2], [shared + left, 1 - shared - left], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("discount", [None, 0.3])
+def test_a_random_concentration_is_averaged(discount):
+    """Many pieces with rows tell of it."""
+
+    def make(a):
+        if discount is None:
+            return bm.DirichletProcess(a, truncation=40)
+        return bm.PitmanYor(a, discount, truncation=30)
+
+    n = 150 if discount is None else 50
+    prior = gamma_distribution(8, scale=5)
+    t = np.arange(np.log(prior.ppf(1e-11)), np.log(prior.isf(1e-11)), 0.05)
+    p = prior.pdf(np.exp(t)) * np.exp(t) * 0.05
+    expected = sum(
+        w * bm.prior_n_clusters(make(float(a)), n) for a, w in zip(np.exp(t), p, strict=True)
+    )
+    found = bm.prior_n_clusters(make(bm.Gamma(8, 0.2)), n)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("concentration", [1e-3, 2.0, 3000.0])

@@ -78,8 +78,7 @@ def partitions(weights, size, rng):
     alpha = (alpha if gamma is None else rng.gamma(gamma.shape, 1 / gamma.rate, size)).astype(float)
     k = np.zeros(size)
     if isinstance(weights, bm.MixtureOfFiniteMixtures):
-        p = np.exp(prior_draws.log_pmf_table(weights.n_components))
-        k = rng.choice(len(p), p=p / p.sum(), size=size) + 1.0
+        k = prior_draws.draw_numbers_of_components(weights.n_components, size, rng)
         each = alpha / k if weights.dynamic else alpha
         d, theta = -each, k * each
         discount = np.zeros(size)
