@@ -81,16 +81,24 @@ def invariants(tree, x) -> dict[str, np.ndarray]:
     ],
 )
 def test_gibbs_and_nuts_agree(data, weights, structure, prior):
+    """An alarm is checked by four times the draws: errors of a spread are estimates themselves."""
     name, _, step = data.partition(" / ")
     x = bm.datasets.load(name)[:: int(step or 1)]
     mixture = bm.Mixture(weights, prior(x), structure)
+    try:
+        assert_agreement(mixture, x, times=1)
+    except AssertionError:
+        assert_agreement(mixture, x, times=4)
+
+
+def assert_agreement(mixture, x, times):
     asked = {"chains": 4, "random_seed": 3}
-    thin = 1 if weights.exchangeable else 5  # NUTS hardly changes the order of sticks
+    thin = 1 if mixture.weights.exchangeable else 5  # NUTS hardly changes the order of sticks
     one, other = (
         invariants(sample_quietly(mixture, x, **asked, **options), x)
         for options in (
-            {"sampler": "gibbs", "draws": 4000},
-            {"sampler": "nuts", "draws": 1500, "thin": thin},
+            {"sampler": "gibbs", "draws": 4000 * times},
+            {"sampler": "nuts", "draws": 1500 * times, "thin": thin},
         )
     )
     assert set(one) == set(other)
