@@ -70,7 +70,8 @@ def _labels(
 def _optima(mixture: Mixture, x: Floats, generator: np.random.Generator) -> list[Point]:
     """Distinct optima on some of the rows that are worth a chain, by their mass, if any."""
     wanted = _NUMBERS if mixture.varying else (mixture.n_components,)
-    numbers = [k for k in wanted if 1 < k < len(x) and k <= _allowed(mixture)]
+    most = min(len(x) - 1, _allowed(mixture))
+    numbers = [k for k in wanted if 1 < k <= most]
     if not numbers:
         return []
     rows = np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])

@@ -30,15 +30,20 @@ class Cell(NamedTuple):
 
     def mixture(self, d):
         """Make a mixture; "published" has one feature whatever ``d``."""
-        priors = {
-            "conjugate": lambda: random_prior(d),
-            "stated": lambda: random_independent_prior(d),
-            "random": lambda: random_independent_prior(d, random_scale=True),
-            "published": lambda: bm.IndependentNormalInverseWishart(
-                [0.3], [[9.0]], 4.0, scale_hyperprior=(0.2, 5 / 9)
-            ),
-        }
-        return bm.Mixture(WEIGHTS[self.weights], priors[self.kind](), self.structure)
+        return bm.Mixture(WEIGHTS[self.weights], prior_of_kind(self.kind, d), self.structure)
+
+
+def prior_of_kind(kind, d):
+    """Component prior of d features; "published" is Richardson and Green's, of one."""
+    priors = {
+        "conjugate": lambda: random_prior(d),
+        "stated": lambda: random_independent_prior(d),
+        "random": lambda: random_independent_prior(d, random_scale=True),
+        "published": lambda: bm.IndependentNormalInverseWishart(
+            [0.3], [[9.0]], 4.0, scale_hyperprior=(0.2, 5 / 9)
+        ),
+    }
+    return priors[kind]()
 
 
 CELLS = [

@@ -8,7 +8,7 @@ import numpy as np
 import bayesmix as bm
 from bayesmix.gibbs_varying import VaryingChain
 from tests.exact_partitions import in_order_of_appearance
-from tests.support import random_independent_prior, random_prior
+from tests.gibbs_cells import prior_of_kind
 
 GAMMA, BETA = bm.Gamma(2.0, 2.0), bm.Beta(1.5, 3.0)
 
@@ -37,16 +37,8 @@ class Cell(NamedTuple):
     structure: str
 
     def mixture(self, d):
-        """Make a mixture; "published" is Richardson and Green's, of one feature."""
-        priors = {
-            "conjugate": lambda: random_prior(d),
-            "stated": lambda: random_independent_prior(d),
-            "random": lambda: random_independent_prior(d, random_scale=True),
-            "published": lambda: bm.IndependentNormalInverseWishart(
-                [0.3], [[9.0]], 4.0, scale_hyperprior=(0.2, 5 / 9)
-            ),
-        }
-        return bm.Mixture(WEIGHTS[self.weights], priors[self.kind](), self.structure)
+        """Make a mixture; "published" has one feature whatever ``d``."""
+        return bm.Mixture(WEIGHTS[self.weights], prior_of_kind(self.kind, d), self.structure)
 
 
 class Named(VaryingChain):

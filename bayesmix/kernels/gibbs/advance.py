@@ -15,7 +15,7 @@ from bayesmix.kernels.gibbs.conditionals import write_covariances
 from bayesmix.kernels.gibbs.split_merge import ACCEPTED, REFUSED, split_merge
 from bayesmix.kernels.gibbs.sweeps import settle_moments, sweep
 
-__all__ = ["Plan", "advance", "count_move"]
+__all__ = ["Plan", "advance", "count_move", "record_numbers"]
 
 
 class Plan(NamedTuple):
@@ -44,6 +44,21 @@ def count_move(records: Any, place: int, outcome: int) -> None:
 
 
 @compiled
+def record_numbers(
+    state: Any, n_clusters: int, log_likelihood: float, records: Any, place: int
+) -> None:
+    """Record all but the components."""
+    for j in range(records.scale.shape[1]):
+        records.scale[place, j] = state.scale[j, j]
+    records.concentration[place] = state.concentration[0]
+    records.discount[place] = state.discount[0]
+    records.log_likelihood[place] = log_likelihood
+    records.n_clusters[place] = n_clusters
+    if records.labels.shape[1] > 0:
+        copy(state.labels, records.labels[place])
+
+
+@compiled
 def _record(state: Any, log_likelihood: float, records: Any, place: int) -> None:
     point, occupied = state.point, 0
     for k in range(len(point.log_weights)):
@@ -51,14 +66,7 @@ def _record(state: Any, log_likelihood: float, records: Any, place: int) -> None
         occupied += state.sums.sizes[k] > 0
     write_covariances(point, records.covariances[place])
     copy(point.means.ravel(), records.means[place].ravel())
-    for j in range(records.scale.shape[1]):
-        records.scale[place, j] = state.scale[j, j]
-    records.concentration[place] = state.concentration[0]
-    records.discount[place] = state.discount[0]
-    records.log_likelihood[place] = log_likelihood
-    records.n_clusters[place] = occupied
-    if records.labels.shape[1] > 0:
-        copy(state.labels, records.labels[place])
+    record_numbers(state, occupied, log_likelihood, records, place)
 
 
 def _make_advance(fingerprint: str) -> Callable:

@@ -18,7 +18,7 @@ import bayesmix.kernels.gibbs.inverse_gamma as inverse_gamma
 import bayesmix.kernels.gibbs.wishart as wishart
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.frames import FullPoint, TiedPoint, VariancesPoint
-from bayesmix.kernels.gibbs.slices import slicer
+from bayesmix.kernels.gibbs.slices import concentration_slicer
 from bayesmix.kernels.gibbs.variates import fill_normal, gamma_above, log_gamma
 from bayesmix.kernels.triangles import cholesky, solve, solve_transposed
 
@@ -191,24 +191,19 @@ def draw_weights(sizes: Any, concentration: Any, log_weights: Any, generator: An
 def draw_concentration(sizes: Any, prior: Any, concentration: Any, generator: Any) -> None:
     """Draw a random concentration given the sizes, the weights integrated out."""
     if prior.concentration_shape > 0:
-        law = (sizes, prior.concentration_shape, prior.concentration_rate)
-        found = _slice_concentration(law, math.log(concentration[0]), generator)
-        concentration[:] = math.exp(found)
+        shape, rate = prior.concentration_shape, prior.concentration_rate
+        concentration[:] = _move_concentration(concentration[0], shape, rate, sizes, generator)
 
 
 @compiled
-def _log_concentration(at: float, given: Any) -> float:
-    """Log density of the logarithm of a common concentration given the sizes."""
-    sizes, shape, rate = given
-    if not -700 < at < 700:
-        return -np.inf
-    value, k = math.exp(at), len(sizes)
-    found = shape * at - rate * value
-    found += math.lgamma(k * value) - math.lgamma(k * value + sizes.sum())
+def _log_given_concentration(value: float, sizes: Any) -> float:
+    """Log probability of labels of these sizes, weights integrated out."""
+    k = len(sizes)
+    found = math.lgamma(k * value) - math.lgamma(k * value + sizes.sum())
     for c in range(k):
         if sizes[c] > 0:
             found += math.lgamma(value + sizes[c]) - math.lgamma(value)
     return found
 
 
-_slice_concentration = slicer(_log_concentration)
+_move_concentration = concentration_slicer(_log_given_concentration)

@@ -27,7 +27,7 @@ import numpy as np
 
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.gibbs.conditionals import LOWEST
-from bayesmix.kernels.gibbs.slices import slicer
+from bayesmix.kernels.gibbs.slices import concentration_slicer, discount_slicer
 from bayesmix.kernels.gibbs.variates import index_below, log_gamma
 
 __all__ = ["draw_order", "draw_stick_laws", "draw_sticks", "log_labels"]
@@ -61,14 +61,13 @@ def draw_stick_laws(
 ) -> None:
     """Draw concentration (T,) and discount (1,), where they are random, given the sizes."""
     if prior.concentration_shape > 0:
-        law = (sizes, prior.concentration_shape, prior.concentration_rate, discount[0])
-        found = _slice_concentration(law, math.log(concentration[0]), generator)
-        concentration[:] = math.exp(found)
+        shape, rate = prior.concentration_shape, prior.concentration_rate
+        given = (sizes, discount[0])
+        concentration[:] = _move_concentration(concentration[0], shape, rate, given, generator)
     if prior.discount_a > 0:
-        law = (sizes, prior.discount_a, prior.discount_b, concentration[0])
-        d = discount[0]
-        found = _slice_discount(law, math.log(d) - math.log1p(-d), generator)
-        discount[0] = 1 / (1 + math.exp(-found))
+        rest = (sizes, concentration[0])
+        a, b = prior.discount_a, prior.discount_b
+        discount[0] = _move_discount(discount[0], a, b, rest, generator)
 
 
 @compiled
@@ -135,24 +134,16 @@ def _log_beta(a: float, b: float) -> float:
 
 
 @compiled
-def _log_concentration(at: float, given: Any) -> float:
-    """Log density of the logarithm of the concentration."""
-    sizes, shape, rate, discount = given
-    if not -700 < at < 700:
-        return -np.inf
-    value = math.exp(at)
-    return shape * at - rate * value + log_labels(sizes, value, discount)
+def _log_given_concentration(value: float, given: Any) -> float:
+    sizes, discount = given
+    return log_labels(sizes, value, discount)
 
 
 @compiled
-def _log_discount(at: float, given: Any) -> float:
-    """Log density of the logit of the discount."""
-    sizes, a, b, concentration = given
-    value = 1 / (1 + math.exp(-at))
-    if not (at > -700 and value < 1):
-        return -np.inf
-    density = -a * math.log1p(math.exp(-at)) - b * math.log1p(math.exp(at))
-    return density + log_labels(sizes, concentration, value)
+def _log_given_discount(value: float, given: Any) -> float:
+    sizes, concentration = given
+    return log_labels(sizes, concentration, value)
 
 
-_slice_concentration, _slice_discount = slicer(_log_concentration), slicer(_log_discount)
+_move_concentration = concentration_slicer(_log_given_concentration)
+_move_discount = discount_slicer(_log_given_discount)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix.kernels.blocks import compiled
-from bayesmix.kernels.gibbs.slices import slicer
+from bayesmix.kernels.gibbs.slices import concentration_slicer, discount_slicer
 from bayesmix.kernels.gibbs.variates import log_gamma
 
 __all__ = [
@@ -105,29 +105,19 @@ def _log_partition(urn: Any, sizes: Any) -> float:
 
 
 @compiled
-def _log_concentration(at: float, given: Any) -> float:
-    """Log density of the logarithm of the concentration given the partition."""
-    sizes, n_components, discount, law = given
-    if not -700 < at < 700:
-        return -np.inf
-    value = math.exp(at)
-    found = law.concentration_shape * at - law.concentration_rate * value
-    return found + _log_partition(urn_of(value, discount, n_components, law.dynamic), sizes)
+def _log_given_concentration(value: float, given: Any) -> float:
+    sizes, n_components, discount, dynamic = given
+    return _log_partition(urn_of(value, discount, n_components, dynamic), sizes)
 
 
 @compiled
-def _log_discount(at: float, given: Any) -> float:
-    """Log density of the logit of the discount given the partition."""
-    sizes, concentration, law = given
-    value = 1 / (1 + math.exp(-at))
-    if not (at > -700 and value < 1):
-        return -np.inf
-    density = -law.discount_a * math.log1p(math.exp(-at))
-    density -= law.discount_b * math.log1p(math.exp(at))
-    return density + _log_partition(Urn(value, concentration), sizes)
+def _log_given_discount(value: float, given: Any) -> float:
+    sizes, concentration = given
+    return _log_partition(Urn(value, concentration), sizes)
 
 
-_slice_concentration, _slice_discount = slicer(_log_concentration), slicer(_log_discount)
+_move_concentration = concentration_slicer(_log_given_concentration)
+_move_discount = discount_slicer(_log_given_discount)
 
 
 @compiled
@@ -216,14 +206,13 @@ def draw_hyperparameters(state: Any, law: Any, sizes: Any, generator: Any) -> No
     if len(law.log_p_components) > 0:
         k[0] = _draw_n_components(law, sizes, concentration[0], np.int64(k[0]), generator)
     if law.concentration_shape > 0:
-        given = (sizes, np.int64(k[0]), discount[0], law)
-        found = _slice_concentration(given, math.log(concentration[0]), generator)
-        concentration[0] = math.exp(found)
+        shape, rate = law.concentration_shape, law.concentration_rate
+        given = (sizes, np.int64(k[0]), discount[0], law.dynamic)
+        concentration[0] = _move_concentration(concentration[0], shape, rate, given, generator)
     if law.discount_a > 0:
-        d = discount[0]
-        rest = (sizes, concentration[0], law)
-        found = _slice_discount(rest, math.log(d) - math.log1p(-d), generator)
-        discount[0] = 1 / (1 + math.exp(-found))
+        rest = (sizes, concentration[0])
+        a, b = law.discount_a, law.discount_b
+        discount[0] = _move_discount(discount[0], a, b, rest, generator)
 
 
 @compiled

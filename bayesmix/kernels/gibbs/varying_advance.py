@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.kernels.blocks import compiled
 from bayesmix.kernels.caching import cached
 from bayesmix.kernels.frames import copy
-from bayesmix.kernels.gibbs.advance import count_move
+from bayesmix.kernels.gibbs.advance import count_move, record_numbers
 from bayesmix.kernels.gibbs.conditionals import write_covariances
 from bayesmix.kernels.gibbs.varying_chain import components, n_occupied, widened
 from bayesmix.kernels.gibbs.varying_sweeps import (
@@ -37,15 +37,8 @@ def _record(state: Any, found: float, records: Any, place: int) -> Any:
         records.weights[place, k] = math.exp(point.log_weights[k])
     copy(point.means.ravel(), records.means[place].ravel())
     write_covariances(point, covariances[: max(n_clusters, 1)])
-    for j in range(records.scale.shape[1]):
-        records.scale[place, j] = state.scale[j, j]
-    records.concentration[place] = state.concentration[0]
-    records.discount[place] = state.discount[0]
     records.n_components[place] = state.n_components[0]
-    records.n_clusters[place] = n_clusters
-    records.log_likelihood[place] = found
-    if records.labels.shape[1] > 0:
-        copy(state.labels, records.labels[place])
+    record_numbers(state, n_clusters, found, records, place)
     return records
 
 
