@@ -63,6 +63,11 @@ def load(path: str | PathLike[str]) -> xr.DataTree:
         raise ValueError(
             f"load: expected a netCDF file, as tree.to_netcdf writes, and {path} is none"
         ) from error
+    if "bayesmix_model" not in tree.attrs:
+        raise ValueError(
+            f"load: expected a tree that bayesmix made, got one without its attributes in {path}; "
+            "read those of others by xarray.open_datatree(path).load()"
+        )
     validate(tree)
     return tree
 

@@ -36,7 +36,7 @@ EDGES = np.linspace(0, 1, 11)
 """Of the bins of predicted probabilities."""
 
 FLOOR = 0.001
-"""Probabilities nearer to 0 or 1 count as so near in the log score, which EM's would make infinite."""
+"""Probabilities nearer to 0 or 1 count as so near in the log score; EM's would make it infinite."""
 
 
 class Predictions(NamedTuple):
