@@ -65,8 +65,8 @@ def load(path: str | PathLike[str]) -> xr.DataTree:
         ) from error
     if "bayesmix_model" not in tree.attrs:
         raise ValueError(
-            f"load: expected a tree that bayesmix made, got one without its attributes in {path}; "
-            "read those of others by xarray.open_datatree(path).load()"
+            f"load: expected the attributes {', '.join(_ROOT_ATTRS)} of a tree that bayesmix made, "
+            f"got none in {path}; read trees of others by xarray.open_datatree(path).load()"
         )
     validate(tree)
     return tree

@@ -99,7 +99,7 @@ def _name_curves(ax: Axes) -> None:
     ):
         ax.text(*place, words, color=STYLES[name]["color"], weight="bold", fontsize="small")
     band = f"band: where a calibrated method is\nin all ten bins, {1 - SHOWN_LEVEL:.0%} of the time"
-    ax.text(0.41, 0.03, f"{band};\nbars: as wide, for EM", color="0.35", fontsize="small")
+    ax.text(0.41, 0.03, f"{band};\nbars: the same error, for EM", color="0.35", fontsize="small")
 
 
 def _histogram(ax: Axes, methods: Mapping[str, Reliability]) -> None:
