@@ -138,7 +138,8 @@ def require_posterior(tree: xr.DataTree) -> xr.Dataset:
         if set(posterior[name].dims) != {"chain", "draw", *dims}:
             raise ValueError(
                 f"post.posterior.{name}: expected dims (chain, draw, {', '.join(dims)}), got "
-                f"({', '.join(map(str, posterior[name].dims))})"
+                f"({', '.join(map(str, posterior[name].dims))}); rename them, in your model or by "
+                "post.posterior.dataset.rename"
             )
     return posterior
 
@@ -182,9 +183,13 @@ def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
     if x_new is None:
         observed = group(tree, "observed_data")
         if "x" not in observed or set(observed["x"].dims) != {"obs", "feature"}:
+            given = [
+                f"{name} ({', '.join(map(str, variable.dims))})"
+                for name, variable in observed.data_vars.items()
+            ]
             raise ValueError(
                 "post.observed_data: expected a variable x with dims (obs, feature), got "
-                f"{', '.join(map(str, observed.data_vars)) or 'none'}"
+                f"{', '.join(given) or 'none'}; rename it and its dims"
             )
         data = observed["x"].transpose("obs", "feature")
         features = tuple(str(f) for f in data["feature"].values)

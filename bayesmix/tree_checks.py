@@ -63,6 +63,11 @@ def load(path: str | PathLike[str]) -> xr.DataTree:
         raise ValueError(
             f"load: expected a netCDF file, as tree.to_netcdf writes, and {path} is none"
         ) from error
+    if "bayesmix_model" not in tree.attrs:
+        raise ValueError(
+            f"load: expected the attributes {', '.join(_ROOT_ATTRS)} of a tree that bayesmix made, "
+            f"got none in {path}; read trees of others by xarray.open_datatree(path).load()"
+        )
     validate(tree)
     return tree
 
