@@ -34,6 +34,7 @@ LAYERS = (
     {
         "covariance",
         "component_prior",
+        "new_component",
         "weight_prior",
         "gaussian",
         "kernels",
