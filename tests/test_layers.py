@@ -19,7 +19,7 @@ PYMC_MODULES = {
 LAYERS = (
     {
         *("inputs", "rows", "dask_rows", "interrupts", "threads", "memory", "compiling"),
-        *("progress", "datasets", "draw_summaries"),
+        *("progress", "datasets"),
         *(
             "priors",
             "component_counts",
@@ -40,7 +40,7 @@ LAYERS = (
         "kernels",
         "pass_parameters",
         "passes",
-        "moments",
+        *("moments", "draw_summaries"),
         *("schema", "parameter_values", "tree_checks"),
     },
     {
