@@ -34,12 +34,13 @@ LAYERS = (
     {
         "covariance",
         "component_prior",
+        "new_component",
         "weight_prior",
         "gaussian",
         "kernels",
         "pass_parameters",
         "passes",
-        "moments",
+        *("moments", "draw_summaries"),
         *("schema", "parameter_values", "tree_checks"),
     },
     {
@@ -68,7 +69,7 @@ LAYERS = (
             "frozen",
             *("selection", "relabel"),
             "sampling_varying",
-            "membership",
+            *("row_probabilities", "membership"),
             *("invariants", "diagnostics"),
             "comparison",
         ),
