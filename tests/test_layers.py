@@ -71,6 +71,8 @@ LAYERS = (
             "membership",
             *("invariants", "diagnostics"),
             "comparison",
+            *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),
+            "random_measure",
         ),
     },
     {"plots", "report"},
