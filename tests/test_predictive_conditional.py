@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy import integrate, stats
 
 import bayesmix as bm
-from bayesmix import predictive_rows
-from tests.fixtures_post import OVERLAPPING, parameters_of, planted
+from bayesmix import predictive_rows, schema
+from bayesmix.random_measure import random_measure
+from tests.fixtures_post import OVERLAPPING, SEPARATED, parameters_of, planted
 from tests.fixtures_varying import planted_varying
 from tests.support import random_parameters, rows_of
 from tests.test_predictive import conjugate_tree
@@ -89,7 +91,7 @@ def test_one_component_is_regression():
     """Conjugate: E[y | x] has the prior's and the rows' least squares, the new y is Student."""
     x = X.to_numpy()
     tree, student = conjugate_tree(x, 4000)
-    found = conditional(tree, GIVEN, ci_prob=0.9).isel(feature=0)
+    found = conditional(tree, GIVEN.to_numpy(), features="x1", ci_prob=0.9).isel(feature=0)
     center, shape, dof = student.loc, student.shape, student.df
     slope = shape[0, 1] / shape[1, 1]
     expected = center[0] + slope * (GIVEN["height"] - center[1])
@@ -148,11 +150,19 @@ def test_far_quantiles_of_two_humps():
 
 def test_of_a_varying_number_of_components():
     """Where the clusters have nearly all weight, nearly what they say alone."""
-    tree, _ = planted_varying(OVERLAPPING, X)
-    found = conditional(tree, GIVEN[1:3], random_seed=1).isel(feature=0)
-    alone = conditional(planted(OVERLAPPING, X), GIVEN[1:3]).isel(feature=0)
-    np.testing.assert_allclose(found["mean"], alone["mean"], atol=0.3)
-    np.testing.assert_allclose(found["predictive_upper"], alone["predictive_upper"], atol=0.5)
+    x = rows_of(SEPARATED, 40)
+    tree, _ = planted_varying(SEPARATED, x)
+    at = {"given": [[0.2], [13.5]], "features": "x1", "random_seed": 1}
+    found = conditional(tree, **at).isel(feature=0)
+    alone = conditional(planted(SEPARATED, x), **at).isel(feature=0)
+    upper = "predictive_upper"  # of the first, whose cluster every draw has
+    assert found[upper][0].item() == pytest.approx(alone[upper][0].item(), abs=0.5)
+    whole = random_measure(tree, np.random.default_rng(1)).whole()
+    group = schema.posterior(whole.weights[None], whole.means[None], whole.covariances[None], "ab")
+    fixed = xr.DataTree.from_dict({"posterior": group})
+    same = conditional(fixed, at["given"], features="b").isel(feature=0)
+    for name in NAMES:
+        np.testing.assert_allclose(found[name], same[name], rtol=1e-9)
 
 
 @pytest.mark.parametrize(

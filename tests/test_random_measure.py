@@ -104,7 +104,7 @@ class TestAtoms:
         """Averaged over atoms and draws, weight by weight."""
         at = np.array([[0.0, 1.0], [4.0, -3.0]])
         differences = []
-        for seed in range(20):
+        for seed in range(80):
             seeds = np.random.SeedSequence(seed).generate_state(2, np.uint64)
             rest = random_measure.replace(measure.rest, seeds=seeds)
             own = random_measure.RandomMeasure(measure.clusters, rest)
@@ -113,7 +113,7 @@ class TestAtoms:
             differences.append(
                 (np.exp(log) - known).sum(axis=0) / (np.exp(expected) - known).sum(axis=0)
             )
-        mean, error = np.mean(differences, axis=0), np.std(differences, axis=0) / np.sqrt(20)
+        mean, error = np.mean(differences, axis=0), np.std(differences, axis=0) / np.sqrt(80)
         assert np.all(np.abs(mean - 1) < 4.5 * error + 1e-6)
 
     def test_weights_sum_to_one(self, measure):
