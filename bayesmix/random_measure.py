@@ -217,7 +217,7 @@ def random_measure(
     if mixture is None or mixture.components is None or not mixture.varying:
         raise ValueError(
             "mixture: expected the model, with the prior of components without rows, because the "
-            f"number of components varies, got {mixture}; the tree has none of its own"
+            f"number of components varies, got {mixture}; give mixture=, as it was sampled"
         )
     clusters = replace(components_of(post), covariance_scale=_by_draw(post, "covariance_scale"))
     rest = _rest(post, mixture, clusters, columns)
