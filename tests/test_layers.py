@@ -72,6 +72,8 @@ LAYERS = (
             *("row_probabilities", "membership"),
             *("invariants", "diagnostics"),
             "comparison",
+            *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),
+            "random_measure",
         ),
     },
     {"plots", "report"},

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.draws import data_of, draws_of, point_of
-from bayesmix.membership import interval
+from bayesmix import predictive
+from bayesmix.draws import data_of
+from bayesmix.frozen import FrozenMixture, frozen
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["density"]
 
-_MAX_DRAWS = 400
+_PLACES = 400
 _MAX_BINS = 200
 
 
@@ -36,7 +37,7 @@ def density(
     Parameters
     ----------
     post : DataTree
-        With the groups ``posterior`` and ``observed_data``.
+        With the groups ``posterior`` and ``observed_data``; the number of components may vary.
     point : DataTree or GaussianMixture, optional
         With the group ``point_estimate``, or a fitted estimator.
     feature : str, optional
@@ -56,31 +57,21 @@ def density(
     ax = axes_or_new(ax)
     bins = np.histogram_bin_edges(values, _n_bins(values))
     ax.hist(values, bins=bins.tolist(), density=True, color="0.85", edgecolor="white", label="data")
-    margin = 0.08 * np.ptp(values)
-    grid = np.linspace(values.min() - margin, values.max() + margin, 400)
-    draws = draws_of(post)
-    chosen = np.linspace(0, len(draws) - 1, min(_MAX_DRAWS, len(draws))).astype(int)
-    parameters = (draws.weights[chosen], draws.means[chosen], draws.covariances[chosen])
-    curves = _marginal(grid, *parameters, j)
-    tails = interval(ci_prob)
-    if len(draws) > 1:  # a single draw is the point itself
-        tails = interval(ci_prob)
-        lower, upper = np.quantile(curves, tails, axis=0)
-        mass = f"posterior, {tails[1] - tails[0]:.0%}"
-        ax.fill_between(grid, lower, upper, color=color(0), alpha=0.3, linewidth=0, label=mass)
-        ax.plot(grid, curves.mean(axis=0), color=color(0), label="posterior mean")
+    grid = predictive.grid(post, _PLACES, features=name)
+    at = grid[name].to_numpy()
+    if post["posterior"].sizes["chain"] * post["posterior"].sizes["draw"] > 1:
+        # a single draw is the point itself
+        found = predictive.density(post, grid, features=name, ci_prob=ci_prob, random_seed=0)
+        mass = f"posterior, {found.attrs['ci_prob']:.0%}"
+        band = found["density_lower"], found["density_upper"]
+        ax.fill_between(at, *band, color=color(0), alpha=0.3, linewidth=0, label=mass)
+        ax.plot(at, found["density"], color=color(0), label="posterior mean")
     if point is not None:
-        estimate = point_of(point)
-        weights, means, covariances = (
-            estimate[v].values[None] for v in ("weights", "means", "covariances")
+        whole = frozen(point)
+        marginal = FrozenMixture(
+            whole.weights, whole.means[:, [j]], whole.covariances[:, [j]][..., [j]]
         )
-        ax.plot(
-            grid,
-            _marginal(grid, weights, means, covariances, j)[0],
-            color=POINT_COLOR,
-            linestyle="--",
-            label="EM",
-        )
+        ax.plot(at, marginal.pdf(at), color=POINT_COLOR, linestyle="--", label="EM")
     ax.set(xlabel=name, ylabel="density")
     ax.set_ylim(bottom=0)
     ax.legend(fontsize="small")
@@ -92,11 +83,3 @@ def _n_bins(values: Floats) -> int:
     quartiles = np.quantile(values, [0.25, 0.75])
     width = 2 * np.diff(quartiles)[0] / np.cbrt(len(values))
     return _MAX_BINS if width <= 0 else max(1, int(min(np.ptp(values) / width + 1, _MAX_BINS)))
-
-
-def _marginal(grid: Floats, weights: Floats, means: Floats, covariances: Floats, j: int) -> Floats:
-    """Density (S, m) of feature j on a grid (m,)."""
-    deviation = np.sqrt(covariances[..., j, j])
-    z = (grid - means[..., j, None]) / deviation[..., None]
-    each = np.exp(-0.5 * z**2) / (np.sqrt(2 * np.pi) * deviation[..., None])
-    return (weights[..., None] * each).sum(axis=1)
