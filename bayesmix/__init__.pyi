@@ -23,6 +23,8 @@ from .mixture import Mixture as Mixture
 from .n_components import KChoice as KChoice
 from .n_components import choose_k as choose_k
 from .n_components import n_clusters as n_clusters
+from .partition_distances import adjusted_rand_index as adjusted_rand_index
+from .partition_distances import variation_of_information as variation_of_information
 from .prior_clusters import prior_n_clusters as prior_n_clusters
 from .priors import Dirichlet as Dirichlet
 from .priors import Gamma as Gamma

@@ -28,7 +28,7 @@ LAYERS = (
             "data_priors",
             "mixture",
         ),
-        *("quadrature", "truncation", "stirling"),
+        *("quadrature", "truncation", "stirling", "partition_distances"),
         *("prior_clusters", "prior_clusters_partitions", "prior_clusters_sticks"),
     },
     {
