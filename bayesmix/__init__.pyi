@@ -12,7 +12,6 @@ from .data_priors import fraley_raftery as fraley_raftery
 from .data_priors import richardson_green as richardson_green
 from .data_priors import weakly_informative as weakly_informative
 from .diagnostics import diagnose as diagnose
-from .diagnostics import summary as summary
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
 from .finite_mixtures import MixtureOfFiniteMixtures as MixtureOfFiniteMixtures
@@ -39,5 +38,6 @@ from .schema import as_draws as as_draws
 from .stick_priors import Beta as Beta
 from .stick_priors import DirichletProcess as DirichletProcess
 from .stick_priors import PitmanYor as PitmanYor
+from .summaries import summary as summary
 from .tree_checks import load as load
 from .tree_checks import validate as validate
