@@ -8,6 +8,8 @@ from .component_counts import BetaNegativeBinomial as BetaNegativeBinomial
 from .component_counts import Geometric as Geometric
 from .component_counts import ShiftedPoisson as ShiftedPoisson
 from .component_counts import UniformK as UniformK
+from .cross_validation import CrossValidation as CrossValidation
+from .cross_validation import cross_validate as cross_validate
 from .data_priors import fraley_raftery as fraley_raftery
 from .data_priors import richardson_green as richardson_green
 from .data_priors import weakly_informative as weakly_informative

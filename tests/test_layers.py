@@ -70,7 +70,7 @@ LAYERS = (
             "sampling_varying",
             "membership",
             *("invariants", "diagnostics", "partition_spread", "summaries"),
-            *("comparison", "compared_fit", "compared_tables"),
+            *("comparison", "compared_fit", "compared_tables", "cross_validation"),
         ),
     },
     {"plots", "report"},
