@@ -2,6 +2,7 @@ from . import datasets as datasets
 from . import diagnostics as diagnostics
 from . import gaussian as gaussian
 from . import plots as plots
+from . import predictive as predictive
 from .comparison import Comparison as Comparison
 from .comparison import compare_to_posterior as compare_to_posterior
 from .component_counts import BetaNegativeBinomial as BetaNegativeBinomial

@@ -13,28 +13,31 @@ hence in what ``match`` tells apart here. Densities are in the measure of ``docs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.covariance import LOG_2PI, STRUCTURES
-from bayesmix.priors import IndependentNormalInverseWishart, NormalInverseWishart
+from bayesmix.priors import GammaScale, IndependentNormalInverseWishart, NormalInverseWishart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.covariance import Structure
     from bayesmix.passes import Statistics
-    from bayesmix.priors import ComponentPrior, GammaScale
+    from bayesmix.priors import ComponentPrior
 
     Floats = NDArray[np.float64]
 
 __all__ = [
     "conditional_mode",
     "draw",
+    "draw_means",
     "held_scale",
     "log_norm_of_scale",
     "log_prior",
+    "marginal",
     "random_scale",
     "typical_deviation",
 ]
@@ -126,13 +129,54 @@ def draw(
     scale = np.broadcast_to(stated, (size, d, d))
     own = structure.draw_covariances(generator, n_components, prior.dof, scale)
     covariances = structure.dense(own, n_components, d)
+    return draw_means(prior, covariances, generator), covariances, random
+
+
+def draw_means(
+    prior: ComponentPrior, covariances: Floats, generator: np.random.Generator
+) -> Floats:
+    """Draw means (..., K, D) from their prior given dense covariances (..., K, D, D)."""
     match prior:
         case NormalInverseWishart():
             root = np.linalg.cholesky(covariances) / np.sqrt(prior.mean_precision)
         case IndependentNormalInverseWishart():
             root = np.linalg.cholesky(np.asarray(prior.mean_covariance))
-    noise = root @ generator.standard_normal((size, n_components, d, 1))
-    return np.asarray(prior.mean) + noise[..., 0], covariances, random
+    noise = root @ generator.standard_normal((*covariances.shape[:-1], 1))
+    return np.asarray(prior.mean) + noise[..., 0]
+
+
+def marginal(
+    prior: ComponentPrior, structure: Structure, columns: NDArray[np.intp]
+) -> ComponentPrior:
+    r"""Prior of the components' law of some features, in the same structure.
+
+    A block of :math:`\Sigma \sim IW(\nu, S)` of q features is
+    :math:`IW(\nu - D + q, S_{qq})`; spherical covariances keep their :math:`\operatorname{tr} S/D`.
+    """
+    at, hyperprior = np.ix_(columns, columns), prior.scale_hyperprior
+    spherical = structure.name == "spherical"
+    scale = None
+    if hyperprior is None:
+        whole = np.asarray(prior.covariance_scale)
+        mean_scale = np.trace(whole) / prior.n_features
+        scale = mean_scale * np.eye(len(columns)) if spherical else whole[at]
+    own: dict[str, Any] = {
+        "mean": np.asarray(prior.mean)[columns],
+        "dof": prior.dof - prior.n_features + len(columns),
+        "covariance_scale": scale,
+    }
+    match prior:
+        case NormalInverseWishart():
+            return replace(prior, **own)
+        case IndependentNormalInverseWishart():
+            if hyperprior is not None:
+                shape, *others = structure.scale_hyperprior(hyperprior)
+                rate, floor = (
+                    np.broadcast_to(values, prior.n_features)[columns] for values in others
+                )
+                own["scale_hyperprior"] = GammaScale(shape, tuple(rate), tuple(floor))
+            own["mean_covariance"] = np.asarray(prior.mean_covariance)[at]
+            return replace(prior, **own)
 
 
 def conditional_mode(

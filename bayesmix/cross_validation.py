@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix import passes
-from bayesmix.draws import data_of, draws_of, point_of
+from bayesmix.draws import data_of, point_of
 from bayesmix.em import fit_em
 from bayesmix.frozen import frozen
 from bayesmix.inputs import as_generator, require_count
+from bayesmix.predictive import log_density
 from bayesmix.progress import progress
 from bayesmix.sampling import sample
 from bayesmix.schema import mixture_of
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["CrossValidation", "cross_validate"]
-
-_BLOCK_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +126,7 @@ def cross_validate(
     Raises
     ------
     ValueError
-        If there are fewer rows than folds, fewer than two folds, no model, or the number of
-        components varies.
+        If there are fewer rows than folds, fewer than two folds, or no model.
 
     Examples
     --------
@@ -169,12 +166,6 @@ def _model(post: xr.DataTree, mixture: Mixture | None) -> Mixture:
             "post: expected the attribute bayesmix_model, as sample sets it, got none; pass "
             "mixture="
         )
-    if model.varying:
-        raise ValueError(
-            "post: expected a model with a fixed number of components, got "
-            f"{type(model.weights).__name__}, whose number varies; cross-validate a Dirichlet(K), "
-            "or truncated sticks"
-        )
     return model
 
 
@@ -212,11 +203,8 @@ def _posterior(
     tree = sample(
         model, train, **how, random_seed=generator, progressbar=False, store=("parameters",)
     )
-    draws = draws_of(tree)
-    size = max(1, _BLOCK_BYTES // (8 * len(draws)))
-    blocks = [test[start : start + size] for start in range(0, len(test), size)]
-    logs = [np.logaddexp.reduce(passes.log_density(x, draws.parameters)) for x in blocks]
-    return np.concatenate(logs) - np.log(len(draws))
+    found: Floats = log_density(tree, test, random_seed=generator)["log_density"].values
+    return found
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Who belongs where, and how sure: responsibilities averaged over the posterior."""
+"""Who belongs where, and how sure: probabilities averaged over the posterior."""
 
 from __future__ import annotations
 
@@ -6,28 +6,49 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix import passes
-from bayesmix.draws import Draws, data_of, draws_of
+from bayesmix.draw_summaries import summarize
+from bayesmix.draws import data_of, draws_of, require_posterior
 from bayesmix.relabel import relabel
-from bayesmix.schema import group
+from bayesmix.row_probabilities import NewRows, OwnRows, Responsibilities
+from bayesmix.schema import chosen_clusters, group
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import xarray as xr
     from numpy.typing import NDArray
 
+    from bayesmix.mixture import Mixture
+
     Floats = NDArray[np.float64]
 
-__all__ = ["interval", "membership"]
+__all__ = ["NEW", "interval", "membership"]
 
-_BLOCK_BYTES = 1 << 26
+NEW = -1
+"""Component of rows that belong to a cluster without rows of the fit."""
 
 
-def membership(post: xr.DataTree, x_new: Any = None, *, ci_prob: float | None = None) -> xr.Dataset:
+def membership(
+    post: xr.DataTree,
+    x_new: Any = None,
+    *,
+    ci_prob: float | None = None,
+    mixture: Mixture | None = None,
+) -> xr.Dataset:
     r"""Posterior probability that each row belongs to each component.
 
-    .. math:: P(z_i = k \mid x) = E[r_{ik}(\theta) \mid x]
+    .. math:: P(z_i = k \mid x) = E[p_{ik} \mid x]
 
-    with its spread over the draws: how well the probability itself is known.
+    with its spread over the draws: how well the probability itself is known. At a draw
+    :math:`p_{ik}` is the responsibility. It is another where ``relabel(post, n_clusters=k)`` chose
+    draws with k clusters, and that is for
+
+    - rows of the fit: the probability given the labels of all other rows, weights integrated out,
+      and that there are k clusters, so that a row alone in its cluster stays;
+    - rows in `x_new`: as of a row that comes next, which may belong to a cluster that no row of the
+      fit belongs to; a further component, -1, is that. A row of the fit given once more in `x_new`
+      is such a row: it no longer has a place of its own. With a fixed number of components both
+      agree to the last bit.
 
     Parameters
     ----------
@@ -37,18 +58,28 @@ def membership(post: xr.DataTree, x_new: Any = None, *, ci_prob: float | None = 
         Rows to place; default the rows of the fit.
     ci_prob : float, optional
         Mass of the equal-tailed interval; default ArviZ's ``rcParams["stats.ci_prob"]``.
+    mixture : Mixture, optional
+        The model, default the tree's own; used where draws with k clusters were chosen.
 
     Returns
     -------
     xarray.Dataset
         ``probability``, ``probability_sd``, ``probability_lower``, ``probability_upper``
         (obs, component); ``entropy`` (obs) of the probabilities, in bits; ``label``, the most
-        probable component, and ``label_probability`` (obs).
+        probable component, and ``label_probability`` (obs), the probability that this label is
+        right.
 
     Raises
     ------
     ValueError
-        If the tree has no posterior, or the rows do not have its features.
+        If the tree has no posterior, or the rows do not have its features; where draws with k
+        clusters were chosen, if it has no labels of the rows of the fit, or for new rows neither
+        the tree nor `mixture` tells the component prior.
+
+    Notes
+    -----
+    Rows go block by block, at all draws: memory beyond the result is tens of megabytes. Quantiles
+    are exact.
 
     Examples
     --------
@@ -58,24 +89,34 @@ def membership(post: xr.DataTree, x_new: Any = None, *, ci_prob: float | None = 
     """
     import xarray as xr
 
-    if "relabeling" not in post.children:
-        post = relabel(post)
-    table = data_of(post, x_new)
-    draws = draws_of(post)
     tails = interval(ci_prob)
-    mean, deviation, lower, upper = _moments(table.values, draws, tails)
+    require_posterior(post)
+    table = data_of(post, x_new)
+    if "relabeling" not in post.children:
+        post = relabel(_parameters_alone(post))
+    draws, component = draws_of(post), group(post, "posterior")["component"].values
+    values: Callable[[slice], Floats]
+    if chosen_clusters(post) is None:
+        values = Responsibilities(table.values, draws.parameters)
+    elif x_new is None:
+        values = OwnRows.of(post, draws, table.values, mixture)
+    else:
+        values = NewRows.of(post, draws, table.values, mixture)
+        component = np.append(component, NEW)
+    shape = len(draws), len(table.values), len(component)
+    found = summarize(values, shape, tails)
     by_component = ("obs", "component")
     return xr.Dataset(
         {
-            "probability": (by_component, mean),
-            "probability_sd": (by_component, deviation),
-            "probability_lower": (by_component, lower),
-            "probability_upper": (by_component, upper),
-            "entropy": ("obs", _entropy(mean), {"units": "bits"}),
-            "label": ("obs", mean.argmax(axis=1)),
-            "label_probability": ("obs", mean.max(axis=1)),
+            "probability": (by_component, found.mean),
+            "probability_sd": (by_component, found.sd),
+            "probability_lower": (by_component, found.lower),
+            "probability_upper": (by_component, found.upper),
+            "entropy": ("obs", _entropy(found.mean), {"units": "bits"}),
+            "label": ("obs", component[found.mean.argmax(axis=1)]),
+            "label_probability": ("obs", found.mean.max(axis=1)),
         },
-        coords={"obs": table.index, "component": group(post, "posterior")["component"].values},
+        coords={"obs": table.index, "component": component},
         attrs={"ci_prob": round(tails[1] - tails[0], 12)},
     )
 
@@ -91,16 +132,10 @@ def interval(ci_prob: float | None) -> tuple[float, float]:
     return (1 - ci_prob) / 2, (1 + ci_prob) / 2
 
 
-def _moments(x: Floats, draws: Draws, tails: tuple[float, float]) -> list[Floats]:
-    """Mean, standard deviation and two quantiles over draws, each (n, K); blocks of rows."""
-    k = draws.weights.shape[1]
-    size = max(1, _BLOCK_BYTES // (8 * k * len(draws)))
-    out: list[list[Floats]] = []
-    for start in range(0, len(x), size):
-        rows = x[start : start + size]
-        resp = passes.responsibilities(rows, draws.parameters)
-        out.append([resp.mean(axis=0), resp.std(axis=0), *np.quantile(resp, tails, axis=0)])
-    return [np.concatenate(parts) for parts in zip(*out, strict=True)]
+def _parameters_alone(post: xr.DataTree) -> xr.DataTree:
+    """What `relabel` needs: to permute labels as well takes time and memory."""
+    needed = {"posterior", "sample_stats"}
+    return post.drop_nodes([name for name in post.children if name not in needed])
 
 
 def _entropy(probability: Floats) -> Floats:

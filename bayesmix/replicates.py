@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import xarray as xr
 
-from bayesmix import component_prior, passes, weight_prior
+from bayesmix import component_prior, weight_prior
 from bayesmix.covariance import structure_of
 from bayesmix.draws import Draws, draws_of
 from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.memory import require_memory, require_memory_of_parameters
 from bayesmix.mixture import require_mixture
+from bayesmix.random_measure import RandomMeasure
 from bayesmix.schema import BY_DRAW, SCHEMA, group, observed_data, posterior, root_attrs
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["ON_REQUEST", "OnRequest", "add_groups", "n_numbers", "sample_prior_predictive"]
+__all__ = [
+    "ON_REQUEST",
+    "OnRequest",
+    "add_groups",
+    "log_likelihood_group",
+    "n_numbers",
+    "sample_prior_predictive",
+]
 
 OnRequest = Literal["log_likelihood", "posterior_predictive", "prior", "prior_predictive"]
 ON_REQUEST: tuple[str, ...] = get_args(OnRequest)
@@ -106,7 +114,7 @@ def add_groups(
     for_rows, for_prior = generator.spawn(2)
     draws = draws_of(tree)
     if "log_likelihood" in asked:
-        tree["log_likelihood"] = xr.DataTree(_log_likelihood(tree, draws, table))
+        tree["log_likelihood"] = log_likelihood_group(tree, RandomMeasure(draws), table)
     if "posterior_predictive" in asked:
         rows = draws.by_chain(_replicates(draws, len(table.values), for_rows))
         tree["posterior_predictive"] = xr.DataTree(_rows(rows, group(tree, "posterior"), table))
@@ -180,9 +188,10 @@ def _rows(rows: Floats, like: xr.Dataset, table: Table) -> xr.Dataset:
     return xr.Dataset({"x": (SCHEMA["posterior_predictive"]["x"], rows)}, coords=coords)
 
 
-def _log_likelihood(tree: xr.DataTree, draws: Draws, table: Table) -> xr.Dataset:
-    """Log density of every row at every draw, labels summed out."""
-    values = passes.log_density(table.values, draws.parameters)
+def log_likelihood_group(tree: xr.DataTree, measure: RandomMeasure, table: Table) -> xr.DataTree:
+    """Log density of every row at every draw, labels summed out, as a group."""
+    values = measure.log_density(table.values)
     coords = {name: group(tree, "posterior")[name] for name in BY_DRAW}
     coords["obs"] = observed_data(table)["obs"]
-    return xr.Dataset({"x": (SCHEMA["log_likelihood"]["x"], draws.by_chain(values))}, coords=coords)
+    by_chain = measure.clusters.by_chain(values)
+    return xr.DataTree(xr.Dataset({"x": (SCHEMA["log_likelihood"]["x"], by_chain)}, coords=coords))

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 import bayesmix as bm
-from tests.fixtures_post import OVERLAPPING, completed, planted
+from tests.fixtures_post import OVERLAPPING, completed, planted, sample_quietly
 from tests.support import random_prior, rows_of
 
 X = pd.DataFrame(rows_of(OVERLAPPING, 45), columns=["east", "north"])
@@ -126,11 +126,6 @@ def without_model(tree):
         (None, {"folds": 1}, "folds: expected from 2 to 45, the number of rows, got 1"),
         (None, {"folds": 46}, "folds: expected from 2 to 45, the number of rows, got 46"),
         (None, {"folds": 2.5}, "folds: expected"),
-        (
-            without_model,
-            {"mixture": bm.Mixture(bm.DirichletProcess(1.0), random_prior(2))},
-            "post: expected a model with a fixed number of components, got DirichletProcess",
-        ),
     ],
 )
 def test_bad_arguments(change, options, message):
@@ -140,3 +135,35 @@ def test_bad_arguments(change, options, message):
         bm.cross_validate(em, tree, **options)
     with pytest.raises(ValueError, match=r"^point: expected a fitted GaussianMixture"):
         bm.cross_validate(bm.GaussianMixture(2), tree)
+
+
+def test_a_number_of_components_that_varies():
+    """Two rows to learn from: one cluster or two, enumerated with Student t densities."""
+    prior, alpha = random_prior(1), 1.5
+    x = np.array([[0.3], [1.9], [0.8], [-0.6]])
+    mixture = bm.Mixture(bm.DirichletProcess(alpha), prior)
+    tree = sample_quietly(mixture, x, draws=10, chains=2, random_seed=1)
+    em = bm.GaussianMixture(1, random_state=1).fit(x)
+    options = {"folds": 2, "draws": 2000, "chains": 2, "progressbar": False}
+    found = bm.cross_validate(em, tree, random_seed=1, **options).rows
+
+    def given(rows, at):
+        """Density of a row given those of its cluster, which may be none."""
+        n, kappa = len(rows), prior.mean_precision
+        scale = prior.covariance_scale[0][0]
+        mean = (kappa * prior.mean[0] + np.sum(rows)) / (kappa + n)
+        if n:
+            off = np.mean(rows) - prior.mean[0]
+            scale = scale + n * np.var(rows) + kappa * n / (kappa + n) * off**2
+        kappa, nu = kappa + n, prior.dof + n
+        return stats.t(nu, mean, np.sqrt(scale * (kappa + 1) / (kappa * nu))).pdf(at)
+
+    for f in range(2):
+        a, b = x[found["fold"] != f, 0]
+        together = given([], a) * given([a], b) / (1 + alpha)
+        apart = given([], a) * given([], b) * alpha / (1 + alpha)
+        at = x[found["fold"] == f, 0]
+        one = (2 * given([a, b], at) + alpha * given([], at)) / (2 + alpha)
+        two = (given([a], at) + given([b], at) + alpha * given([], at)) / (2 + alpha)
+        exact = (together * one + apart * two) / (together + apart)
+        np.testing.assert_allclose(found["posterior"][found["fold"] == f], np.log(exact), atol=0.05)

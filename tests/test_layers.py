@@ -19,7 +19,7 @@ PYMC_MODULES = {
 LAYERS = (
     {
         *("inputs", "rows", "dask_rows", "interrupts", "threads", "memory", "compiling"),
-        *("progress", "datasets"),
+        *("progress", "datasets", "draw_summaries"),
         *(
             "priors",
             "component_counts",
@@ -34,6 +34,7 @@ LAYERS = (
     {
         "covariance",
         "component_prior",
+        "new_component",
         "weight_prior",
         "gaussian",
         "kernels",
@@ -68,9 +69,11 @@ LAYERS = (
             "frozen",
             *("selection", "relabel"),
             "sampling_varying",
-            "membership",
+            *("row_probabilities", "membership"),
             *("invariants", "diagnostics", "partition_spread", "summaries"),
             *("comparison", "compared_fit", "compared_tables", "cross_validation"),
+            *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),
+            "random_measure",
         ),
     },
     {"plots", "report"},

@@ -185,7 +185,7 @@ class TestStoredOnRequest:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(replicates, "_log_likelihood", interrupted)
+        monkeypatch.setattr(replicates, "log_likelihood_group", interrupted)
         tree = sample_quietly(
             mixture, X, draws=5, tune=5, chains=1, random_seed=1, store=("log_likelihood",)
         )
