@@ -156,14 +156,17 @@ class _Student:
     """Cholesky factor of the scale matrix, (d, d)."""
 
     def log_density(self, x: Floats) -> Floats:
-        from scipy.linalg import solve_triangular
         from scipy.special import gammaln
 
         d = len(self.mean)
-        z = solve_triangular(self.root, (x[:, self.features] - self.mean).T, lower=True)
+        z = (x[:, self.features] - self.mean).T
+        for i in range(d):  # forward substitution, in the same order whatever the number of rows
+            for j in range(i):
+                z[i] -= self.root[i, j] * z[j]
+            z[i] /= self.root[i, i]
         constant = gammaln((self.dof + d) / 2) - gammaln(self.dof / 2)
         constant -= d / 2 * np.log(self.dof * np.pi) + np.log(np.diag(self.root)).sum()
-        squares = np.square(z).sum(axis=0)
+        squares = sum(np.square(own) for own in z)
         log: Floats = constant - (self.dof + d) / 2 * np.log1p(squares / self.dof)
         return log[None]
 

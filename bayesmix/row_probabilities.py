@@ -111,11 +111,8 @@ class NewRows:
     @classmethod
     def of(cls, post: xr.DataTree, draws: Draws, x: Floats, mixture: Mixture | None) -> NewRows:
         """Take what draws with k clusters left out from a tree."""
-        relabeling, components = (
-            group(post, "relabeling"),
-            _require_mixture(post, mixture).components,
-        )
-        if components is None:
+        relabeling, prior = group(post, "relabeling"), _require_mixture(post, mixture).components
+        if prior is None:
             raise ValueError(
                 "mixture: expected a component prior, because a new row may belong to a component "
                 "without rows, got components=None"
