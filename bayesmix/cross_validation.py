@@ -66,9 +66,12 @@ class CrossValidation:
         """The result in words."""
         folds = self.rows["fold"].nunique()
         better = "better" if self.difference > 0 else "worse"
+        clear = abs(self.difference) > 2 * self.difference_se
+        unclear = "" if clear else ", which may be chance"
         found = [
             f"On rows left out ({folds} folds) the posterior predicts {better} than EM by "
-            f"{abs(self.difference):.2f} ± {self.difference_se:.2f} nats in {len(self.rows)} rows."
+            f"{abs(self.difference):.2f} ± {self.difference_se:.2f} nats in {len(self.rows)} "
+            f"rows{unclear}."
         ]
         return found + [
             f"{name} warned of convergence in {times} of {folds} folds."
