@@ -9,11 +9,12 @@ from .component_counts import BetaNegativeBinomial as BetaNegativeBinomial
 from .component_counts import Geometric as Geometric
 from .component_counts import ShiftedPoisson as ShiftedPoisson
 from .component_counts import UniformK as UniformK
+from .cross_validation import CrossValidation as CrossValidation
+from .cross_validation import cross_validate as cross_validate
 from .data_priors import fraley_raftery as fraley_raftery
 from .data_priors import richardson_green as richardson_green
 from .data_priors import weakly_informative as weakly_informative
 from .diagnostics import diagnose as diagnose
-from .diagnostics import summary as summary
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
 from .finite_mixtures import MixtureOfFiniteMixtures as MixtureOfFiniteMixtures
@@ -24,6 +25,8 @@ from .mixture import Mixture as Mixture
 from .n_components import KChoice as KChoice
 from .n_components import choose_k as choose_k
 from .n_components import n_clusters as n_clusters
+from .partition_distances import adjusted_rand_index as adjusted_rand_index
+from .partition_distances import variation_of_information as variation_of_information
 from .prior_clusters import prior_n_clusters as prior_n_clusters
 from .priors import Dirichlet as Dirichlet
 from .priors import Gamma as Gamma
@@ -38,5 +41,6 @@ from .schema import as_draws as as_draws
 from .stick_priors import Beta as Beta
 from .stick_priors import DirichletProcess as DirichletProcess
 from .stick_priors import PitmanYor as PitmanYor
+from .summaries import summary as summary
 from .tree_checks import load as load
 from .tree_checks import validate as validate

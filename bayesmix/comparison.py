@@ -1,4 +1,4 @@
-"""How far a point fit was from the posterior: parameters, memberships, fit."""
+"""How far a point fit was from the posterior: parameters, memberships, partition, fit."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix import passes
-from bayesmix.covariance import structure_of
-from bayesmix.draws import (
-    Draws,
-    data_of,
-    draws_of,
-    log_likelihoods,
-    point_of,
-    require_posterior,
-)
-from bayesmix.membership import interval, membership
+from bayesmix.compared_fit import FitGap, fit_gap, mixture_of_point, structure_of_point
+from bayesmix.compared_tables import CONFIDENT, components_table, memberships_table
+from bayesmix.draws import Draws, data_of, draws_of, log_likelihoods, point_of, require_posterior
+from bayesmix.membership import membership
+from bayesmix.partition_spread import PartitionDistance, distance_from
 from bayesmix.relabel import relabel
+from bayesmix.schema import (
+    BY_DRAW,
+    choice_of_clusters,
+    group,
+    mixture_of,
+    point_estimate,
+    varies,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from bayesmix.mixture import Mixture
 
 __all__ = ["Comparison", "compare_to_posterior"]
-
-CONFIDENT = 0.95
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A point fit beside the posterior of the same mixture."""
+    """A point fit beside the posterior."""
 
     components: pd.DataFrame
     """One row per component and parameter (weight, mean, sd, correlation): the point's value; the
@@ -45,14 +45,28 @@ class Comparison:
     """One row per row of the data: the point's label and probability; the posterior's probability
     of that label with sd and interval; the posterior's own label and probability; entropy in
     bits; ``overconfident``: the point is more than 95 % sure and the posterior is not."""
-    log_likelihood: float
-    """Of the point."""
-    log_likelihood_draws: Floats
-    """Of the posterior's draws, (S,)."""
+    partition: PartitionDistance
+    """The point's partition, of most probable components, against the draws'."""
+    fit: FitGap
+    """Log posterior or log-likelihood of the point beside the draws'."""
     advice: str
     """Whether the components can be told apart."""
+    point: xr.Dataset
+    """Weights, means and covariances of the point, with the names of the posterior's features."""
     post: xr.DataTree
     """The posterior, relabeled to the point's order."""
+
+    @property
+    def trees(self) -> dict[str, xr.DataTree]:
+        """Both, ready for ``arviz.plot_forest(comparison.trees, var_names=["means"])``.
+
+        The point stands at every draw of the posterior, as ArviZ puts them side by side.
+        """
+        import xarray as xr
+
+        draws = {name: self.post["posterior"][name].values for name in BY_DRAW}
+        repeated = self.point.expand_dims(draws)
+        return {"EM": xr.DataTree.from_dict({"posterior": repeated}), "posterior": self.post}
 
     @property
     def n_overconfident(self) -> int:
@@ -76,30 +90,30 @@ class Comparison:
             f"{CONFIDENT:.0%} probability; for {self.n_overconfident} of them the posterior does "
             "not.",
             f"{_count(self.n_moved)} another most probable component under the posterior.",
-            self._log_likelihoods(),
+            self._distances(),
+            self.fit.sentence(),
         ]
 
-    def _log_likelihoods(self) -> str:
-        draws = self.log_likelihood_draws
-        if self.log_likelihood > draws.mean():
-            verdict = "a point fit sits above most draws, because they spread around it"
-        elif self.log_likelihood >= draws.min():
-            verdict = "the point fits no better than a typical draw"
-        else:
-            verdict = (
-                "the point fits worse than every draw, so it is not the optimum, or of another "
-                "model"
-            )
+    def _distances(self) -> str:
+        found = self.partition
+        lower, upper = np.quantile(found.variation, (0.05, 0.95))
         return (
-            f"Log-likelihood of EM {self.log_likelihood:.2f}; of the draws {draws.mean():.2f} ± "
-            f"{draws.std():.2f}: {verdict}."
+            f"EM's partition is {found.variation.mean():.3g} bits from a draw's (variation of "
+            f"information; 90% of the draws {lower:.3g} to {upper:.3g}), and two draws are "
+            f"{found.variation_of_draws.mean():.3g} from each other; adjusted Rand index "
+            f"{found.rand.mean():.3f}, of two draws {found.rand_of_draws.mean():.3f}."
         )
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the least certain rows: the point's probability beside the posterior's."""
-        from bayesmix.plots import confidence
+    def plot(self) -> NDArray[np.object_]:
+        """Draw the least certain rows, and below them fit and partition of point and draws.
 
-        return confidence(self, ax=ax)
+        Returns
+        -------
+        ndarray of matplotlib Axes, shape (3,)
+        """
+        from bayesmix.plots import compared
+
+        return compared(self)
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -111,16 +125,30 @@ class Comparison:
 
 
 def compare_to_posterior(
-    point: Any, post: xr.DataTree, *, ci_prob: float | None = None
+    point: Any,
+    post: xr.DataTree,
+    *,
+    mixture: Mixture | None = None,
+    ci_prob: float | None = None,
 ) -> Comparison:
-    """Set a point fit beside the posterior of the same mixture.
+    """Set a point fit beside a posterior of the same rows.
+
+    Their covariance structures may differ: what both have is compared, correlations as well if one
+    of them has any.
 
     Parameters
     ----------
     point : GaussianMixture or DataTree
         A fitted estimator (ours or scikit-learn's), or a tree of `fit_em`.
     post : DataTree
-        With the groups ``posterior`` and ``observed_data``; relabeled to the point's order.
+        With the groups ``posterior`` and ``observed_data``; relabeled to the point's order. Where
+        the number of components varies, parameters, memberships and fit are compared with the
+        draws that have as many clusters as the point has components, see `relabel`, and
+        partitions with all draws.
+    mixture : Mixture, optional
+        The posterior's model, by default the tree's own. With it log posteriors are compared where
+        the point is their maximum: it has to be of `fit_em` with the same mixture, and nothing
+        random in it that EM holds fixed. Else log-likelihoods are.
     ci_prob : float, optional
         Mass of the equal-tailed intervals; default ArviZ's.
 
@@ -131,7 +159,8 @@ def compare_to_posterior(
     Raises
     ------
     ValueError
-        If the point is not fitted, or its shape is not the posterior's.
+        If the point is not fitted, its shape is not the posterior's, or no draw has so many
+        clusters.
 
     Examples
     --------
@@ -139,23 +168,27 @@ def compare_to_posterior(
     >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
     >>> bm.compare_to_posterior(em, post).n_overconfident  # doctest: +SKIP
     """
-    reference = point_of(point)
-    features = [str(f) for f in require_posterior(post)["feature"].values]
-    post = relabel(post, reference=reference)
+    reference, fitted = point_of(point), mixture_of_point(point)
+    n_components = reference.sizes["component"]
+    partitions = post if varies(post) and "allocation" in post.children else None
+    if varies(post):
+        _require_clusters(post, n_components)
+        post = relabel(post, reference=reference, n_clusters=n_components)
+    else:
+        require_posterior(post)
+        post = relabel(post, reference=reference)
     draws, table = draws_of(post), data_of(post)
-    weights, means, covariances = (
-        reference[name].values for name in ("weights", "means", "covariances")
-    )
-    own = Draws(structure_of("full"), 1, weights[None], means[None], covariances[None])
+    own = _one_draw(reference, fitted)
+    model = mixture_of(post) if mixture is None else mixture
+    likelihoods = float(log_likelihoods(own, table.values)[0]), log_likelihoods(draws, table.values)
+    resp = passes.responsibilities(table.values, own.parameters)[0]
     return Comparison(
-        components=_components(own, draws, features, ci_prob),
-        memberships=_memberships(
-            passes.responsibilities(table.values, own.parameters)[0],
-            membership(post, ci_prob=ci_prob),
-        ),
-        log_likelihood=float(log_likelihoods(own, table.values)[0]),
-        log_likelihood_draws=log_likelihoods(draws, table.values),
-        advice=str(post["relabeling"].attrs["advice"]),
+        components=components_table(own, draws, list(table.features), ci_prob),
+        memberships=memberships_table(resp, membership(post, ci_prob=ci_prob)),
+        partition=distance_from(resp.argmax(axis=1), post if partitions is None else partitions),
+        fit=fit_gap(own, fitted, draws, model, likelihoods),
+        advice=str(group(post, "relabeling").attrs["advice"]),
+        point=point_estimate(own.weights[0], own.means[0], own.covariances[0], table.features),
         post=post,
     )
 
@@ -164,74 +197,14 @@ def _count(n: int) -> str:
     return {0: "No row has", 1: "One row has"}.get(n, f"{n} rows have")
 
 
-def _components(
-    point: Draws, draws: Draws, features: list[str], ci_prob: float | None
-) -> pd.DataFrame:
-    import pandas as pd
-
-    correlated = draws.structure.correlated
-    names, values = _readable(draws, features, correlated)
-    at_point = _readable(point, features, correlated)[1][0]
-    lower, upper = np.quantile(values, interval(ci_prob), axis=0)
-    mean, sd = values.mean(axis=0), values.std(axis=0)
-    below = (values < at_point).mean(axis=0)
-    above = (values > at_point).mean(axis=0)
-    table = pd.DataFrame(names, columns=["component", "parameter"])
-    return table.assign(
-        point=at_point,
-        mean=mean,
-        sd=sd,
-        lower=lower,
-        upper=upper,
-        z=np.divide(at_point - mean, sd, out=np.zeros_like(sd), where=sd > 0),
-        tail_probability=np.minimum(1, 2 * np.minimum(1 - below, 1 - above)),
-    )
+def _require_clusters(post: xr.DataTree, n_components: int) -> None:
+    if not (group(post, "posterior")["n_clusters"] == n_components).any():
+        raise ValueError(
+            f"point: expected as many components as some draw has clusters, got {n_components}, "
+            f"which none has; {choice_of_clusters(post)}: fit EM with as many components"
+        )
 
 
-def _readable(
-    draws: Draws, features: list[str], correlated: bool
-) -> tuple[list[tuple[int, str]], Floats]:
-    """Parameters in the units of the data, (S, parameters): weights, means, sds, correlations."""
-    names: list[tuple[int, str]] = []
-    columns: list[Floats] = []
-    pairs = [(i, j) for i in range(len(features)) for j in range(i)]
-    for k in range(draws.weights.shape[1]):
-        covariance = draws.covariances[:, k]
-        sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-        names.append((k, "weight"))
-        columns.append(draws.weights[:, k])
-        for j, feature in enumerate(features):
-            names.append((k, f"mean {feature}"))
-            columns.append(draws.means[:, k, j])
-        for j, feature in enumerate(features):
-            names.append((k, f"sd {feature}"))
-            columns.append(sd[:, j])
-        if correlated:
-            for i, j in pairs:
-                names.append((k, f"correlation {features[j]}, {features[i]}"))
-                columns.append(covariance[:, i, j] / (sd[:, i] * sd[:, j]))
-    return names, np.stack(columns, axis=1)
-
-
-def _memberships(resp: Floats, found: xr.Dataset) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = np.arange(len(resp))
-    label = resp.argmax(axis=1)
-    probability = resp.max(axis=1)
-    posterior = found["probability"].values[rows, label]
-    return pd.DataFrame(
-        {
-            "point_label": label,
-            "point_probability": probability,
-            "posterior_probability": posterior,
-            "posterior_sd": found["probability_sd"].values[rows, label],
-            "posterior_lower": found["probability_lower"].values[rows, label],
-            "posterior_upper": found["probability_upper"].values[rows, label],
-            "label": found["label"].values,
-            "label_probability": found["label_probability"].values,
-            "entropy": found["entropy"].values,
-            "overconfident": (probability > CONFIDENT) & (posterior <= CONFIDENT),
-        },
-        index=pd.Index(found["obs"].values, name="obs"),
-    )
+def _one_draw(reference: xr.Dataset, fitted: Mixture | None) -> Draws:
+    values = (reference[name].values[None] for name in ("weights", "means", "covariances"))
+    return Draws(structure_of_point(fitted), 1, *values)

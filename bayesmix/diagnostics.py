@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.draws import count_clusters, data_of, labels_of
 from bayesmix.invariants import label_invariant
 from bayesmix.modes import chains_by_mode, describe_modes
+from bayesmix.partition_spread import chain_distance
 from bayesmix.priors import Dirichlet
 from bayesmix.relabel import IDENTIFIED, relabel
 from bayesmix.schema import choice_of_clusters, chosen_clusters, group, mixture_of, varies
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Finding", "convergence", "diagnose", "label_invariant", "summary"]
+__all__ = ["Finding", "convergence", "diagnose", "label_invariant"]
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
 LAST_OCCUPIED = 0.01  # share of draws: a truncation expects fewer rows than that beyond it
+APART = 0.005  # p-value below which partitions differ between chains
 DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
 CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
+MODES_REMEDY = (
+    "run more draws; if it stays, the posterior has several modes and the chains sit in different "
+    "ones"
+)
 
 
 @dataclass(frozen=True)
@@ -43,50 +49,28 @@ class Finding:
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
 
-def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
-    """Summarize a posterior: first what no relabeling changes, then the relabeled components.
-
-    Parameters
-    ----------
-    post : DataTree
-    ci_prob : float, optional
-        Mass of the equal-tailed intervals; default ArviZ's.
-
-    Returns
-    -------
-    DataFrame
-        ArviZ's columns, and ``note``: "constant" where a quantity never moved, so that R-hat and
-        ESS say nothing. The attribute ``attrs["advice"]`` says whether the component rows can be
-        read. There are none where the number of components varies.
-    """
-    table = _summarize(label_invariant(post, random_seed=0), ci_prob)
-    if varies(post):
-        table.attrs["advice"] = f"components are not shown: {choice_of_clusters(post)}"
-        return table
-    relabeled = post if "relabeling" in post.children else relabel(post)
-    components = relabeled["posterior"].to_dataset()[["weights", "means", "covariances"]]
-    import pandas as pd
-
-    table = pd.concat([table, _summarize(components, ci_prob)])
-    table.attrs["advice"] = relabeled["relabeling"].attrs["advice"]
-    return table
-
-
 def diagnose(post: xr.DataTree) -> list[Finding]:
-    """Judge a posterior: mixing of the label-invariant set, divergences, identification.
+    r"""Judge a posterior: mixing of the label-invariant set, divergences, identification.
 
-    Of a model that breaks a stick into T pieces also whether T components are enough: rows in the
-    last one could have gone to others after it.
+    Partitions of different chains are held to those of one chain: chains in different modes may
+    agree in every number. Of a model that breaks a stick into T pieces also whether T components
+    are enough: rows in the last one could have gone to others after it.
 
     Returns
     -------
     list of Finding
         Warnings name their remedy; a passed check is a finding of severity "ok".
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
+    >>> print(*bm.diagnose(post), sep="\n")  # doctest: +SKIP
     """
     columns = _checked_columns(post)
     moving = _moving(columns)
-    findings = [*_convergence(post, columns, moving), *_improper(post), *_truncated(post)]
-    findings.append(_identification(post, moving))
+    findings = [*_convergence(post, columns, moving), *_partitions(post)]
+    findings += [*_improper(post), *_truncated(post), _identification(post, moving)]
     if post.attrs.get("interrupted"):
         n = post["posterior"].sizes
         findings.append(
@@ -104,16 +88,16 @@ def _identification(post: xr.DataTree, moving: pd.DataFrame | None) -> Finding:
     joined = chosen_clusters(post) is not None  # chains one after the other
     if not joined and moving is not None and moving["r_hat"].max() > DIFFERENT_MODES:
         message = "components are not judged, because the chains disagree"
-        return Finding("warning", "identification", message)
+        return Finding("warning", "identification", message, "make them agree first")
     if varies(post):
         message = f"components are not judged: {choice_of_clusters(post)}"
         return Finding("ok", "identification", message)
     relabeled = post if "relabeling" in post.children else relabel(post)
     attrs = relabeled["relabeling"].attrs
-    severity: Literal["ok", "warning"] = (
-        "ok" if attrs["non_permutation_rate"] <= IDENTIFIED else "warning"
-    )
-    return Finding(severity, "identification", attrs["advice"])
+    if attrs["non_permutation_rate"] <= IDENTIFIED:
+        return Finding("ok", "identification", attrs["advice"])
+    remedy = "fewer components may separate: ask choose_k(x) how many clusters there are"
+    return Finding("warning", "identification", attrs["advice"], remedy)
 
 
 def convergence(post: xr.DataTree) -> list[Finding]:
@@ -127,13 +111,29 @@ def _convergence(
 ) -> list[Finding]:
     different = moving is not None and moving["r_hat"].max() > DIFFERENT_MODES
     apart = _apart(columns) if different else ""
-    return [*_mixing(moving, post, apart), *_nuts(post)]
+    still = [name for name in columns if moving is not None and name not in moving.index]
+    return [*_mixing(moving, post, apart, still), *_nuts(post)]
 
 
 def _apart(columns: dict[str, Floats]) -> str:
     """Where the chains are, if not all in one mode."""
     groups = chains_by_mode(columns, DIFFERENT_MODES)
     return f", {describe_modes(groups, columns)}" if len(groups) > 1 else ""
+
+
+def _partitions(post: xr.DataTree) -> list[Finding]:
+    """Compare partitions between chains with those within them."""
+    found = chain_distance(post)
+    if found is None:
+        return []
+    message = (
+        f"partitions of different chains are {found.between:.3g} bits apart (mean variation of "
+        f"information), those of one chain {found.within:.3g}"
+    )
+    if found.p_value >= APART:
+        return [Finding("ok", "partitions", message)]
+    message += f" (p = {found.p_value:.2g}): the chains keep to partitions of their own"
+    return [Finding("warning", "partitions", message, MODES_REMEDY)]
 
 
 def _improper(post: xr.DataTree) -> list[Finding]:
@@ -199,20 +199,6 @@ def _truncated(post: xr.DataTree) -> list[Finding]:
     ]
 
 
-def _summarize(dataset: xr.Dataset, ci_prob: float | None) -> pd.DataFrame:
-    import pandas as pd
-    from arviz_stats import summary as arviz_summary
-
-    with np.errstate(invalid="ignore", divide="ignore"):  # constant quantities
-        table = pd.DataFrame(
-            arviz_summary(dataset, ci_prob=ci_prob, ci_kind="eti", round_to="none")
-        )
-    constant = table["sd"].to_numpy() <= 1e-12 * np.abs(table["mean"].to_numpy())
-    table.loc[constant, ["ess_bulk", "ess_tail", "r_hat"]] = np.nan
-    table["note"] = np.where(constant, "constant", "")
-    return table
-
-
 def _checked_columns(post: xr.DataTree) -> dict[str, Floats]:
     """Label-invariant draws (chain, draw) by name; none where they are too few to check."""
     if post["posterior"].sizes["draw"] < CHECKABLE:
@@ -260,7 +246,9 @@ def _constant(values: Floats) -> bool:
     return bool(values.std() <= 1e-12 * abs(values.mean()))
 
 
-def _mixing(moving: pd.DataFrame | None, post: xr.DataTree, apart: str) -> list[Finding]:
+def _mixing(
+    moving: pd.DataFrame | None, post: xr.DataTree, apart: str, still: list[str]
+) -> list[Finding]:
     if moving is None:
         return [
             Finding("warning", "ess", "too few draws to check for convergence", "run more draws")
@@ -272,7 +260,7 @@ def _mixing(moving: pd.DataFrame | None, post: xr.DataTree, apart: str) -> list[
         message = "R-hat is that of the tree these draws were taken from, whose chains they join"
         agreement = Finding("ok", "r_hat", message)
     else:
-        agreement = _agreement(moving, chains, apart)
+        agreement = _agreement(moving, chains, apart, still)
     least = moving[["ess_bulk", "ess_tail"]].min(axis=1)
     needed = ESS_PER_CHAIN * chains
     enough = least.min() >= needed
@@ -288,20 +276,20 @@ def _mixing(moving: pd.DataFrame | None, post: xr.DataTree, apart: str) -> list[
     ]
 
 
-def _agreement(moving: pd.DataFrame, chains: int, apart: str) -> Finding:
+def _agreement(moving: pd.DataFrame, chains: int, apart: str, still: list[str]) -> Finding:
     worst = moving["r_hat"].max()
     if chains < 2:
         message = "one chain cannot be checked by R-hat"
         return Finding("warning", "r_hat", message, "run at least two")
     if worst <= RHAT_LIMIT:
-        return Finding("ok", "r_hat", f"R-hat at most {worst:.3f}")
+        constant = f"; constant: {', '.join(still)}" if still else ""
+        return Finding("ok", "r_hat", f"R-hat at most {worst:.3f}{constant}")
     return Finding(
         "warning",
         "r_hat",
         f"R-hat is {worst:.3f} for {moving['r_hat'].idxmax()}, above {RHAT_LIMIT}: the chains "
         f"disagree{apart}",
-        "run more draws; if it stays, the posterior has several modes and the chains sit in "
-        "different ones",
+        MODES_REMEDY,
     )
 
 

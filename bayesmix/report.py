@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmix.comparison import Comparison, compare_to_posterior
 from bayesmix.data_priors import fraley_raftery
-from bayesmix.diagnostics import Finding, diagnose, summary
+from bayesmix.diagnostics import Finding, diagnose
 from bayesmix.em import fit_em
 from bayesmix.inputs import Table, as_table, require_varying
 from bayesmix.membership import interval
@@ -27,6 +27,7 @@ from bayesmix.n_components import KChoice, choose_k
 from bayesmix.priors import Dirichlet
 from bayesmix.sampling import sample
 from bayesmix.schema import as_draws, group
+from bayesmix.summaries import summary
 
 if TYPE_CHECKING:
     import pandas as pd

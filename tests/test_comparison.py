@@ -7,6 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+from scipy import stats
+from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 import bayesmix as bm
@@ -18,10 +21,13 @@ from tests.fixtures_post import (
     parameters_of,
     permuted,
     planted,
+    point_dataset,
     random_permutations,
+    sample_quietly,
     sampled,
 )
-from tests.support import Parameters, random_prior, rows_of
+from tests.fixtures_varying import planted_varying
+from tests.support import Parameters, random_parameters, random_prior, rows_of
 
 ROWS = pd.DataFrame(rows_of(OVERLAPPING, 120), columns=["east", "north"])
 MIXTURE = bm.Mixture(bm.Dirichlet(2), random_prior(2))
@@ -126,23 +132,160 @@ def test_counts(found, point):
     assert found.n_moved == (at_point.argmax(axis=1) != resp.argmax(axis=1)).sum()
 
 
-def test_log_likelihoods(found, point):
+def test_log_posteriors(found, point):
+    """The point is of the posterior's own mixture: in the measure of the reference."""
     x = ROWS.to_numpy()
-    expected = gaussian.log_likelihood(x, *point)
-    assert found.log_likelihood == pytest.approx(expected, rel=1e-12)
+    assert found.fit.quantity == "log posterior"
+    assert found.fit.point == pytest.approx(gaussian.log_posterior(MIXTURE, x, *point), rel=1e-12)
+    draws = flat(gaussian.log_posterior(MIXTURE, x, *parameters_of(found.post)))
+    np.testing.assert_allclose(found.fit.draws, draws, rtol=1e-12)
+    assert found.fit.n_parameters == 1 + 4 + 6
+    assert found.fit.gap == pytest.approx(found.fit.point - draws.mean())
+    assert found.fit.share_above == 0
+    law = 0.5 * np.random.default_rng(1).chisquare(11, size=100_000)
+    assert found.fit.expected == pytest.approx(law.mean(), abs=5 * 2.4 / np.sqrt(1e5))
+    assert found.fit.expected_sd == pytest.approx(law.std(), rel=0.02)
+    at_gap = replace(found.fit, draws=np.array([found.fit.point - 7.0]))
+    assert at_gap.tail == pytest.approx((law > 7).mean(), abs=0.01)
+
+
+RANDOM = bm.IndependentNormalInverseWishart(
+    [0.0, 0.0], 9 * np.eye(2), 6.0, scale_hyperprior=(0.5, 1.0)
+)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "model", "reason"),
+    [
+        (bm.Mixture(bm.Dirichlet(2)), MIXTURE, "EM maximized the likelihood"),
+        (replace(MIXTURE, covariance_type="tied"), MIXTURE, "EM fitted tied covariances, and the"),
+        (bm.Mixture(bm.Dirichlet(2, 2.0), MIXTURE.components), MIXTURE, "of another model"),
+        (MIXTURE, replace(MIXTURE, components=RANDOM), "covariance scale is random"),
+        (MIXTURE, replace(MIXTURE, weights=bm.Dirichlet(2, bm.Gamma(1, 1))), "concentration is"),
+        (MIXTURE, None, "pass mixture="),
+    ],
+)
+def test_log_likelihoods_where_em_maximizes_something_else(post, fitted, model, reason):
+    point = bm.fit_em(fitted, ROWS, random_seed=1)
+    bare = post.copy()
+    bare.attrs = {}
+    found = bm.compare_to_posterior(point, bare, mixture=model)
+    assert found.fit.quantity == "log-likelihood"
+    assert reason in found.fit.reason
+    x, group = ROWS.to_numpy(), point["point_estimate"]
+    expected = gaussian.log_likelihood(x, *(group[name].values for name in Parameters._fields))
+    assert found.fit.point == pytest.approx(expected, rel=1e-12)
     draws = flat(gaussian.log_likelihood(x, *parameters_of(found.post)))
-    np.testing.assert_allclose(found.log_likelihood_draws, draws, rtol=1e-12)
+    np.testing.assert_allclose(found.fit.draws, draws, rtol=1e-12)
 
 
-def test_sentences_say_the_counts(found):
-    first, second, third = found.sentences()
+def test_a_model_may_be_told(em, post, found):
+    """A user's own tree has none."""
+    bare = post.copy()
+    bare.attrs = {}
+    told = bm.compare_to_posterior(em, bare, mixture=MIXTURE)
+    np.testing.assert_allclose(told.fit.draws, found.fit.draws, rtol=1e-12)
+    assert told.fit.quantity == "log posterior"
+
+
+def test_law_of_the_gap_under_one_component():
+    """Conjugate: exact draws by SciPy, densities by SciPy, the mode in closed form."""
+    n, d = 25, 2
+    x = np.random.default_rng(1).normal(size=(n, d)) @ [[1.0, 0.4], [0.0, 2.0]]
+    prior = random_prior(d)
+    mixture = bm.Mixture(bm.Dirichlet(1), prior)
+    post = sample_quietly(mixture, x, draws=1000, chains=2, random_seed=1)
+    found = bm.compare_to_posterior(bm.fit_em(mixture, x, random_seed=1), post).fit
+    kappa, nu = prior.mean_precision + n, prior.dof + n
+    center = (prior.mean_precision * np.asarray(prior.mean) + x.sum(axis=0)) / kappa
+    shift = x.mean(axis=0) - np.asarray(prior.mean)
+    scale = (
+        np.asarray(prior.covariance_scale)
+        + (n - 1) * np.cov(x.T)
+        + prior.mean_precision * n / kappa * np.outer(shift, shift)
+    )
+    law = stats.invwishart(nu, scale)
+    rng = np.random.default_rng(2)
+    covariances = law.rvs(4000, random_state=rng)
+
+    def density(mean, covariance):  # of the posterior, so that the evidence cancels
+        at = stats.multivariate_normal(center, covariance / kappa)
+        return at.logpdf(mean) + law.logpdf(covariance)
+
+    draws = [density(rng.multivariate_normal(center, c / kappa), c) for c in covariances]
+    gap = density(center, scale / (nu + d + 2)) - np.array(draws)
+    error = gap.std() * np.sqrt(1 / 4000 + 1 / 2000)
+    assert found.gap == pytest.approx(gap.mean(), abs=4 * error)
+    assert found.gap_sd == pytest.approx(gap.std(), rel=0.12)  # 4 errors, kurtosis 6
+    assert abs(found.gap - 2.5) < 1  # half of the five parameters
+
+
+def test_partition(found, point, post):
+    """Against labels as they are stored; all draws, since there are few."""
+    own = gaussian.responsibilities(ROWS.to_numpy(), *point).argmax(axis=1)
+    label = flat(post["allocation"]["label"].values)
+    far = np.roll(label, len(label) // 2, axis=0)
+    for name, partner in (("rand", own[None]), ("rand_of_draws", far)):
+        partner = np.broadcast_to(partner, label.shape)
+        expected = [adjusted_rand_score(*both) for both in zip(label, partner, strict=True)]
+        np.testing.assert_allclose(getattr(found.partition, name), expected, atol=1e-12)
+    for name, partner in (("variation", own[None]), ("variation_of_draws", far)):
+        joint = 10 * label.astype(int) + partner
+        entropy = [
+            sum(-p * np.log2(p) for p in np.unique(row, return_counts=True)[1] / 120)
+            for values in (joint, label, np.broadcast_to(partner, label.shape))
+            for row in values
+        ]
+        both, one, other = np.reshape(entropy, (3, -1))
+        np.testing.assert_allclose(
+            getattr(found.partition, name), 2 * both - one - other, atol=1e-12
+        )
+
+
+def test_a_number_of_components_that_varies():
+    """Parameters of the draws with as many clusters, partitions of all."""
+    x = rows_of(SEPARATED, 60)
+    tree, _ = planted_varying(SEPARATED, x)
+    features = tuple(tree["components"]["feature"].values)
+    point = xr.DataTree.from_dict({"point_estimate": point_dataset(SEPARATED, features)})
+    found = bm.compare_to_posterior(point, tree)
+    kept = int((tree["posterior"]["n_clusters"] == 3).sum())
+    assert len(found.fit.draws) == kept < len(found.partition.variation) == 120
+    assert f"of the {kept / 120:.0%} of the draws that have 3 clusters" in found.advice
+    assert "number of components varies" in found.fit.reason
+    np.testing.assert_allclose(found.components["z"].abs().max(), 0, atol=2)
+    more = random_parameters("full", 4, 2)
+    four = xr.DataTree.from_dict({"point_estimate": point_dataset(more, features)})
+    match = r"^point: expected as many components as some draw has clusters, got 4, which none has"
+    with pytest.raises(ValueError, match=match):
+        bm.compare_to_posterior(four, tree)
+
+
+def test_trees_are_ready_for_a_forest(found, point):
+    import matplotlib.pyplot as plt
+    from arviz_plots import plot_forest
+
+    trees = found.trees
+    assert list(trees) == ["EM", "posterior"]
+    means = trees["EM"]["posterior"]["means"].values
+    assert means.shape == trees["posterior"]["posterior"]["means"].shape
+    assert (means == point.means).all()
+    assert trees["EM"]["posterior"]["feature"].values.tolist() == ["east", "north"]
+    drawn = plot_forest(trees, var_names=["weights", "means"])
+    assert set(drawn.viz["plot"].to_dataset().coords["column"].values) >= {"forest"}
+    plt.close("all")
+
+
+def test_sentences_say_the_numbers(found):
+    first, second, third, fourth = found.sentences()
     assert f"{found.n_confident} of 120 rows with more than 95%" in first
     assert f"for {found.n_overconfident} of them" in first
     assert second.startswith(f"{found.n_moved} row")
-    assert f"EM {found.log_likelihood:.2f}" in third
+    assert f"is {found.partition.variation.mean():.3g} bits from a draw's" in third
+    assert f"Log posterior of EM {found.fit.point:.2f}" in fourth
     html = found._repr_html_()
     assert "&gt;" not in first
-    assert html.count("<li>") == 4
+    assert html.count("<li>") == 5
     assert "<table" in html
 
 
@@ -172,7 +315,7 @@ def test_estimators_compare_as_their_points_do(structure, cls):
     np.testing.assert_allclose(
         ours.memberships["point_probability"], estimator.predict_proba(x).max(axis=1), rtol=1e-9
     )
-    assert ours.log_likelihood == pytest.approx(estimator.score(x) * len(x), rel=1e-9)
+    assert ours.fit.point == pytest.approx(estimator.score(x) * len(x), rel=1e-9)
     correlated = structure in ("full", "tied")
     assert table.index.get_level_values(1).str.startswith("correlation").any() == correlated
 
@@ -180,9 +323,16 @@ def test_estimators_compare_as_their_points_do(structure, cls):
 def test_plot(found):
     import matplotlib.pyplot as plt
 
-    ax = found.plot()
-    assert ax.get_ylabel().startswith("probability")
-    plt.close(ax.figure)
+    rows, fit, partition = found.plot()
+    assert rows.get_ylabel().startswith("probability")
+    assert fit.get_xlabel() == "log posterior, nats"
+    (line, law) = fit.lines
+    np.testing.assert_array_equal(line.get_xdata(), found.fit.point)
+    at, density = law.get_data()
+    area = np.sum(np.diff(at[::-1]) * (density[::-1][1:] + density[::-1][:-1]) / 2)
+    assert area == pytest.approx(1, abs=0.01)
+    assert partition.get_xlabel().endswith("bits")
+    plt.close(rows.figure)
 
 
 @pytest.mark.parametrize(
@@ -227,17 +377,28 @@ def test_posterior_of_separated_components_agrees_with_its_center():
 
 
 @pytest.mark.parametrize(
-    ("log_likelihood", "verdict"),
+    ("gap", "verdict"),
     [
-        (-90.0, "sits above most draws"),
-        (-101.0, "no better than a typical"),
-        (-200.0, "worse than"),
+        (5.5, "as expected"),
+        (1.0, "too little for the optimum"),
+        (20.0, "wider than about one normal mode"),
+        (-1.0, "worse than most draws"),
     ],
 )
-def test_the_sentence_on_the_fit_says_what_is_true(em, post, log_likelihood, verdict):
-    found = replace(
-        bm.compare_to_posterior(em, post),
-        log_likelihood=log_likelihood,
-        log_likelihood_draws=np.array([-98.0, -100.0, -102.0]),
-    )
-    assert verdict in found.sentences()[-1]
+def test_the_sentence_on_the_fit_says_what_is_true(found, gap, verdict):
+    fit = replace(found.fit, point=-100.0, draws=np.array([-99.0, -100.0, -101.0]) - gap)
+    assert f"EM is {gap:+.2f} from them; half of chi-squared with 11 parameters" in fit.sentence()
+    assert verdict in fit.sentence()
+
+
+@pytest.mark.slow
+def test_gap_on_faithful():
+    """The mode of the same mixture is above the draws by about half of eleven parameters."""
+    x = bm.datasets.load("faithful")
+    mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    post = sample_quietly(mixture, x, draws=1000, random_seed=1)
+    found = bm.compare_to_posterior(bm.fit_em(mixture, x, random_seed=1), post).fit
+    assert found.quantity == "log posterior"
+    assert found.share_above == 0
+    assert found.gap == pytest.approx(5.5, abs=0.6)  # of 272 rows, not of infinitely many
+    assert found.gap_sd == pytest.approx(found.expected_sd, rel=0.15)

@@ -10,8 +10,9 @@ import xarray as xr
 
 import bayesmix as bm
 from bayesmix import gaussian
-from bayesmix.diagnostics import label_invariant
+from bayesmix.diagnostics import APART, label_invariant
 from bayesmix.draws import count_clusters
+from bayesmix.partition_spread import chain_distance
 from tests.fixtures_post import (
     OVERLAPPING,
     SEPARATED,
@@ -22,7 +23,7 @@ from tests.fixtures_post import (
     random_permutations,
     sampled,
 )
-from tests.support import random_parameters, random_prior, rows_of
+from tests.support import Parameters, random_parameters, random_prior, rows_of
 
 X = rows_of(SEPARATED, 40)
 MIXTURE = bm.Mixture(bm.Dirichlet(3), random_prior(2))
@@ -143,6 +144,8 @@ class TestSummary:
         assert row["note"] == "constant"
         assert row[["ess_bulk", "ess_tail", "r_hat"]].isna().all()
         moving = table.loc[table["note"] == "", ["ess_bulk", "ess_tail", "r_hat"]]
+        assert (table.loc["non_permutation_rate", ["mean", "note"]]
+                == [0, "components can be read"]).all()  # fmt: skip
         assert len(moving) > 20
         assert moving.notna().all(axis=None)
 
@@ -153,13 +156,39 @@ class TestSummary:
         np.testing.assert_allclose(means, [-5, 0, 12], atol=0.05)
         assert table.attrs["advice"].startswith("components are identified")
 
+    def test_components_that_do_not_separate_are_left_out(self):
+        table = bm.summary(inseparable())
+        relabeled = bm.relabel(inseparable())["relabeling"].attrs
+        row = table.iloc[-1]
+        assert row.name == "non_permutation_rate"
+        assert row["mean"] == relabeled["non_permutation_rate"] > 0.05
+        assert row["note"] == "components are not shown"
+        assert "arviz.summary(relabel(post)) lists them" in table.attrs["advice"]
+        assert not table.index.str.match(r"(weights|means|covariances)\[").any()
+
+    def test_components_that_the_prior_names_are_shown(self):
+        """Whether or not they separate."""
+        tree = completed(inseparable(), bm.Mixture(bm.Dirichlet(2, (1.0, 2.0)), random_prior(2)))
+        table = bm.summary(tree)
+        assert table.loc["non_permutation_rate", "mean"] > 0.05
+        assert "means[1, x0]" in table.index
+
+
+def inseparable() -> xr.DataTree:
+    """Draws of two components at one place."""
+    same = OVERLAPPING._replace(
+        means=np.zeros((2, 2)), covariances=np.array([np.eye(2), np.eye(2)])
+    )
+    return planted(same, X, spread=0.3)
+
 
 class TestDiagnose:
     def test_nothing_to_find(self, steady):
         found = findings(steady)
         assert {f.severity for f in found.values()} == {"ok"}
-        assert found.keys() == {"r_hat", "ess", "divergences", "identification"}
+        assert found.keys() == {"r_hat", "ess", "partitions", "divergences", "identification"}
         assert str(found["divergences"]) == "no divergences"
+        assert found["r_hat"].message.endswith("; constant: n_clusters")
 
     def test_chains_that_disagree(self, bare):
         tree = bare.copy(deep=True)
@@ -207,13 +236,10 @@ class TestDiagnose:
         assert findings(tree)["tree depth"].message.startswith("2000 transitions reached")
 
     def test_components_that_cannot_be_told_apart(self):
-        same = OVERLAPPING._replace(
-            means=np.zeros((2, 2)), covariances=np.array([np.eye(2), np.eye(2)])
-        )
-        tree = planted(same, X, spread=0.3)
-        finding = findings(tree)["identification"]
+        finding = findings(inseparable())["identification"]
         assert finding.severity == "warning"
         assert "label-invariant" in finding.message
+        assert "choose_k" in finding.remedy
 
     def test_interrupted(self, steady):
         tree = steady.isel(draw=slice(123))
@@ -224,7 +250,7 @@ class TestDiagnose:
 
     def test_a_tree_of_the_users_own_model(self, bare):
         found = findings(bare)
-        assert found.keys() == {"r_hat", "ess", "identification"}
+        assert found.keys() == {"r_hat", "ess", "partitions", "identification"}
 
     def test_a_point_repeated(self):
         point = random_parameters("full", 2, 2)
@@ -247,8 +273,74 @@ class TestDiagnose:
 
     def test_what_the_sampler_gives(self, structure):
         found = findings(sampled(structure))
-        assert found.keys() == {"r_hat", "ess", "divergences", "identification"}
+        assert found.keys() == {"r_hat", "ess", "partitions", "divergences", "identification"}
         assert found["identification"].severity == "ok"
+
+
+class TestPartitions:
+    """Chains in different modes, between which nothing differs but who is with whom."""
+
+    @pytest.fixture
+    def square(self) -> xr.DataTree:
+        """Rows on the corners of a square: left against right, or bottom against top."""
+        rng = np.random.default_rng(1)
+        x = rng.choice([-3.0, 3.0], size=(80, 2)) + rng.normal(size=(80, 2))
+        x = np.concatenate([x, x[:, ::-1]])  # the two answers mirror each other
+        covariances = np.array([np.diag([1.0, 10.0])] * 2)
+        means = np.array([[-3.0, 0.0], [3.0, 0.0]])
+        tree = planted(Parameters(np.array([0.5, 0.5]), means, covariances), x, chains=4, draws=200)
+        posterior = tree["posterior"].to_dataset()
+        mirrored = posterior.copy(deep=True)
+        mirrored["means"].values[:] = posterior["means"].values[..., ::-1]
+        mirrored["covariances"].values[:] = posterior["covariances"].values[..., ::-1, ::-1]
+        tree["posterior"] = xr.DataTree(xr.where(posterior["chain"] < 2, posterior, mirrored))
+        return tree
+
+    def test_different_modes_with_the_same_numbers(self, square):
+        points = [[0.0, 0.0], [3.0, 3.0]]
+        found = label_invariant(square, points=points, random_seed=1)
+        rhat = arviz_stats.rhat(found[["log_likelihood_total", "weight_entropy"]])
+        assert max(rhat.values()).item() < 1.01
+        finding = findings(square)["partitions"]
+        assert finding.severity == "warning"
+        assert "several modes" in finding.remedy
+
+    def test_numbers(self, square):
+        """Mean distances of pairs of five draws from the middle of eight parts of each chain."""
+        tree = completed(square, bm.Mixture(bm.Dirichlet(2), random_prior(2)))
+        label = tree["allocation"]["label"].values
+        middle = [0.25 + 0.5 * i / 6 for i in range(1, 6)]
+        at = [(c, b, int(25 * (b + part))) for c in range(4) for b in range(8) for part in middle]
+        same, other = [], []
+        for c, b, s in at:
+            for e, f, t in at:
+                if (c, b) < (e, f):
+                    own = same if c == e else other
+                    own.append((c, s, e, t))
+        mean = []
+        for own in (same, other):
+            c, s, e, t = np.transpose(own)
+            mean.append(bm.variation_of_information(label[c, s], label[e, t]).mean())
+        found = chain_distance(tree)
+        assert [found.within, found.between] == pytest.approx(mean, rel=1e-9)
+        assert found.p_value == 1 / 2000  # no other arrangement of 32 parts is so far apart
+
+    def test_healthy_chains_raise_no_alarm(self):
+        """Of independent draws the p-value is uniform: one in 200 below the limit."""
+        x = rows_of(OVERLAPPING, 60)
+        found = [
+            chain_distance(planted(OVERLAPPING, x, chains=chains, draws=80, spread=0.2, seed=seed))
+            for chains in (2, 4)
+            for seed in range(30)
+        ]
+        p = np.array([own.p_value for own in found])
+        assert (p < APART).sum() <= 2  # of 60, expected 0.3: P(more) = 0.004
+        assert abs(p.mean() - 0.5) < 4 * np.sqrt(1 / 12 / len(p))
+
+    def test_one_chain_or_few_draws_are_not_judged(self, steady):
+        assert chain_distance(steady.isel(chain=[0])) is None
+        assert chain_distance(steady.isel(draw=slice(15))) is None
+        assert chain_distance(steady.isel(draw=slice(16))) is not None
 
 
 class TestTruncation:
@@ -315,6 +407,7 @@ def test_chains_in_different_modes_leave_the_components_unjudged():
     found = findings(tree.drop_nodes([n for n in ("sample_stats",) if n in tree.children]))
     assert found["r_hat"].severity == "warning"
     assert found["identification"].message.startswith("components are not judged")
+    assert all(finding.remedy for finding in found.values() if finding.severity == "warning")
 
 
 def test_a_finding_reads_as_a_sentence():

@@ -397,9 +397,6 @@ class TestRelabel:
 REFUSED = {
     "relabel": bm.relabel,
     "membership": bm.membership,
-    "compare_to_posterior": lambda tree: bm.compare_to_posterior(
-        xr.DataTree.from_dict({"point_estimate": point_dataset(SEPARATED, ("x0", "x1"))}), tree
-    ),
     "clusters": plots.clusters,
     "pairs": plots.pairs,
     "density": plots.density,

@@ -2,8 +2,8 @@
 
 from bayesmix.plots.choice import choice
 from bayesmix.plots.clusters import clusters, pairs
-from bayesmix.plots.comparison import confidence, forest
+from bayesmix.plots.comparison import compared, confidence, forest
 from bayesmix.plots.density import density
 from bayesmix.plots.traces import traces
 
-__all__ = ["choice", "clusters", "confidence", "density", "forest", "pairs", "traces"]
+__all__ = ["choice", "clusters", "compared", "confidence", "density", "forest", "pairs", "traces"]

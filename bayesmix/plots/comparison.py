@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bayesmix.comparison import CONFIDENT
+from bayesmix.compared_tables import CONFIDENT
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from bayesmix.compared_fit import FitGap
     from bayesmix.comparison import Comparison
+    from bayesmix.partition_spread import PartitionDistance
 
-__all__ = ["confidence", "forest"]
+__all__ = ["compared", "confidence", "forest"]
 
 _MAX_PANELS = 9
 
@@ -121,3 +123,57 @@ def confidence(comparison: Comparison, *, n_rows: int = 40, ax: Axes | None = No
     ax.set_xticks(place, [str(name) for name in rows.index], rotation=90, fontsize="x-small")
     ax.legend(fontsize="small", loc="lower right")
     return ax
+
+
+def compared(comparison: Comparison) -> NDArray[np.object_]:
+    """Draw rows, fit and partition of EM beside the posterior's draws.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes, shape (3,)
+        `confidence`; log posterior or log-likelihood of the draws, EM's value and the law that
+        theory expects of them below it; distances of the draws' partitions from EM's and from each
+        other.
+    """
+    figure = plt.figure(figsize=(8, 7), layout="constrained")
+    panels = figure.subplot_mosaic([["rows", "rows"], ["fit", "partition"]])
+    confidence(comparison, ax=panels["rows"])
+    _fit(comparison.fit, panels["fit"])
+    _partition(comparison.partition, panels["partition"])
+    return np.array([panels[name] for name in ("rows", "fit", "partition")], dtype=object)
+
+
+def _fit(found: FitGap, ax: Axes) -> None:
+    from scipy.stats import chi2
+
+    ax.hist(found.draws, bins=30, density=True, color=color(0), alpha=0.4, label="draws")
+    ax.axvline(found.point, color=POINT_COLOR, label="EM")
+    below = np.linspace(0, chi2.ppf(0.999, found.n_parameters) / 2, 200)[1:]
+    law = 2 * chi2.pdf(2 * below, found.n_parameters)
+    ax.plot(
+        found.point - below,
+        law,
+        color=color(1),
+        linestyle="--",
+        label=f"EM − ½ χ² of {found.n_parameters}",
+    )
+    ax.set(xlabel=f"{found.quantity}, nats", yticks=[])
+    ax.legend(fontsize="small", loc="upper left")
+
+
+def _partition(found: PartitionDistance, ax: Axes) -> None:
+    both = np.concatenate([found.variation, found.variation_of_draws])
+    bins = np.linspace(0, max(both.max(), 1e-3), 31).tolist()
+    ax.hist(
+        found.variation_of_draws, bins, density=True, color=color(0), alpha=0.4, label="two draws"
+    )
+    ax.hist(
+        found.variation,
+        bins,
+        density=True,
+        histtype="step",
+        color=POINT_COLOR,
+        label="EM and a draw",
+    )
+    ax.set(xlabel="variation of information, bits", yticks=[])
+    ax.legend(fontsize="small")

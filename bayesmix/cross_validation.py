@@ -1,0 +1,232 @@
+"""EM and the posterior on rows that neither has seen: the same folds for both."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.draws import data_of, point_of
+from bayesmix.em import fit_em
+from bayesmix.frozen import frozen
+from bayesmix.inputs import as_generator, require_count
+from bayesmix.predictive import log_density
+from bayesmix.progress import progress
+from bayesmix.sampling import sample
+from bayesmix.schema import mixture_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from bayesmix.inputs import RandomSeed
+    from bayesmix.mixture import Mixture
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["CrossValidation", "cross_validate"]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Log predictive density of every row, given the rows of the other folds."""
+
+    rows: pd.DataFrame
+    """Index ``obs``; ``fold``; ``em``, the log density at EM's point; ``posterior``, the log of
+    the density averaged over the draws; nats."""
+    warned: dict[str, int]
+    """In how many folds EM and the sampler warned of convergence."""
+
+    @property
+    def difference(self) -> float:
+        """Posterior less EM, all rows together, nats: above 0 the posterior predicts better."""
+        return float((self.rows["posterior"] - self.rows["em"]).sum())
+
+    @property
+    def difference_se(self) -> float:
+        """Standard error of the difference, over rows."""
+        return _standard_error(self.rows["posterior"] - self.rows["em"])
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Index ``em``, ``posterior``, ``difference``; ``log_density`` of all rows and ``se``."""
+        import pandas as pd
+
+        columns = {name: self.rows[name] for name in ("em", "posterior")}
+        columns["difference"] = columns["posterior"] - columns["em"]
+        found = {name: (c.sum(), _standard_error(c)) for name, c in columns.items()}
+        return pd.DataFrame.from_dict(found, orient="index", columns=["log_density", "se"])
+
+    def sentences(self) -> list[str]:
+        """The result in words."""
+        folds = self.rows["fold"].nunique()
+        better = "better" if self.difference > 0 else "worse"
+        clear = abs(self.difference) > 2 * self.difference_se
+        unclear = "" if clear else ", which may be chance"
+        found = [
+            f"On rows left out ({folds} folds) the posterior predicts {better} than EM by "
+            f"{abs(self.difference):.2f} ± {self.difference_se:.2f} nats in {len(self.rows)} "
+            f"rows{unclear}."
+        ]
+        return found + [
+            f"{name} warned of convergence in {times} of {folds} folds."
+            for name, times in self.warned.items()
+            if times
+        ]
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.sentences())
+        return f"<ul>{lines}</ul>" + self.table.to_html(float_format="{:.2f}".format)
+
+
+def cross_validate(
+    point: Any,
+    post: xr.DataTree,
+    *,
+    mixture: Mixture | None = None,
+    folds: int = 5,
+    draws: int = 500,
+    chains: int = 4,
+    random_seed: RandomSeed = None,
+    progressbar: bool = True,
+) -> CrossValidation:
+    r"""Fit EM and sample the posterior anew without each fold, and predict its rows by both.
+
+    .. math:: \log p(x_i \mid \hat\theta_{-f}) \quad\text{and}\quad
+        \log \frac1S \sum_s p(x_i \mid \theta_s), \; \theta_s \sim p(\theta \mid x_{-f})
+
+    for the rows i of fold f. Priors stay the numbers they are, also where they were derived from
+    all rows.
+
+    Parameters
+    ----------
+    point : GaussianMixture or DataTree
+        A fitted estimator (ours or scikit-learn's), which is cloned and fitted again; or a tree of
+        `fit_em`, whose mixture is.
+    post : DataTree
+        With ``observed_data``, the rows that are dealt into folds at random. Its sampler is used
+        again, where it says which it was.
+    mixture : Mixture, optional
+        The posterior's model, by default the tree's own.
+    folds : int, default 5
+    draws, chains : int, default 500 and 4
+        Of the posterior without each fold.
+    random_seed : int, SeedSequence or Generator, optional
+        Of folds, `fit_em` and sampling; an estimator keeps its ``random_state``.
+    progressbar : bool, default True
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than folds, fewer than two folds, or no model.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
+    >>> bm.cross_validate(em, post, random_seed=1).table  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    point_of(point)
+    table, model = data_of(post), _model(post, mixture)
+    n = len(table.values)
+    _require_folds(folds, n)
+    generator = as_generator(random_seed)
+    fold = generator.permutation(np.arange(n) % folds)
+    how = {"draws": draws, "chains": chains, "sampler": post.attrs.get("sampler", "auto")}
+    found = {"em": np.empty(n), "posterior": np.empty(n)}
+    warned = {"EM": 0, "Sampling": 0}
+    with progress("cross-validation", folds, show=progressbar, unit="folds") as advance:
+        for f in range(folds):
+            own = fold == f
+            train, test = table.values[~own], table.values[own]
+            for_em, for_sampling = generator.spawn(2)
+            with _noted("EM", warned):
+                found["em"][own] = _em(point, train, test, for_em)
+            with _noted("Sampling", warned):
+                found["posterior"][own] = _posterior(model, train, test, for_sampling, how)
+            advance(1)
+    rows = pd.DataFrame({"fold": fold, **found}, index=pd.Index(table.index, name="obs"))
+    return CrossValidation(rows, warned)
+
+
+def _model(post: xr.DataTree, mixture: Mixture | None) -> Mixture:
+    model = mixture_of(post) if mixture is None else mixture
+    if model is None:
+        raise ValueError(
+            "post: expected the attribute bayesmix_model, as sample sets it, got none; pass "
+            "mixture="
+        )
+    return model
+
+
+def _require_folds(folds: int, n: int) -> None:
+    require_count(folds, "folds")
+    if not 2 <= folds <= n:
+        raise ValueError(f"folds: expected from 2 to {n}, the number of rows, got {folds}")
+
+
+def _em(point: Any, train: Floats, test: Floats, generator: np.random.Generator) -> Floats:
+    """Log density of the test rows under EM's fit to the others."""
+    import xarray as xr
+    from sklearn.base import clone
+
+    if not isinstance(point, xr.DataTree):
+        scores: Floats = clone(point).fit(train).score_samples(test)
+        return scores
+    mixture = mixture_of(point)
+    if mixture is None:
+        raise ValueError(
+            "point: expected the attribute bayesmix_model, as fit_em sets it, got none; fit again "
+            "with fit_em, or pass an estimator"
+        )
+    return frozen(fit_em(mixture, train, random_seed=generator)).logpdf(test).reshape(-1)
+
+
+def _posterior(
+    model: Mixture,
+    train: Floats,
+    test: Floats,
+    generator: np.random.Generator,
+    how: Mapping[str, Any],
+) -> Floats:
+    """Log of the density of the test rows, averaged over draws given the others."""
+    tree = sample(
+        model, train, **how, random_seed=generator, progressbar=False, store=("parameters",)
+    )
+    found: Floats = log_density(tree, test, random_seed=generator)["log_density"].values
+    return found
+
+
+@contextmanager
+def _noted(name: str, warned: dict[str, int]) -> Iterator[None]:
+    """Count a fold with warnings of convergence, once; let other warnings through."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        yield
+    of_convergence = [issubclass(w.category, ConvergenceWarning) for w in caught]
+    warned[name] += any(of_convergence)
+    for warning, own in zip(caught, of_convergence, strict=True):
+        if not own:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
+def _standard_error(values: pd.Series) -> float:
+    """Of a sum of rows."""
+    return float(values.std() * np.sqrt(len(values)))
