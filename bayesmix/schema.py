@@ -83,6 +83,7 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
         "permutation": (*BY_DRAW, "component"),
         "sampled_chain": BY_DRAW,
         "sampled_draw": BY_DRAW,
+        "dropped_mass": BY_DRAW,
     },
 }
 """Group to variable to dims. A tree may leave groups out; ``n_clusters`` goes with allocations,
@@ -93,7 +94,7 @@ holds what the sampler that made it likes, by chain."""
 
 OPTIONAL = {
     *("n_clusters", "n_components", "covariance_scale", "concentration", "discount", "lp"),
-    *("sampled_chain", "sampled_draw"),
+    *("sampled_chain", "sampled_draw", "dropped_mass"),
 }
 
 

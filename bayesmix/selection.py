@@ -33,8 +33,8 @@ def draws_with(post: xr.DataTree, n_clusters: int) -> xr.DataTree:
     DataTree
         Groups ``posterior``, ``sample_stats``, ``allocation`` and ``observed_data``, and
         ``relabeling``: the permutation that changes nothing; ``sampled_chain`` and
-        ``sampled_draw``, where a draw comes from; attributes ``n_clusters``, ``kept`` (share of
-        the draws) and ``dropped_mass`` (mean of what the weights leave).
+        ``sampled_draw``, where a draw comes from; ``dropped_mass``, what its weights left;
+        attributes ``n_clusters``, ``kept`` (share of the draws) and ``dropped_mass`` (the mean).
 
     Raises
     ------
@@ -63,7 +63,8 @@ def draws_with(post: xr.DataTree, n_clusters: int) -> xr.DataTree:
     tree["posterior"] = xr.DataTree(scalars.merge(parameters))
     for name in {"sample_stats", "allocation"} & post.children.keys():
         tree[name] = xr.DataTree(_taken(group(post, name), at))
-    tree["relabeling"] = xr.DataTree(_origin(post, parameters, at))
+    origin = _origin(post, parameters, at).assign(dropped_mass=1 - total)
+    tree["relabeling"] = xr.DataTree(origin)
     tree["relabeling"].attrs.update(
         n_clusters=int(n_clusters),
         kept=float(len(at[0]) / clusters.size),

@@ -66,7 +66,7 @@ LAYERS = (
             "replicates",
             "modes",
             "frozen",
-            *("selection", "relabel"),
+            *("selection", "matching", "identification", "relabel"),
             "sampling_varying",
             "membership",
             *("invariants", "diagnostics"),
