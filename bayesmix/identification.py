@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,7 +58,9 @@ class Identification:
 
 
 def identification(
-    draws: Draws, permutation: NDArray[np.intp], occupied: NDArray[np.bool_] | None = None
+    draws: Draws,
+    permutation: NDArray[np.intp],
+    occupied: Callable[[], NDArray[np.bool_] | None] = lambda: None,
 ) -> Identification:
     """Cluster the components of all draws, and see whether a draw has one in each cluster.
 
@@ -74,8 +76,9 @@ def identification(
     draws : Draws
     permutation : (S, K) ndarray
         Which of a draw's components stands at each place.
-    occupied : (S, K) ndarray of bool, optional
-        Which of a draw's components, in its own order, have rows; default: all.
+    occupied : callable
+        Tells which of a draw's components, (S, K) in its own order, have rows, where that is
+        known; asked only if components are not identified.
     """
     k = permutation.shape[1]
     if k == 1:
@@ -87,8 +90,8 @@ def identification(
     if rate <= IDENTIFIED:
         return Identification(rate, k)
     empty: NDArray[np.intp] = np.empty(0, np.intp)
-    if occupied is not None:
-        full = np.take_along_axis(occupied, permutation, axis=1)
+    if (own := occupied()) is not None:
+        full = np.take_along_axis(own, permutation, axis=1)
         empty = np.flatnonzero((~full).mean(axis=0) > IDENTIFIED)
         shared &= full[:, first] & full[:, second]
     pairs = _needed(shared)

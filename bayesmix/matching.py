@@ -79,9 +79,11 @@ def by_labels(
     k, divergence = draws.weights.shape[1], _divergence(draws, means, covariances)
 
     def cost(own: slice) -> Floats:
-        of_draws = labels(own)
-        s = len(of_draws)
-        cell = (np.arange(s)[:, None] * k + of_draws) * k + label
+        cell = labels(own).astype(np.intp, order="C")
+        s = len(cell)
+        cell *= k
+        cell += label
+        cell += k * k * np.arange(s)[:, None]
         together = np.bincount(cell.ravel(), minlength=s * k * k).reshape(s, k, k)
         between = divergence(own)
         most = between.max(axis=(1, 2), keepdims=True)
