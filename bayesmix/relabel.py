@@ -57,13 +57,16 @@ def relabel(
     method : {"auto", "parameters", "ecr", "stephens"}
         What the permutation of a draw makes as small, or as large, as it can (Hungarian method):
 
-        - ``"parameters"``, which ``"auto"`` takes: the sum over components of the Kullback-Leibler
-          divergence from the draw's component to the reference's;
+        - ``"parameters"``: the sum over components of the Kullback-Leibler divergence from the
+          draw's component to the reference's;
         - ``"ecr"``: the number of rows with the same label as at the reference (Papastamoulis and
           Iliopoulos 2010); of equal permutations that with the least divergence;
         - ``"stephens"``: the divergence of the responsibilities of at most 1,000 rows, evenly
           spread, from their mean over the draws, by rounds that start at the match of
-          parameters (Stephens 2000).
+          parameters (Stephens 2000);
+        - ``"auto"``: ``"ecr"`` where some of the labels that the tree holds leave components
+          without rows, whose parameters, drawn from the prior, would count as much as those of
+          the others; else ``"parameters"``.
 
         Labels that the tree does not hold are drawn at the parameters.
     reference : Dataset, optional
@@ -126,12 +129,13 @@ def relabel(
     pivot = _best_draw(post, draws) if reference is None else _point(reference, post, draws)
     mixture = mixture_of(post)
     free = mixture is None or _may_permute(mixture)
+    used: Method | Literal["none"] = "none"
     if free:
-        permutation, agreement = _matched(post, draws, pivot, method)
+        used = _automatic(post, draws, pivot) if method == "auto" else method
+        permutation, agreement = _matched(post, draws, pivot, used)
     else:
         permutation = np.tile(np.arange(draws.weights.shape[1]), (len(draws), 1))
         agreement = np.nan
-    used = ("parameters" if method == "auto" else method) if free else "none"
     tree = _permuted(post, draws.by_chain(permutation))
     found = _relabeling(post, draws.by_chain(permutation))
     identified = identification(draws, permutation, lambda: _with_rows(post, draws))
@@ -209,6 +213,20 @@ def _point(reference: xr.Dataset, post: xr.DataTree, draws: Draws) -> _Pivot:
     return pivot
 
 
+def _automatic(post: xr.DataTree, draws: Draws, pivot: _Pivot) -> Method:
+    posterior = group(post, "posterior")
+    if "n_clusters" not in posterior or not _labeled(post, pivot):
+        return "parameters"
+    full = posterior["n_clusters"].values.min() == draws.weights.shape[1]
+    return "parameters" if full else "ecr"
+
+
+def _labeled(post: xr.DataTree, pivot: _Pivot) -> bool:
+    """Whether the tree holds labels, and those of the pivot are to be had."""
+    at_pivot = pivot.draw is not None or "observed_data" in post.children
+    return "allocation" in post.children and at_pivot
+
+
 def _matched(
     post: xr.DataTree, draws: Draws, pivot: _Pivot, method: Method
 ) -> tuple[Permutations, float]:
@@ -223,8 +241,7 @@ def _matched(
             x = data_of(post).values
             found = by_responsibilities(x[_spread(len(x))], draws.parameters, match)
             return found, _share_alike(found, match)
-    labeled = "allocation" in post.children and pivot.draw is not None
-    if not labeled and "observed_data" not in post.children:
+    if not _labeled(post, pivot) and "observed_data" not in post.children:
         return match, np.nan
     check = by_labels(draws, *point, *_labels(post, draws, pivot, few=True))
     return match, _share_alike(match, check)

@@ -25,6 +25,7 @@ from tests.support import Parameters, rows_of
 READ = ": read the partition, not the component table"
 FEATURES = ("x0", "x1")
 METHODS = ("parameters", "ecr", "stephens")
+ROWS_COUNT = ("auto", "ecr", "stephens")
 
 
 def point_of(*groups: int) -> Parameters:
@@ -130,10 +131,20 @@ def with_empty_ones(k: int = 7, draws: int = 300, *, labels: bool = True) -> xr.
         nearest = np.square(x[:, None] - SEPARATED.means).sum(axis=-1).argmin(axis=1)
         label = np.tile(nearest.astype(np.int8), (1, draws, 1))
         tree["allocation"] = xr.DataTree(xr.Dataset({"label": (("chain", "draw", "obs"), label)}))
+        clusters = group.assign(n_clusters=(("chain", "draw"), np.full((1, draws), 3)))
+        tree["posterior"] = xr.DataTree(clusters.assign_coords(component=np.arange(k)))
     return permuted(tree, random_permutations(tree))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("labels", [True, False])
+def test_auto_goes_by_rows_where_components_have_none(labels):
+    """The match of parameters takes a few of the others for components without rows."""
+    tree = bm.relabel(with_empty_ones(labels=labels))
+    assert tree["relabeling"].attrs["method"] == ("ecr" if labels else "parameters")
+    assert tree["relabeling"].attrs["agreement"] < 0.95
+
+
+@pytest.mark.parametrize("method", ROWS_COUNT)
 def test_empty_components_do_not_speak_ill_of_the_others(method):
     tree = bm.relabel(with_empty_ones(), method)
     rate = tree["relabeling"].attrs["non_permutation_rate"]
