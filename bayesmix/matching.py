@@ -158,7 +158,10 @@ def _cheapest(cost: Cost, draws: Draws, numbers: int) -> Permutations:
 def _assigned(cost: Floats) -> Permutations:
     from scipy.optimize import linear_sum_assignment
 
-    return np.stack([linear_sum_assignment(c.T)[1] for c in cost])
+    found = np.empty(cost.shape[:2], np.intp)
+    for own, of_draw in zip(found, cost.transpose(0, 2, 1), strict=True):
+        own[:] = linear_sum_assignment(of_draw)[1]
+    return found
 
 
 def _improved(cost: Floats, current: Permutations, gain: float) -> Permutations:

@@ -258,18 +258,19 @@ def _labels(
     if "allocation" in post.children:
         stored = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
         flat = stored.reshape(len(draws), -1)
-        rows = _spread(flat.shape[1]) if few else slice(None)
+        rows = _spread(flat.shape[1], few=few)
 
         def labels(own: slice) -> NDArray[Any]:
-            return flat[own, rows]
+            return flat[own].take(rows, axis=1)
 
     else:
         x = data_of(post).values
-        rows = _spread(len(x)) if few else slice(None)
+        rows = _spread(len(x), few=few)
+        some = x[rows]
         keys = random_words(as_generator(0), (len(draws), 2))
 
         def labels(own: slice) -> NDArray[Any]:
-            return passes.sampled_labels(x[rows], draws.parameters[own], keys[own])
+            return passes.sampled_labels(some, draws.parameters[own], keys[own])
 
     if pivot.draw is not None:
         return labels, labels(slice(pivot.draw, pivot.draw + 1))[0]
@@ -278,9 +279,10 @@ def _labels(
     return labels, passes.labels(data_of(post).values[rows], parameters)
 
 
-def _spread(n: int) -> NDArray[np.intp]:
-    """At most `_MOST_ROWS` of n rows."""
-    return np.linspace(0, n - 1, min(n, _MOST_ROWS)).round().astype(np.intp)
+def _spread(n: int, *, few: bool = True) -> NDArray[np.intp]:
+    """All of n rows, or at most `_MOST_ROWS`."""
+    most = _MOST_ROWS if few else n
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
 
 
 def _with_rows(post: xr.DataTree, draws: Draws) -> NDArray[np.bool_] | None:
@@ -311,9 +313,9 @@ def _permuted(post: xr.DataTree, permutation: Permutations) -> xr.DataTree:
 def _permuted_labels(allocation: xr.Dataset, permutation: Permutations) -> xr.Dataset:
     label = allocation["label"]
     inverse = np.argsort(permutation, axis=-1).astype(label.dtype)
-    moved = np.empty(label.shape, label.dtype)
+    values, moved = label.values, np.empty(label.shape, label.dtype)
     for at in np.ndindex(permutation.shape[:2]):  # indexing all at once takes four times as long
-        inverse[at].take(label.values[at], out=moved[at], mode="clip")
+        inverse[at].take(values[at], out=moved[at], mode="clip")
     return allocation.assign(label=(label.dims, moved))
 
 
