@@ -50,7 +50,8 @@ def straight():
 @pytest.fixture(scope="module")
 def near():
     x = rows_of(NEAR, 60)
-    return with_labels(NEAR, x, draws=12, spread=0.5), x
+    tree = with_labels(NEAR, x, draws=12, spread=0.5)
+    return permuted(tree, random_permutations(tree)), x
 
 
 def found_by(tree: xr.DataTree) -> np.ndarray:
