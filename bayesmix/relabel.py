@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from bayesmix import passes
 from bayesmix.component_prior import log_prior
-from bayesmix.draws import Draws, draws_of
+from bayesmix.covariance import structure_of
+from bayesmix.draws import Draws, data_of, draws_of
+from bayesmix.identification import IDENTIFIED, identification
+from bayesmix.inputs import as_generator, random_words
+from bayesmix.matching import by_labels, by_parameters, by_responsibilities
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.priors import Dirichlet
-from bayesmix.schema import chosen_clusters, group, mixture_of
+from bayesmix.schema import PARAMETERS, chosen_clusters, group, mixture_of
 from bayesmix.selection import draws_with
 
 if TYPE_CHECKING:
@@ -19,32 +27,53 @@ if TYPE_CHECKING:
     from bayesmix.mixture import Mixture
 
     Floats = NDArray[np.float64]
+    Permutations = NDArray[np.intp]
 
 __all__ = ["IDENTIFIED", "relabel"]
 
-IDENTIFIED = 0.05  # non-permutation rate above which a component table misleads
+Method = Literal["auto", "parameters", "ecr", "stephens"]
+
+_MOST_ROWS = 1000  # that Stephens' method and the check of the others look at
 
 
 def relabel(
-    post: xr.DataTree, *, reference: xr.Dataset | None = None, n_clusters: int | None = None
+    post: xr.DataTree,
+    method: Method = "auto",
+    *,
+    reference: xr.Dataset | None = None,
+    n_clusters: int | None = None,
 ) -> xr.DataTree:
     r"""Permute the components of every draw to match a reference point.
 
-    The match minimizes the sum over components of the Kullback-Leibler divergence from the
-    draw's component to the reference's (Hungarian method). Where the prior itself tells the
-    components apart (unequal concentrations), labels have a meaning and are kept. Broken sticks
-    come in an order, but chains find clusters in different ones: they are matched, and the density
-    of the weights then is no longer that of the draws' order.
+    Where the prior itself tells the components apart (unequal concentrations), labels have a
+    meaning and are kept. Broken sticks come in an order, but chains find clusters in different
+    ones: they are matched, and the density of the weights then is no longer that of the draws'
+    order.
 
     Parameters
     ----------
     post : DataTree
         With the group ``posterior``.
+    method : {"auto", "parameters", "ecr", "stephens"}
+        What the permutation of a draw makes as small, or as large, as it can (Hungarian method):
+
+        - ``"parameters"``: the sum over components of the Kullback-Leibler divergence from the
+          draw's component to the reference's;
+        - ``"ecr"``: the number of rows with the same label as at the reference (Papastamoulis and
+          Iliopoulos 2010); of equal permutations that with the least divergence;
+        - ``"stephens"``: the divergence of the responsibilities of at most 1,000 rows, evenly
+          spread, from their mean over the draws, by rounds that start at the match of
+          parameters (Stephens 2000);
+        - ``"auto"``: ``"ecr"`` where some of the labels that the tree holds leave components
+          without rows, whose parameters, drawn from the prior, would count as much as those of
+          the others; else ``"parameters"``.
+
+        Labels that the tree does not hold are drawn at the parameters.
     reference : Dataset, optional
         ``weights``, ``means`` and ``covariances`` of one point, for example the group
-        ``point_estimate`` of `fit_em`. Default: the draw with the highest ``sample_stats.lp``;
-        under `n_clusters` the one with the highest density of rows and components; or the first
-        draw where a tree has no ``lp``.
+        ``point_estimate`` of `fit_em`; its labels are the most probable components. Default: the
+        draw with the highest ``sample_stats.lp``; under `n_clusters` the one with the highest
+        density of rows and components; or the first draw where a tree has no ``lp``.
     n_clusters : int, optional
         Where the number of components varies, and only there: keep the draws with so many
         clusters, drop their components without rows, and divide the weights of the others by
@@ -55,18 +84,36 @@ def relabel(
     xarray.DataTree
         The same tree with ``posterior`` and ``allocation`` permuted, and a group ``relabeling``:
         ``permutation (chain, draw, component)``, which of the draw's components now stands at
-        each place; attributes ``method``, ``moved`` (share of draws permuted), ``dropped_mass``,
-        ``non_permutation_rate`` (share of draws whose components do not fall one each into the K
-        clusters of all component draws; Frühwirth-Schnatter 2011) and ``advice``. Under
-        `n_clusters` the draws kept of all chains follow one another in one chain, since each has
-        another number of them: ``sampled_chain`` and ``sampled_draw`` say where they come from,
-        the attribute ``kept`` which share of all draws they are, ``dropped_mass`` what their
-        weights lacked on average. Convergence is judged on the tree they were taken from.
+        each place; attributes
+
+        - ``method``, or "none" where labels have a meaning;
+        - ``agreement``: share of draws for which another method finds the same permutation, ECR on
+          at most 1,000 rows for the match of parameters, this one for the others; NaN where the
+          tree has neither labels nor rows, or labels have a meaning;
+        - ``moved``: share of draws permuted;
+        - ``non_permutation_rate``: share of draws whose components do not fall one each into the K
+          clusters of all component draws (Frühwirth-Schnatter 2011);
+        - ``advice``: which components are not identified, and what to read then;
+        - ``dropped_mass``: under `n_clusters` what the weights lacked on average, else 0.
+
+        Under `n_clusters` the draws kept of all chains follow one another in one chain, since each
+        has another number of them: ``sampled_chain`` and ``sampled_draw`` say where they come
+        from, ``dropped_mass (chain, draw)`` what the weights of each lacked, the attribute
+        ``kept`` which share of all draws they are. Convergence is judged on the tree they were
+        taken from.
+
+    Raises
+    ------
+    ValueError
+        If the tree lacks parameters, or the labels and rows that a method asks for; if the
+        reference has other components or features.
 
     References
     ----------
     S. Frühwirth-Schnatter, "Dealing with label switching under model uncertainty", in Mixtures:
-    Estimation and Applications, Wiley 2011.
+    Estimation and Applications, Wiley 2011. P. Papastamoulis and G. Iliopoulos, "An artificial
+    allocations based solution to the label switching problem", JCGS 19, 2010. M. Stephens,
+    "Dealing with label switching in mixture models", JRSS B 62, 2000.
 
     Examples
     --------
@@ -74,56 +121,59 @@ def relabel(
     >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
     >>> bm.relabel(post).relabeling.attrs["advice"]  # doctest: +SKIP
     """
-    import xarray as xr
-
+    if method not in get_args(Method):
+        raise ValueError(f"method: expected one of {', '.join(get_args(Method))}, got {method!r}")
     if n_clusters is not None:
         post = draws_with(post, n_clusters)
     draws = draws_of(post)
-    features = [str(f) for f in group(post, "posterior")["feature"].values]
-    target = _reference(post, draws) if reference is None else _point(reference, draws, features)
+    pivot = _best_draw(post, draws) if reference is None else _point(reference, post, draws)
     mixture = mixture_of(post)
     free = mixture is None or _may_permute(mixture)
+    used: Method | Literal["none"] = "none"
     if free:
-        permutation = _match(_divergence(draws, *target))
+        used = _automatic(post, draws, pivot) if method == "auto" else method
+        permutation, agreement = _matched(post, draws, pivot, used)
     else:
         permutation = np.tile(np.arange(draws.weights.shape[1]), (len(draws), 1))
-    tree = post.copy()
-    posterior = group(post, "posterior")
-    by_chain = draws.by_chain(permutation)
-    index = xr.DataArray(by_chain, dims=("chain", "draw", "component"))
-    for name in ("weights", "means", "covariances"):
-        variable = posterior[name]
-        posterior[name] = variable.isel(component=index).transpose(*variable.dims).variable
-    tree["posterior"] = xr.DataTree(posterior)
-    if "allocation" in post.children:
-        tree["allocation"] = xr.DataTree(_permuted_labels(group(post, "allocation"), by_chain))
-    rate = _non_permutation_rate(draws, permutation)
-    identity = np.arange(permutation.shape[1])
-    earlier = group(post, "relabeling") if "relabeling" in post.children else xr.Dataset()
-    total = by_chain
-    if "permutation" in earlier:
-        total = np.take_along_axis(earlier["permutation"].values, by_chain, axis=-1)
-    found = earlier.assign(permutation=(("chain", "draw", "component"), total)).assign_coords(
-        {c: posterior[c].values for c in ("chain", "draw", "component")}
-    )
+        agreement = np.nan
+    tree = _permuted(post, draws.by_chain(permutation))
+    found = _relabeling(post, draws.by_chain(permutation))
+    identified = identification(draws, permutation, lambda: _with_rows(post, draws))
+    names = group(post, "posterior")["component"].values.tolist()
+    advice = identified.advice(names) if free else _KEPT_AS_SAMPLED
     found.attrs |= {
-        "method": "parameters" if free else "none",
-        "non_permutation_rate": rate,
-        "moved": float((total != identity).any(axis=-1).mean()),
-        "dropped_mass": earlier.attrs.get("dropped_mass", 0.0),
-        "advice": _advice(rate, free) + _kept(earlier),
+        "method": used,
+        "agreement": agreement,
+        "non_permutation_rate": identified.non_permutation_rate,
+        "advice": advice + _kept(found),
     }
+    import xarray as xr
+
     tree["relabeling"] = xr.DataTree(found)
     return tree
+
+
+_KEPT_AS_SAMPLED = "the prior tells the components apart, so their labels were kept as sampled"
+
+
+@dataclass(frozen=True)
+class _Pivot:
+    """What draws are matched to."""
+
+    weights: Floats
+    means: Floats
+    covariances: Floats
+    draw: int | None = None
+    """Which of the draws it is, if one of them."""
 
 
 def _may_permute(mixture: Mixture) -> bool:
     return not isinstance(mixture.weights, Dirichlet) or mixture.weights.exchangeable
 
 
-def _reference(post: xr.DataTree, draws: Draws) -> tuple[Floats, Floats]:
+def _best_draw(post: xr.DataTree, draws: Draws) -> _Pivot:
     best = int(_density(post, draws).argmax())
-    return draws.means[best], draws.covariances[best]
+    return _Pivot(draws.weights[best], draws.means[best], draws.covariances[best], best)
 
 
 def _density(post: xr.DataTree, draws: Draws) -> Floats:
@@ -144,8 +194,8 @@ def _density(post: xr.DataTree, draws: Draws) -> Floats:
     )
 
 
-def _point(reference: xr.Dataset, draws: Draws, features: list[str]) -> tuple[Floats, Floats]:
-    means, covariances = reference["means"].values, reference["covariances"].values
+def _point(reference: xr.Dataset, post: xr.DataTree, draws: Draws) -> _Pivot:
+    features = [str(f) for f in group(post, "posterior")["feature"].values]
     if "feature" in reference.coords:
         given = [str(f) for f in reference["feature"].values]
         if given != features:
@@ -153,75 +203,138 @@ def _point(reference: xr.Dataset, draws: Draws, features: list[str]) -> tuple[Fl
                 f"reference: expected the features {', '.join(features)}, in this order as in the "
                 f"posterior, got {', '.join(given)}"
             )
-    if means.shape != draws.means.shape[1:]:
+    weights, means, covariances = (reference[name].values for name in PARAMETERS)
+    pivot = _Pivot(weights, means, covariances)
+    if pivot.means.shape != draws.means.shape[1:]:
         raise ValueError(
             f"reference: expected means of shape {draws.means.shape[1:]}, as in the posterior, "
-            f"got {means.shape}"
+            f"got {pivot.means.shape}"
         )
-    return means, covariances
+    return pivot
 
 
-def _divergence(draws: Draws, means: Floats, covariances: Floats) -> Floats:
-    """Twice KL(draw's component j || reference component k) + D, shape (S, j, k)."""
-    precision = np.linalg.inv(covariances)
-    delta = draws.means[:, :, None, :] - means
-    mahalanobis = np.einsum("sjka,kab,sjkb->sjk", delta, precision, delta, optimize=True)
-    trace = np.einsum("kab,sjab->sjk", precision, draws.covariances, optimize=True)
-    log_determinants = np.linalg.slogdet(covariances)[1]
-    own = np.linalg.slogdet(draws.covariances)[1]
-    return mahalanobis + trace + log_determinants - own[:, :, None]
+def _automatic(post: xr.DataTree, draws: Draws, pivot: _Pivot) -> Method:
+    posterior = group(post, "posterior")
+    if "n_clusters" not in posterior or not _labeled(post, pivot):
+        return "parameters"
+    full = posterior["n_clusters"].values.min() == draws.weights.shape[1]
+    return "parameters" if full else "ecr"
 
 
-def _match(cost: Floats) -> NDArray[np.intp]:
-    """Best permutation per draw: entry k is the draw's component for place k."""
-    from scipy.optimize import linear_sum_assignment
+def _labeled(post: xr.DataTree, pivot: _Pivot) -> bool:
+    """Whether the tree holds labels, and those of the pivot are to be had."""
+    at_pivot = pivot.draw is not None or "observed_data" in post.children
+    return "allocation" in post.children and at_pivot
 
-    return np.stack([linear_sum_assignment(c.T)[1] for c in cost])
+
+def _matched(
+    post: xr.DataTree, draws: Draws, pivot: _Pivot, method: Method
+) -> tuple[Permutations, float]:
+    """Permutations (S, K), and the share of them that the check finds too."""
+    point = pivot.means, pivot.covariances
+    match = by_parameters(draws, *point)
+    match method:
+        case "ecr":
+            found = by_labels(draws, *point, *_labels(post, draws, pivot))
+            return found, _share_alike(found, match)
+        case "stephens":
+            x = data_of(post).values
+            found = by_responsibilities(x[_spread(len(x))], draws.parameters, match)
+            return found, _share_alike(found, match)
+    if not _labeled(post, pivot) and "observed_data" not in post.children:
+        return match, np.nan
+    check = by_labels(draws, *point, *_labels(post, draws, pivot, few=True))
+    return match, _share_alike(match, check)
 
 
-def _permuted_labels(allocation: xr.Dataset, permutation: NDArray[np.intp]) -> xr.Dataset:
+def _share_alike(one: Permutations, other: Permutations) -> float:
+    return float((one == other).all(axis=1).mean())
+
+
+def _labels(
+    post: xr.DataTree, draws: Draws, pivot: _Pivot, *, few: bool = False
+) -> tuple[Callable[[slice], NDArray[Any]], NDArray[Any]]:
+    """Labels of some draws, made when asked for, and those at the pivot: of all rows or of few."""
+    if "allocation" in post.children:
+        stored = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
+        flat = stored.reshape(len(draws), -1)
+        rows = _spread(flat.shape[1], few=few)
+
+        def labels(own: slice) -> NDArray[Any]:
+            return flat[own].take(rows, axis=1)
+
+    else:
+        x = data_of(post).values
+        rows = _spread(len(x), few=few)
+        some = x[rows]
+        keys = random_words(as_generator(0), (len(draws), 2))
+
+        def labels(own: slice) -> NDArray[Any]:
+            return passes.sampled_labels(some, draws.parameters[own], keys[own])
+
+    if pivot.draw is not None:
+        return labels, labels(slice(pivot.draw, pivot.draw + 1))[0]
+    point = pivot.weights, pivot.means, pivot.covariances
+    parameters = PassParameters.from_point(structure_of("full"), *point)
+    return labels, passes.labels(data_of(post).values[rows], parameters)
+
+
+def _spread(n: int, *, few: bool = True) -> NDArray[np.intp]:
+    """All of n rows, or at most `_MOST_ROWS`."""
+    most = _MOST_ROWS if few else n
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
+
+
+def _with_rows(post: xr.DataTree, draws: Draws) -> NDArray[np.bool_] | None:
+    """Which components of a draw have rows, (S, K), where the tree holds labels."""
+    if "allocation" not in post.children:
+        return None
+    stored = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
+    label = stored.reshape(len(draws), -1)
+    return np.stack([(label == k).any(axis=1) for k in range(draws.weights.shape[1])], axis=1)
+
+
+def _permuted(post: xr.DataTree, permutation: Permutations) -> xr.DataTree:
+    """Permute parameters and labels, (chain, draw, component)."""
+    import xarray as xr
+
+    tree, posterior = post.copy(), group(post, "posterior")
+    index = xr.DataArray(permutation, dims=("chain", "draw", "component"))
+    for name in PARAMETERS:
+        variable = posterior[name]
+        posterior[name] = variable.isel(component=index).transpose(*variable.dims).variable
+    tree["posterior"] = xr.DataTree(posterior)
+    if "allocation" in post.children:
+        allocation = _permuted_labels(group(post, "allocation"), permutation)
+        tree["allocation"] = xr.DataTree(allocation)
+    return tree
+
+
+def _permuted_labels(allocation: xr.Dataset, permutation: Permutations) -> xr.Dataset:
     label = allocation["label"]
     inverse = np.argsort(permutation, axis=-1).astype(label.dtype)
-    chains, draws, _ = label.shape
-    at = np.arange(chains)[:, None, None], np.arange(draws)[None, :, None]
-    return allocation.assign(label=(label.dims, inverse[(*at, label.values)]))
+    values, moved = label.values, np.empty(label.shape, label.dtype)
+    for at in np.ndindex(permutation.shape[:2]):  # indexing all at once takes four times as long
+        inverse[at].take(values[at], out=moved[at], mode="clip")
+    return allocation.assign(label=(label.dims, moved))
 
 
-def _non_permutation_rate(draws: Draws, permutation: NDArray[np.intp]) -> float:
-    """Cluster all component draws by k-means; a draw fails if two of its own share a cluster."""
-    from scipy.cluster.vq import ClusterError, kmeans2
+def _relabeling(post: xr.DataTree, permutation: Permutations) -> xr.Dataset:
+    """The group of that name: what was done, on top of what had been done before."""
+    import xarray as xr
 
-    k = permutation.shape[1]
-    if k == 1:
-        return 0.0
-    rows = np.arange(len(draws))[:, None]
-    variances = np.diagonal(draws.covariances, axis1=-2, axis2=-1)
-    unit = np.sqrt(variances.mean(axis=(0, 1)))
-    features = np.concatenate([draws.means / unit, 0.5 * np.log(variances)], axis=-1)
-    matched = features[rows, permutation]
-    try:
-        _, cluster = kmeans2(
-            matched.reshape(len(draws) * k, -1),
-            matched.mean(axis=0),
-            minit="matrix",
-            missing="raise",
-        )
-    except ClusterError:  # one cluster too few for any draw to have one each
-        return 1.0
-    sorted_clusters = np.sort(cluster.reshape(len(draws), k), axis=1)
-    return float((sorted_clusters != np.arange(k)).any(axis=1).mean())
-
-
-def _advice(rate: float, free: bool) -> str:
-    if not free:
-        return "the prior tells the components apart, so their labels were kept as sampled"
-    if rate <= IDENTIFIED:
-        return "components are identified: the component table can be read"
-    return (
-        f"in {rate:.0%} of the draws the components do not separate (they overlap, are empty, or "
-        "the posterior has several modes): read the label-invariant quantities and the "
-        "memberships, not the component table"
+    posterior = group(post, "posterior")
+    earlier = group(post, "relabeling") if "relabeling" in post.children else xr.Dataset()
+    total = permutation
+    if "permutation" in earlier:
+        total = np.take_along_axis(earlier["permutation"].values, permutation, axis=-1)
+    found = earlier.assign(permutation=(("chain", "draw", "component"), total)).assign_coords(
+        {c: posterior[c].values for c in ("chain", "draw", "component")}
     )
+    identity = np.arange(permutation.shape[-1])
+    found.attrs["moved"] = float((total != identity).any(axis=-1).mean())
+    found.attrs.setdefault("dropped_mass", 0.0)
+    return found
 
 
 def _kept(relabeling: xr.Dataset) -> str:

@@ -33,8 +33,8 @@ def draws_with(post: xr.DataTree, n_clusters: int) -> xr.DataTree:
     DataTree
         Groups ``posterior``, ``sample_stats``, ``allocation`` and ``observed_data``, and
         ``relabeling``: the permutation that changes nothing; ``sampled_chain`` and
-        ``sampled_draw``, where a draw comes from; ``dropped_mass``, what its weights leave;
-        attributes ``n_clusters``, ``kept`` (share of the draws) and ``dropped_mass`` (its mean).
+        ``sampled_draw``, where a draw comes from; ``dropped_mass``, what its weights left;
+        attributes ``n_clusters``, ``kept`` (share of the draws) and ``dropped_mass`` (the mean).
 
     Raises
     ------
@@ -63,8 +63,7 @@ def draws_with(post: xr.DataTree, n_clusters: int) -> xr.DataTree:
     tree["posterior"] = xr.DataTree(scalars.merge(parameters))
     for name in {"sample_stats", "allocation"} & post.children.keys():
         tree[name] = xr.DataTree(_taken(group(post, name), at))
-    origin = _origin(post, parameters, at)
-    origin["dropped_mass"] = 1 - total
+    origin = _origin(post, parameters, at).assign(dropped_mass=1 - total)
     tree["relabeling"] = xr.DataTree(origin)
     tree["relabeling"].attrs.update(
         n_clusters=int(n_clusters),

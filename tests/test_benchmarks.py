@@ -177,3 +177,15 @@ def test_chains_from_one_cluster_end_when_all_have_found_all(unknown: tuple[str,
     assert min(run["trace"][-1][1]) >= 0.95
     assert all(min(index) < 0.95 for _, index in run["trace"][:-1])
     assert run["grown"] > 0
+
+
+@pytest.mark.slow
+def test_relabeling_is_timed_after_planted_permutations_were_undone(tmp_path: Path) -> None:
+    path = tmp_path / "membership.json"
+    rows = "relabel-parameters,relabel-ecr,relabel-stephens"
+    done = bench("--quick", "--rows", rows, "--json", str(path), name="membership")
+    assert done.returncode == 0, done.stderr
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        assert row["draws"] == 400
+        assert row["agreement"] == 1
+        assert row["timings"]["bayesmix"]["median_seconds"] > 0

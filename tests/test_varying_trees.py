@@ -305,6 +305,7 @@ class TestRelabel:
         assert relabeling.attrs["kept"] == len(kept) / 120
         assert relabeling.attrs["n_clusters"] == 3
         left = [1 - found[c].weights[s, :3].sum() for c, s in kept]
+        np.testing.assert_allclose(relabeling["dropped_mass"][0], left, rtol=0, atol=1e-15)
         assert relabeling.attrs["dropped_mass"] == pytest.approx(np.mean(left))
         order = relabeling["permutation"].values[0]
         for i, (c, s) in enumerate(kept):
