@@ -162,6 +162,22 @@ def test_density_of_one_more_row_is_exact(name):
     assert far == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    "name", ["DP", pytest.param("PY", marks=pytest.mark.slow), "MFM few", "MFM dynamic"]
+)
+def test_two_more_rows_may_meet_in_a_new_component(name):
+    """Mean product of a draw's densities at two places far from the rows: their joint density."""
+    mixture = bm.Mixture(WEIGHTS[name], LINE)
+    x, pair = X[:2], np.array([[6.0], [6.2]])
+    tree = exact_tree(x, mixture, 10_000)
+    log = random_measure.random_measure(tree, rng(1)).log_density(pair).sum(axis=1)
+    evidence = exact_posterior(np.vstack([x, pair]), mixture).log_evidence
+    expected = np.exp(evidence - exact_posterior(x, mixture).log_evidence)
+    error = np.exp(log).std() / np.sqrt(10_000)
+    assert error < 0.2 * expected
+    assert abs(np.exp(log).mean() - expected) < 4 * error
+
+
 def test_far_out_all_is_prior():
     """Far from all rows the density is what the weights leave times the prior predictive one."""
     mixture = bm.Mixture(
