@@ -26,6 +26,8 @@ WEIGHTS = {
     "MFM dynamic": bm.MixtureOfFiniteMixtures(bm.BetaNegativeBinomial(), 1.2, dynamic=True),
 }
 
+SLOW = {"PY", "PY, heavy"}  # as many as 1,000 atoms at every draw
+
 
 def rng(seed=1):
     return np.random.default_rng(seed)
@@ -104,7 +106,7 @@ class TestAtoms:
         """Averaged over atoms and draws, weight by weight."""
         at = np.array([[0.0, 1.0], [4.0, -3.0]])
         differences = []
-        for seed in range(80):
+        for seed in range(50):
             seeds = np.random.SeedSequence(seed).generate_state(2, np.uint64)
             rest = random_measure.replace(measure.rest, seeds=seeds)
             own = random_measure.RandomMeasure(measure.clusters, rest)
@@ -113,7 +115,7 @@ class TestAtoms:
             differences.append(
                 (np.exp(log) - known).sum(axis=0) / (np.exp(expected) - known).sum(axis=0)
             )
-        mean, error = np.mean(differences, axis=0), np.std(differences, axis=0) / np.sqrt(80)
+        mean, error = np.mean(differences, axis=0), np.std(differences, axis=0) / np.sqrt(50)
         assert np.all(np.abs(mean - 1) < 4.5 * error + 1e-6)
 
     def test_weights_sum_to_one(self, measure):
@@ -141,7 +143,7 @@ class TestAtoms:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n == "PY, heavy" else []) for n in WEIGHTS],
+    [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in WEIGHTS],
 )
 def test_density_of_one_more_row_is_exact(name):
     """Draws of the exact posterior of five rows give the density that enumeration gives."""
