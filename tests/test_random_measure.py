@@ -26,6 +26,8 @@ WEIGHTS = {
     "MFM dynamic": bm.MixtureOfFiniteMixtures(bm.BetaNegativeBinomial(), 1.2, dynamic=True),
 }
 
+SLOW = {"PY", "PY, heavy"}  # as many as 1,000 atoms at every draw
+
 
 def rng(seed=1):
     return np.random.default_rng(seed)
@@ -104,7 +106,7 @@ class TestAtoms:
         """Averaged over atoms and draws, weight by weight."""
         at = np.array([[0.0, 1.0], [4.0, -3.0]])
         differences = []
-        for seed in range(80):
+        for seed in range(50):
             seeds = np.random.SeedSequence(seed).generate_state(2, np.uint64)
             rest = random_measure.replace(measure.rest, seeds=seeds)
             own = random_measure.RandomMeasure(measure.clusters, rest)
@@ -113,7 +115,7 @@ class TestAtoms:
             differences.append(
                 (np.exp(log) - known).sum(axis=0) / (np.exp(expected) - known).sum(axis=0)
             )
-        mean, error = np.mean(differences, axis=0), np.std(differences, axis=0) / np.sqrt(80)
+        mean, error = np.mean(differences, axis=0), np.std(differences, axis=0) / np.sqrt(50)
         assert np.all(np.abs(mean - 1) < 4.5 * error + 1e-6)
 
     def test_weights_sum_to_one(self, measure):
@@ -141,7 +143,7 @@ class TestAtoms:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n == "PY, heavy" else []) for n in WEIGHTS],
+    [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in WEIGHTS],
 )
 def test_density_of_one_more_row_is_exact(name):
     """Draws of the exact posterior of five rows give the density that enumeration gives."""
@@ -160,6 +162,22 @@ def test_density_of_one_more_row_is_exact(name):
     assert np.all(np.abs(found["density"] - expected) < 4.5 * error)
     far = found["density"][4] / expected[4]
     assert far == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "name", ["DP", pytest.param("PY", marks=pytest.mark.slow), "MFM few", "MFM dynamic"]
+)
+def test_two_more_rows_may_meet_in_a_new_component(name):
+    """Mean product of a draw's densities at two places far from the rows: their joint density."""
+    mixture = bm.Mixture(WEIGHTS[name], LINE)
+    x, pair = X[:2], np.array([[6.0], [6.2]])
+    tree = exact_tree(x, mixture, 10_000)
+    log = random_measure.random_measure(tree, rng(1)).log_density(pair).sum(axis=1)
+    evidence = exact_posterior(np.vstack([x, pair]), mixture).log_evidence
+    expected = np.exp(evidence - exact_posterior(x, mixture).log_evidence)
+    error = np.exp(log).std() / np.sqrt(10_000)
+    assert error < 0.2 * expected
+    assert abs(np.exp(log).mean() - expected) < 4 * error
 
 
 def test_far_out_all_is_prior():

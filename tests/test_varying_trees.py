@@ -400,7 +400,6 @@ REFUSED = {
     "membership": bm.membership,
     "clusters": plots.clusters,
     "pairs": plots.pairs,
-    "density": plots.density,
     "replicates": lambda tree: add_groups(
         tree,
         {"posterior_predictive"},
@@ -417,6 +416,14 @@ def test_what_needs_fixed_components_refuses(name, tree):
     with pytest.raises(ValueError, match=match) as caught:
         REFUSED[name](tree)
     assert "\n" not in str(caught.value)
+    plt.close("all")
+
+
+def test_density_is_drawn_with_components_without_rows(tree):
+    ax = plots.density(tree)
+    at, drawn = ax.get_lines()[0].get_data()
+    found = bm.predictive.density(tree, at, features=str(ax.get_xlabel()), random_seed=1)
+    np.testing.assert_allclose(drawn, found["density"], rtol=1e-9)
     plt.close("all")
 
 
