@@ -55,7 +55,7 @@ def test_bins_hold_what_was_predicted():
 
 @pytest.mark.slow
 def test_the_posterior_is_calibrated_and_em_is_not():
-    found = study(20, 70, draws=250, likelihood=False)
+    found = study(20, 60, draws=250, likelihood=False)
     limit = norm.isf(LEVEL / 2)
     for name in ("posterior", "labels of the posterior"):
         assert found[name].is_calibrated(LEVEL), name
