@@ -60,14 +60,19 @@ def summarize(
     nothing = np.empty((1, 0)), 0, 0, tails, flat, 0
     compile_once("summaries", "summaries of draws", lambda: _write_summaries(*nothing))
     for start in range(0, n, size):
-        block = values(slice(start, min(start + size, n))).reshape(s, -1)
-
-        def task(i: int, block: Floats = block, origin: int = k * start) -> None:
-            own = _TASK * i, min(_TASK * (i + 1), block.shape[1])
-            _write_summaries(block, *own, tails, flat, origin)
-
-        run_tasks(task, -(-block.shape[1] // _TASK))
+        _summarize_block(values(slice(start, min(start + size, n))), tails, flat, k * start)
     return Summaries(*found)
+
+
+def _summarize_block(block: Floats, tails: tuple[float, float], out: Floats, origin: int) -> None:
+    """Summaries of numbers (S, b, K) from column ``origin`` of ``out`` on: one block at a time."""
+    columns = block.reshape(len(block), -1)
+
+    def task(i: int) -> None:
+        own = _TASK * i, min(_TASK * (i + 1), columns.shape[1])
+        _write_summaries(columns, *own, tails, out, origin)
+
+    run_tasks(task, -(-columns.shape[1] // _TASK))
 
 
 def _make_write_summaries(fingerprint: str) -> Callable:
