@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["IDENTIFIED", "Identification", "identification"]
 
 IDENTIFIED = 0.05  # non-permutation rate above which a component table misleads
-_MOST_ROUNDS = 50
+_MOST_ROUNDS = 30
+_MOST_POINTS = 20_000
+_STEADY = 1e-3  # share of points below which it does not matter that they change their cluster
 _SAME = 1e-9  # squared distance, in standard deviations, that makes no difference
 
 
@@ -124,26 +126,30 @@ def _features(draws: Draws) -> Floats:
 
 
 def _clusters(features: Floats, permutation: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Cluster of every draw's component at every place, (S, K), by Lloyd's rounds.
+    """Cluster of every draw's component at every place, (S, K).
 
-    A cluster that loses all its points stays where it is; of clusters in one place the first
-    takes the points.
+    Lloyd's rounds see every so many-th draw where there are many. A cluster that loses all its
+    points stays where it is; of clusters in one place the first takes the points.
     """
     s, k = permutation.shape
     points = np.take_along_axis(features, permutation[..., None], axis=1)
     centers = np.median(points, axis=0)
-    points = points.reshape(s * k, -1)
-    cluster = np.full(s * k, -1)
+    some = points[:: max(1, s * k // _MOST_POINTS)].reshape(-1, points.shape[-1])
+    cluster = np.full(len(some), -1)
     for _ in range(_MOST_ROUNDS):
-        distance = np.square(centers).sum(axis=1) - 2 * points @ centers.T
-        near = distance <= distance.min(axis=1, keepdims=True) + _SAME
-        before, cluster = cluster, near.argmax(axis=1)
-        if np.array_equal(cluster, before):
+        before, cluster = cluster, _nearest(some, centers)
+        if (cluster != before).mean() < _STEADY:
             break
         own = np.eye(k)[cluster]
         sizes = own.sum(axis=0)[:, None]
-        centers = np.where(sizes > 0, own.T @ points / np.maximum(sizes, 1), centers)
-    return cluster.reshape(s, k)
+        centers = np.where(sizes > 0, own.T @ some / np.maximum(sizes, 1), centers)
+    return _nearest(points.reshape(s * k, -1), centers).reshape(s, k)
+
+
+def _nearest(points: Floats, centers: Floats) -> NDArray[np.intp]:
+    distance = np.square(centers).sum(axis=1) - 2 * points @ centers.T
+    near = distance <= distance.min(axis=1, keepdims=True) + _SAME
+    return near.argmax(axis=1)
 
 
 def _listed(names: Sequence[Any], places: Sequence[int]) -> str:
