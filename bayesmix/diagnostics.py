@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bayesmix.draws import count_clusters, data_of, labels_of
+from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.modes import chains_by_mode, describe_modes
 from bayesmix.partition_spread import chain_distance
 from bayesmix.priors import Dirichlet
-from bayesmix.relabel import IDENTIFIED, relabel
+from bayesmix.relabel import relabel
 from bayesmix.schema import choice_of_clusters, chosen_clusters, group, mixture_of, varies
 
 if TYPE_CHECKING:

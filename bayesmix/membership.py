@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.draw_summaries import summarize
 from bayesmix.draws import data_of, draws_of, require_posterior
-from bayesmix.relabel import relabel
+from bayesmix.relabel import relabeled_parameters
 from bayesmix.row_probabilities import NewRows, OwnRows, Responsibilities
 from bayesmix.schema import chosen_clusters, group
 
@@ -93,7 +93,7 @@ def membership(
     require_posterior(post)
     table = data_of(post, x_new)
     if "relabeling" not in post.children:
-        post = relabel(_parameters_alone(post))
+        post = relabeled_parameters(post)
     draws, component = draws_of(post), group(post, "posterior")["component"].values
     values: Callable[[slice], Floats]
     if chosen_clusters(post) is None:
@@ -130,12 +130,6 @@ def interval(ci_prob: float | None) -> tuple[float, float]:
     if not 0 < ci_prob < 1:
         raise ValueError(f"ci_prob: expected a number between 0 and 1, got {ci_prob}")
     return (1 - ci_prob) / 2, (1 + ci_prob) / 2
-
-
-def _parameters_alone(post: xr.DataTree) -> xr.DataTree:
-    """What `relabel` needs: to permute labels as well takes time and memory."""
-    needed = {"posterior", "sample_stats"}
-    return post.drop_nodes([name for name in post.children if name not in needed])
 
 
 def _entropy(probability: Floats) -> Floats:

@@ -12,7 +12,7 @@ from bayesmix import passes
 from bayesmix.component_prior import log_prior
 from bayesmix.covariance import structure_of
 from bayesmix.draws import Draws, data_of, draws_of
-from bayesmix.identification import IDENTIFIED, identification
+from bayesmix.identification import identification
 from bayesmix.inputs import as_generator, random_words
 from bayesmix.matching import by_labels, by_parameters, by_responsibilities
 from bayesmix.pass_parameters import PassParameters
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Permutations = NDArray[np.intp]
 
-__all__ = ["IDENTIFIED", "relabel"]
+__all__ = ["relabel", "relabeled_parameters"]
 
 Method = Literal["auto", "parameters", "ecr", "stephens"]
 
@@ -125,6 +125,17 @@ def relabel(
         raise ValueError(f"method: expected one of {', '.join(get_args(Method))}, got {method!r}")
     if n_clusters is not None:
         post = draws_with(post, n_clusters)
+    return _relabeled(post, method, reference)
+
+
+def relabeled_parameters(post: xr.DataTree) -> xr.DataTree:
+    """What `relabel` makes of a tree but its labels: to permute these takes time and memory."""
+    return _relabeled(post, "auto", None, labels=False)
+
+
+def _relabeled(
+    post: xr.DataTree, method: Method, reference: xr.Dataset | None, *, labels: bool = True
+) -> xr.DataTree:
     draws = draws_of(post)
     pivot = _best_draw(post, draws) if reference is None else _point(reference, post, draws)
     mixture = mixture_of(post)
@@ -136,7 +147,7 @@ def relabel(
     else:
         permutation = np.tile(np.arange(draws.weights.shape[1]), (len(draws), 1))
         agreement = np.nan
-    tree = _permuted(post, draws.by_chain(permutation))
+    tree = _permuted(post, draws.by_chain(permutation), labels=labels)
     found = _relabeling(post, draws.by_chain(permutation))
     identified = identification(draws, permutation, lambda: _with_rows(post, draws))
     names = group(post, "posterior")["component"].values.tolist()
@@ -290,12 +301,12 @@ def _with_rows(post: xr.DataTree, draws: Draws) -> NDArray[np.bool_] | None:
     if "allocation" not in post.children:
         return None
     stored = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
-    label = stored.reshape(len(draws), -1)
-    return np.stack([(label == k).any(axis=1) for k in range(draws.weights.shape[1])], axis=1)
+    k = draws.weights.shape[1]
+    return np.stack([np.bincount(own, minlength=k) > 0 for own in stored.reshape(len(draws), -1)])
 
 
-def _permuted(post: xr.DataTree, permutation: Permutations) -> xr.DataTree:
-    """Permute parameters and labels, (chain, draw, component)."""
+def _permuted(post: xr.DataTree, permutation: Permutations, *, labels: bool) -> xr.DataTree:
+    """Permute parameters and labels, (chain, draw, component), or leave the labels out."""
     import xarray as xr
 
     tree, posterior = post.copy(), group(post, "posterior")
@@ -304,9 +315,11 @@ def _permuted(post: xr.DataTree, permutation: Permutations) -> xr.DataTree:
         variable = posterior[name]
         posterior[name] = variable.isel(component=index).transpose(*variable.dims).variable
     tree["posterior"] = xr.DataTree(posterior)
-    if "allocation" in post.children:
-        allocation = _permuted_labels(group(post, "allocation"), permutation)
-        tree["allocation"] = xr.DataTree(allocation)
+    if "allocation" not in post.children:
+        return tree
+    if not labels:
+        return tree.drop_nodes("allocation")
+    tree["allocation"] = xr.DataTree(_permuted_labels(group(post, "allocation"), permutation))
     return tree
 
 

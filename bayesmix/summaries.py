@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
-from bayesmix.relabel import IDENTIFIED, relabel
+from bayesmix.relabel import relabel
 from bayesmix.schema import PARAMETERS, choice_of_clusters, group, varies
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from tests.fixtures_post import (
     permuted,
     planted,
     random_permutations,
+    sample_quietly,
     sampled,
 )
 from tests.support import random_parameters, random_prior, rows_of
@@ -160,3 +161,13 @@ def test_one_component():
     found = bm.membership(planted(point, rows_of(point, 9)))
     assert (found["probability"] == 1).all()
     assert (found["entropy"] == 0).all()
+
+
+def test_components_without_rows_are_matched_as_relabel_does(rows):
+    apart = np.concatenate([rows.to_numpy() - 50, rows.to_numpy() + 50])
+    model = bm.Mixture(bm.Dirichlet(4, 0.01), bm.weakly_informative(apart))
+    post = sample_quietly(model, apart, draws=100, chains=2, random_seed=1)
+    assert post["posterior"]["n_clusters"].min() < 4
+    first = bm.relabel(post)
+    assert first["relabeling"].attrs["method"] == "ecr"
+    xr.testing.assert_identical(bm.membership(post), bm.membership(first))

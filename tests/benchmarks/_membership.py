@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import resource
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +22,7 @@ from bayesmix.inputs import as_table
 from tests.benchmarks._harness import (
     Criterion,
     Outcome,
+    Row,
     Settings,
     in_fresh_process,
     megabytes,
@@ -87,3 +88,17 @@ def _posterior(draws: int) -> xr.DataTree:
         random_seed=1,
         progressbar=False,
     )
+
+
+ROWS = (
+    Row(
+        "membership-1e5",
+        "membership, 4,000 draws, 1e5 × 5, K = 5",
+        partial(place_rows, 100_000, 4_000, 30, 500e6),
+    ),
+    Row(
+        "membership-1e6",
+        "membership, 500 draws, 1e6 × 5, K = 5",
+        partial(place_rows, 1_000_000, 500, None, 4e9),
+    ),
+)

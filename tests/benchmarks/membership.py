@@ -1,4 +1,4 @@
-"""What is computed from a posterior: its components relabeled.
+"""What is computed from a posterior: components relabeled, rows placed in them.
 
 Draws are planted about a population and put in random order, labels among them; nothing is timed
 before every one of the planted permutations was undone. Times are those of whole calls, from tree
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import _relabel
+from tests.benchmarks import _membership, _relabel
 from tests.benchmarks._harness import run
 
 PACKAGES = ("bayesmix", "numpy", "scipy", "numba", "xarray")
@@ -20,7 +20,7 @@ def main() -> int:
     return run("membership", ROWS, ("bayesmix",), PACKAGES)
 
 
-ROWS = (*_relabel.ROWS,)
+ROWS = (*_relabel.ROWS, *_membership.ROWS)
 
 if __name__ == "__main__":
     sys.exit(main())
