@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare_to_posterior"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """A point fit beside the posterior."""
 
@@ -114,6 +114,9 @@ class Comparison:
         from bayesmix.plots import compared
 
         return compared(self)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.sentences(), self.advice])
 
     def _repr_html_(self) -> str:
         from html import escape

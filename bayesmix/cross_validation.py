@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CrossValidation", "cross_validate"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CrossValidation:
     """Log predictive density of every row, given the rows of the other folds."""
 
@@ -78,6 +78,9 @@ class CrossValidation:
             for name, times in self.warned.items()
             if times
         ]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences())
 
     def _repr_html_(self) -> str:
         from html import escape
