@@ -232,6 +232,19 @@ def test_comparison(tree, other):
     assert two.n_overconfident == one.n_overconfident
 
 
+def test_predictions(tree, other):
+    rows = ROWS.to_numpy()[:4]
+    one, two = (bm.predictive.density(t, rows) for t in (tree, other))
+    for name in one.data_vars:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-9, err_msg=name)
+    feature = tree["posterior"].to_dataset()["feature"].values[:1]
+    of_other = other["posterior"].to_dataset()["feature"].values[:1]
+    one = bm.predictive.conditional(tree, rows[:, :1], features=feature)
+    two = bm.predictive.conditional(other, rows[:, :1], features=[str(of_other[0])])
+    for name in one.data_vars:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-6, err_msg=name)
+
+
 class TestWhatIsMissing:
     """One line: expected, got, what to do."""
 
