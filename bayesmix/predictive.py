@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.draw_summaries import summarize
 from bayesmix.draws import data_of
 from bayesmix.inputs import as_generator, require_count
 from bayesmix.membership import interval
 from bayesmix.memory import require_memory
 from bayesmix.predictive_conditional import conditional
-from bayesmix.predictive_rows import blocks, columns_of, rows_of
+from bayesmix.predictive_rows import columns_of, rows_of
 from bayesmix.predictive_sample import sample, tail_probability
 from bayesmix.random_measure import random_measure
 from bayesmix.replicates import log_likelihood_group
@@ -100,13 +101,7 @@ def density(
     >>> at = bm.predictive.grid(post, features="eruptions")  # doctest: +SKIP
     >>> bm.predictive.density(post, at, features="eruptions").density.max()  # doctest: +SKIP
     """
-
-    def summary(log: Floats, log_mean: Floats, tails: tuple[float, float]) -> list[Floats]:
-        values = np.exp(log)
-        return [np.exp(log_mean), values.std(axis=0), *np.quantile(values, tails, axis=0)]
-
-    given = post, x, features, ci_prob, mixture, random_seed
-    return _by_rows("density", summary, *given)
+    return _by_rows("density", np.exp, post, x, features, ci_prob, mixture, random_seed)
 
 
 def log_density(
@@ -144,12 +139,7 @@ def log_density(
     >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
     >>> bm.predictive.log_density(post).log_density.min()  # doctest: +SKIP
     """
-
-    def summary(log: Floats, log_mean: Floats, tails: tuple[float, float]) -> list[Floats]:
-        return [log_mean, log.std(axis=0), *np.quantile(log, tails, axis=0)]
-
-    given = post, x, features, ci_prob, mixture, random_seed
-    return _by_rows("log_density", summary, *given)
+    return _by_rows("log_density", np.asarray, post, x, features, ci_prob, mixture, random_seed)
 
 
 def grid(post: xr.DataTree, size: int = 200, *, features: Features = None) -> pd.DataFrame:
@@ -243,7 +233,7 @@ def log_likelihood(
 
 def _by_rows(
     name: str,
-    summary: Callable[[Floats, Floats, tuple[float, float]], list[Floats]],
+    scale: Callable[[Floats], Floats],
     post: xr.DataTree,
     x: Any,
     features: Features,
@@ -251,7 +241,7 @@ def _by_rows(
     mixture: Mixture | None,
     random_seed: RandomSeed,
 ) -> xr.Dataset:
-    """Summarize log densities of the draws and of their mean, block by block of the rows."""
+    """Summarize what ``scale`` makes of log densities: their mean's, and the draws' spread."""
     import xarray as xr
     from scipy.special import logsumexp
 
@@ -259,16 +249,19 @@ def _by_rows(
     table = rows_of(post, x, columns)
     generator = as_generator(random_seed)
     measure = random_measure(post, generator, columns=columns, mixture=mixture)
-    n_draws = len(measure.clusters)
-    parts = []
-    for own in blocks(len(table.values), 8 * n_draws):
+    n_draws, n = len(measure.clusters), len(table.values)
+    log_mean = np.empty(n)
+
+    def values(own: slice) -> Floats:
         log, expected = measure.log_densities(table.values[own])
-        log_mean = logsumexp(expected, axis=0) - np.log(n_draws)
-        parts.append(summary(log, log_mean, tails))
-    names = (name, f"{name}_sd", f"{name}_lower", f"{name}_upper")
-    values = (np.concatenate(part) for part in zip(*parts, strict=True))
+        log_mean[own] = logsumexp(expected, axis=0) - np.log(n_draws)
+        return scale(log)[..., None]
+
+    found = summarize(values, (n_draws, n, 1), tails)
+    spread = {"sd": found.sd, "lower": found.lower, "upper": found.upper}
     return xr.Dataset(
-        {n: ("obs", value) for n, value in zip(names, values, strict=True)},
+        {name: ("obs", scale(log_mean))}
+        | {f"{name}_{which}": ("obs", value[:, 0]) for which, value in spread.items()},
         coords={"obs": table.index},
         attrs={"ci_prob": round(tails[1] - tails[0], 12), "features": list(table.features)},
     )
