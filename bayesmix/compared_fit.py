@@ -83,11 +83,12 @@ class FitGap:
 
     def sentence(self) -> str:
         """The gap in words."""
+        beyond = (self.gap - self.expected) / self.expected_sd
         if self.gap < 0:
             verdict = "the point fits worse than most draws: not the optimum, or of another model"
-        elif self.tail > 0.99:
-            verdict = "too little for the optimum: the point may not be it, or the prior is strong"
-        elif self.tail < 0.01:
+        elif beyond < -1:
+            verdict = "less than that: the prior is strong, or the point is not the optimum"
+        elif beyond > 1:
             verdict = "more than that: the posterior is wider than about one normal mode"
         else:
             verdict = "as expected"
