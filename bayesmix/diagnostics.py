@@ -97,7 +97,12 @@ def _identification(post: xr.DataTree, moving: pd.DataFrame | None) -> Finding:
     attrs = relabeled["relabeling"].attrs
     if attrs["non_permutation_rate"] <= IDENTIFIED:
         return Finding("ok", "identification", attrs["advice"])
-    remedy = "fewer components may separate: ask choose_k(x) how many clusters there are"
+    if joined:
+        remedy = "try another n_clusters, or read the partition"
+    elif attrs["method"] == "none":
+        remedy = "read what does not depend on labels"
+    else:
+        remedy = "fewer components may separate: ask choose_k(x) how many clusters there are"
     return Finding("warning", "identification", attrs["advice"], remedy)
 
 
@@ -258,7 +263,7 @@ def _mixing(
         return [Finding("ok", "mixing", "every label-invariant quantity is constant")]
     chains = post["posterior"].sizes["chain"]
     if chosen_clusters(post) is not None:
-        message = "R-hat is that of the tree these draws were taken from, whose chains they join"
+        message = "R-hat is not judged: these draws join chains; diagnose the tree they come from"
         agreement = Finding("ok", "r_hat", message)
     else:
         agreement = _agreement(moving, chains, apart, still)

@@ -38,6 +38,7 @@ __all__ = [
     "count_clusters",
     "data_of",
     "draws_of",
+    "has_rows",
     "labels_of",
     "log_likelihoods",
     "log_priors",
@@ -138,8 +139,8 @@ def require_posterior(tree: xr.DataTree) -> xr.Dataset:
         if set(posterior[name].dims) != {"chain", "draw", *dims}:
             raise ValueError(
                 f"post.posterior.{name}: expected dims (chain, draw, {', '.join(dims)}), got "
-                f"({', '.join(map(str, posterior[name].dims))}); rename them, in your model or by "
-                "post.posterior.dataset.rename"
+                f"({', '.join(map(str, posterior[name].dims))}); give them these names, by dims= "
+                "in your model or in arviz.from_dict"
             )
     return posterior
 
@@ -181,19 +182,7 @@ def point_of(point: Any) -> xr.Dataset:
 def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
     """Rows to evaluate: new ones if given, checked against the tree, else the tree's own."""
     if x_new is None:
-        observed = group(tree, "observed_data")
-        if "x" not in observed or set(observed["x"].dims) != {"obs", "feature"}:
-            given = [
-                f"{name} ({', '.join(map(str, variable.dims))})"
-                for name, variable in observed.data_vars.items()
-            ]
-            raise ValueError(
-                "post.observed_data: expected a variable x with dims (obs, feature), got "
-                f"{', '.join(given) or 'none'}; rename it and its dims"
-            )
-        data = observed["x"].transpose("obs", "feature")
-        features = tuple(str(f) for f in data["feature"].values)
-        return Table(np.ascontiguousarray(data.values, float), features, data["obs"].values)
+        return _own_rows(tree)
     table = as_table(x_new, name="x_new")
     of_features = group(tree, "components" if varies(tree) else "posterior")["feature"].values
     expected = len(of_features)
@@ -208,6 +197,51 @@ def data_of(tree: xr.DataTree, x_new: Any = None) -> Table:
             f"{', '.join(table.features)}; put them in this order, or pass an array"
         )
     return table
+
+
+def has_rows(tree: xr.DataTree) -> bool:
+    """Whether a tree holds its rows where `data_of` looks for them."""
+    if "observed_data" not in tree.children:
+        return False
+    observed = group(tree, "observed_data")
+    return "x" in observed and set(observed["x"].dims) == {"obs", "feature"}
+
+
+def _own_rows(tree: xr.DataTree) -> Table:
+    observed = group(tree, "observed_data")
+    if not has_rows(tree):
+        given = [f"{n} ({', '.join(map(str, v.dims))})" for n, v in observed.data_vars.items()]
+        raise ValueError(
+            "post.observed_data: expected a variable x with dims (obs, feature), got "
+            f"{', '.join(given) or 'none'}; rename it and its dims"
+        )
+    data = observed["x"].transpose("obs", "feature")
+    parameters = tree.get("components" if varies(tree) else "posterior")
+    if parameters is not None and "feature" in parameters.sizes:
+        data = _in_order(data, parameters.to_dataset())
+    features = tuple(str(f) for f in data["feature"].values)
+    return Table(np.ascontiguousarray(data.values, float), features, data["obs"].values)
+
+
+def _in_order(data: xr.DataArray, parameters: xr.Dataset) -> xr.DataArray:
+    """Columns as the parameters have them, told by name where both have names."""
+    if data.sizes["feature"] != parameters.sizes["feature"]:
+        raise ValueError(
+            f"post.observed_data.x: expected {parameters.sizes['feature']} features, as the means "
+            f"have, got {data.sizes['feature']}"
+        )
+    if "feature" not in data.coords or "feature" not in parameters.coords:
+        return data
+    names, given = parameters["feature"].values, data["feature"].values
+    if np.array_equal(names, given):
+        return data
+    if sorted(map(str, names)) != sorted(map(str, given)):
+        raise ValueError(
+            f"post.observed_data.x: expected the features {', '.join(map(str, names))}, as the "
+            f"means have, got {', '.join(map(str, given))}"
+        )
+    order = {str(name): place for place, name in enumerate(given)}
+    return data.isel(feature=[order[str(name)] for name in names])
 
 
 def log_likelihoods(draws: Draws, x: Floats) -> Floats:

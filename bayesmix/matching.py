@@ -8,6 +8,7 @@ the permutations does not grow with their number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Permutations = NDArray[np.intp]
     Cost = Callable[[slice], Floats]
     """Of some draws, (S, K, K)."""
+    Allowed = NDArray[np.bool_]
+    """Which of the draw's components may stand at which place, (K, K)."""
 
 __all__ = ["by_labels", "by_parameters", "by_responsibilities"]
 
@@ -32,7 +35,9 @@ _LEAST_GAIN = 1e-10  # nats per row for which a permutation is given up: far abo
 _LOG_NEVER = -1e290  # of a mean of zero: finite, so that nothing times it is nothing
 
 
-def by_parameters(draws: Draws, means: Floats, covariances: Floats) -> Permutations:
+def by_parameters(
+    draws: Draws, means: Floats, covariances: Floats, allowed: Allowed
+) -> Permutations:
     """Match by the Kullback-Leibler divergence of the draw's component from the point's.
 
     Parameters
@@ -40,13 +45,16 @@ def by_parameters(draws: Draws, means: Floats, covariances: Floats) -> Permutati
     draws : Draws
     means, covariances : ndarray
         Of the point, shapes (K, D) and (K, D, D), the data's units and their squares.
+    allowed : (K, K) ndarray of bool
+        Which component may stand at which place; the identity always may.
 
     Returns
     -------
     ndarray
         Shape (S, K): entry k is the draw's component for place k.
     """
-    return _cheapest(_divergence(draws, means, covariances), draws, draws.means[0].size)
+    cost = _divergence(draws, means, covariances)
+    return _cheapest(cost, draws, draws.means[0].size, allowed)
 
 
 def by_labels(
@@ -55,6 +63,7 @@ def by_labels(
     covariances: Floats,
     labels: Callable[[slice], NDArray[Any]],
     label: NDArray[Any],
+    allowed: Allowed,
 ) -> Permutations:
     """Match by the rows on which a draw's labels and those of the point agree.
 
@@ -70,6 +79,7 @@ def by_labels(
         Gives the labels of some draws, (S, n).
     label : (n,) ndarray
         Those at the point.
+    allowed : (K, K) ndarray of bool
 
     Returns
     -------
@@ -89,10 +99,17 @@ def by_labels(
         most = between.max(axis=(1, 2), keepdims=True)
         return between / ((k + 1) * most) - together  # all K shares together are less than a row
 
-    return _cheapest(cost, draws, len(label))
+    return _cheapest(cost, draws, len(label), allowed)
 
 
-def by_responsibilities(x: Floats, parameters: PassParameters, start: Permutations) -> Permutations:
+def by_responsibilities(
+    x: Floats,
+    parameters: PassParameters,
+    start: Permutations,
+    allowed: Allowed,
+    *,
+    most_rounds: int | None = None,
+) -> Permutations:
     r"""Match by the divergence of responsibilities from their mean over the draws (Stephens 2000).
 
     .. math:: \sum_s \sum_i \sum_k r^s_{i \pi_s(k)} \log (r^s_{i \pi_s(k)} / \bar r_{ik})
@@ -108,6 +125,9 @@ def by_responsibilities(x: Floats, parameters: PassParameters, start: Permutatio
         S points.
     start : (S, K) ndarray
         The permutations of the first mean.
+    allowed : (K, K) ndarray of bool
+    most_rounds : int, optional
+        By default as many as it takes.
 
     Returns
     -------
@@ -118,7 +138,7 @@ def by_responsibilities(x: Floats, parameters: PassParameters, start: Permutatio
     mean = np.zeros((len(x), start.shape[1]))
     for own in _blocks(len(start), mean.size):
         mean += _sum_of(passes.responsibilities(x, parameters[own]), found[own])
-    while True:
+    for _ in count() if most_rounds is None else range(most_rounds):
         before, found = found, found.copy()
         with np.errstate(divide="ignore"):
             log_mean = np.maximum(np.log(mean / len(start)), _LOG_NEVER)
@@ -126,10 +146,11 @@ def by_responsibilities(x: Floats, parameters: PassParameters, start: Permutatio
         for own in _blocks(len(start), mean.size):
             resp = passes.responsibilities(x, parameters[own])
             cost = -(resp.transpose(0, 2, 1) @ log_mean)
-            found[own] = _improved(cost, before[own], _LEAST_GAIN * len(x))
+            found[own] = _improved(cost, before[own], _LEAST_GAIN * len(x), allowed)
             mean += _sum_of(resp, found[own])
         if np.array_equal(found, before):
-            return found
+            break
+    return found
 
 
 def _divergence(draws: Draws, means: Floats, covariances: Floats) -> Cost:
@@ -149,24 +170,27 @@ def _divergence(draws: Draws, means: Floats, covariances: Floats) -> Cost:
     return cost
 
 
-def _cheapest(cost: Cost, draws: Draws, numbers: int) -> Permutations:
+def _cheapest(cost: Cost, draws: Draws, numbers: int, allowed: Allowed) -> Permutations:
     """Best permutation per draw; a draw's cost takes so many numbers, or K squared."""
     s, k = draws.weights.shape
-    return np.concatenate([_assigned(cost(own)) for own in _blocks(s, max(numbers, k * k))])
+    blocks = _blocks(s, max(numbers, k * k))
+    return np.concatenate([_assigned(cost(own), allowed) for own in blocks])
 
 
-def _assigned(cost: Floats) -> Permutations:
+def _assigned(cost: Floats, allowed: Allowed) -> Permutations:
     from scipy.optimize import linear_sum_assignment
 
+    if not allowed.all():
+        cost = np.where(allowed, cost, np.inf)
     found = np.empty(cost.shape[:2], np.intp)
     for own, of_draw in zip(found, cost.transpose(0, 2, 1), strict=True):
         own[:] = linear_sum_assignment(of_draw)[1]
     return found
 
 
-def _improved(cost: Floats, current: Permutations, gain: float) -> Permutations:
+def _improved(cost: Floats, current: Permutations, gain: float, allowed: Allowed) -> Permutations:
     """Best permutations where they are better by at least a gain, else the current ones."""
-    best = _assigned(cost)
+    best = _assigned(cost, allowed)
     better = _total(cost, best) < _total(cost, current) - gain
     return np.where(better[:, None], best, current)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesmix import passes
 from bayesmix.component_prior import log_prior
-from bayesmix.covariance import structure_of
-from bayesmix.draws import Draws, data_of, draws_of
-from bayesmix.identification import identification
-from bayesmix.inputs import as_generator, random_words
+from bayesmix.draw_labels import (
+    Pivot,
+    filled,
+    have_labels,
+    labels_of_draws,
+    some_rows,
+    stored_labels,
+)
+from bayesmix.draws import Draws, draws_of, has_rows, point_of
+from bayesmix.identification import IDENTIFIED, Identification, identification
 from bayesmix.matching import by_labels, by_parameters, by_responsibilities
-from bayesmix.pass_parameters import PassParameters
 from bayesmix.priors import Dirichlet
 from bayesmix.schema import PARAMETERS, chosen_clusters, group, mixture_of
 from bayesmix.selection import draws_with
@@ -33,22 +35,20 @@ __all__ = ["relabel", "relabeled_parameters"]
 
 Method = Literal["auto", "parameters", "ecr", "stephens"]
 
-_MOST_ROWS = 1000  # that Stephens' method and the check of the others look at
-
 
 def relabel(
     post: xr.DataTree,
     method: Method = "auto",
     *,
-    reference: xr.Dataset | None = None,
+    reference: Any = None,
     n_clusters: int | None = None,
 ) -> xr.DataTree:
     r"""Permute the components of every draw to match a reference point.
 
-    Where the prior itself tells the components apart (unequal concentrations), labels have a
-    meaning and are kept. Broken sticks come in an order, but chains find clusters in different
-    ones: they are matched, and the density of the weights then is no longer that of the draws'
-    order.
+    Where the prior itself tells components apart (unequal concentrations), labels have a meaning,
+    and only those that it does not are permuted among themselves. Broken sticks come in an order,
+    but chains find clusters in different ones: they are matched, and the density of the weights
+    then is no longer that of the draws' order.
 
     Parameters
     ----------
@@ -62,16 +62,15 @@ def relabel(
         - ``"ecr"``: the number of rows with the same label as at the reference (Papastamoulis and
           Iliopoulos 2010); of equal permutations that with the least divergence;
         - ``"stephens"``: the divergence of the responsibilities of at most 1,000 rows, evenly
-          spread, from their mean over the draws, by rounds that start at the match of
-          parameters (Stephens 2000);
-        - ``"auto"``: ``"ecr"`` where some of the labels that the tree holds leave components
-          without rows, whose parameters, drawn from the prior, would count as much as those of
-          the others; else ``"parameters"``.
+          spread, from their mean over the draws, by rounds that start at the match of ``"auto"``
+          (Stephens 2000);
+        - ``"auto"``: ``"ecr"`` where some draw leaves components without rows, whose parameters,
+          drawn from the prior, would count as much as those of the others; else ``"parameters"``.
 
-        Labels that the tree does not hold are drawn at the parameters.
-    reference : Dataset, optional
-        ``weights``, ``means`` and ``covariances`` of one point, for example the group
-        ``point_estimate`` of `fit_em`; its labels are the most probable components. Default: the
+        Labels that the tree does not hold are drawn at the parameters, for at most 1,000 rows.
+    reference : Dataset, DataTree or estimator, optional
+        ``weights``, ``means`` and ``covariances`` of one point, a tree of `fit_em` or a fitted
+        mixture; its labels are the most probable components. Default: the
         draw with the highest ``sample_stats.lp``; under `n_clusters` the one with the highest
         density of rows and components; or the first draw where a tree has no ``lp``.
     n_clusters : int, optional
@@ -86,10 +85,11 @@ def relabel(
         ``permutation (chain, draw, component)``, which of the draw's components now stands at
         each place; attributes
 
-        - ``method``, or "none" where labels have a meaning;
-        - ``agreement``: share of draws for which another method finds the same permutation, ECR on
-          at most 1,000 rows for the match of parameters, this one for the others; NaN where the
-          tree has neither labels nor rows, or labels have a meaning;
+        - ``method``, or "none" where every label has a meaning;
+        - ``agreement``: share of draws in which another method gives all rows the same labels: for
+          the match of parameters ECR on at most 1,000 rows, for ECR a round of Stephens' method,
+          for that the match it started from; NaN where the tree has no rows, or every label has a
+          meaning;
         - ``moved``: share of draws permuted;
         - ``non_permutation_rate``: share of draws whose components do not fall one each into the K
           clusters of all component draws (Frühwirth-Schnatter 2011);
@@ -134,16 +134,15 @@ def relabeled_parameters(post: xr.DataTree) -> xr.DataTree:
 
 
 def _relabeled(
-    post: xr.DataTree, method: Method, reference: xr.Dataset | None, *, labels: bool = True
+    post: xr.DataTree, method: Method, reference: Any, *, labels: bool = True
 ) -> xr.DataTree:
     draws = draws_of(post)
     pivot = _best_draw(post, draws) if reference is None else _point(reference, post, draws)
-    mixture = mixture_of(post)
-    free = mixture is None or _may_permute(mixture)
+    allowed = _allowed(mixture_of(post), draws.weights.shape[1])
+    free = np.count_nonzero(allowed) > len(allowed) or len(allowed) == 1
     used: Method | Literal["none"] = "none"
     if free:
-        used = _automatic(post, draws, pivot) if method == "auto" else method
-        permutation, agreement = _matched(post, draws, pivot, used)
+        permutation, used, agreement = _matched(post, draws, pivot, method, allowed)
     else:
         permutation = np.tile(np.arange(draws.weights.shape[1]), (len(draws), 1))
         agreement = np.nan
@@ -151,7 +150,7 @@ def _relabeled(
     found = _relabeling(post, draws.by_chain(permutation))
     identified = identification(draws, permutation, lambda: _with_rows(post, draws))
     names = group(post, "posterior")["component"].values.tolist()
-    advice = identified.advice(names) if free else _KEPT_AS_SAMPLED
+    advice = identified.advice(names) if free else _kept_as_sampled(identified)
     found.attrs |= {
         "method": used,
         "agreement": agreement,
@@ -164,27 +163,26 @@ def _relabeled(
     return tree
 
 
-_KEPT_AS_SAMPLED = "the prior tells the components apart, so their labels were kept as sampled"
+def _kept_as_sampled(identified: Identification) -> str:
+    kept = "the prior tells the components apart, so their labels were kept as sampled"
+    if (rate := identified.non_permutation_rate) <= IDENTIFIED:
+        return kept
+    return f"{kept}; in {rate:.0%} of the draws they do not separate all the same"
 
 
-@dataclass(frozen=True)
-class _Pivot:
-    """What draws are matched to."""
-
-    weights: Floats
-    means: Floats
-    covariances: Floats
-    draw: int | None = None
-    """Which of the draws it is, if one of them."""
-
-
-def _may_permute(mixture: Mixture) -> bool:
-    return not isinstance(mixture.weights, Dirichlet) or mixture.weights.exchangeable
+def _allowed(mixture: Mixture | None, k: int) -> NDArray[np.bool_]:
+    """Which component may stand at which place, (K, K): those of the same prior."""
+    if mixture is None or not isinstance(mixture.weights, Dirichlet):
+        return np.ones((k, k), np.bool_)
+    if mixture.weights.random_concentration is not None:
+        return np.ones((k, k), np.bool_)
+    each = mixture.weights.concentrations
+    return each[:, None] == each
 
 
-def _best_draw(post: xr.DataTree, draws: Draws) -> _Pivot:
+def _best_draw(post: xr.DataTree, draws: Draws) -> Pivot:
     best = int(_density(post, draws).argmax())
-    return _Pivot(draws.weights[best], draws.means[best], draws.covariances[best], best)
+    return Pivot(draws.weights[best], draws.means[best], draws.covariances[best], best)
 
 
 def _density(post: xr.DataTree, draws: Draws) -> Floats:
@@ -205,17 +203,20 @@ def _density(post: xr.DataTree, draws: Draws) -> Floats:
     )
 
 
-def _point(reference: xr.Dataset, post: xr.DataTree, draws: Draws) -> _Pivot:
-    features = [str(f) for f in group(post, "posterior")["feature"].values]
-    if "feature" in reference.coords:
-        given = [str(f) for f in reference["feature"].values]
+def _point(reference: Any, post: xr.DataTree, draws: Draws) -> Pivot:
+    import xarray as xr
+
+    point = reference if isinstance(reference, xr.Dataset) else point_of(reference)
+    posterior = group(post, "posterior")
+    if "feature" in point.coords and "feature" in posterior.coords:
+        given, features = ([str(f) for f in d["feature"].values] for d in (point, posterior))
         if given != features:
             raise ValueError(
                 f"reference: expected the features {', '.join(features)}, in this order as in the "
                 f"posterior, got {', '.join(given)}"
             )
-    weights, means, covariances = (reference[name].values for name in PARAMETERS)
-    pivot = _Pivot(weights, means, covariances)
+    own = {name: point[name].transpose(*dims).values for name, dims in PARAMETERS.items()}
+    pivot = Pivot(own["weights"], own["means"], own["covariances"])
     if pivot.means.shape != draws.means.shape[1:]:
         raise ValueError(
             f"reference: expected means of shape {draws.means.shape[1:]}, as in the posterior, "
@@ -224,96 +225,59 @@ def _point(reference: xr.Dataset, post: xr.DataTree, draws: Draws) -> _Pivot:
     return pivot
 
 
-def _automatic(post: xr.DataTree, draws: Draws, pivot: _Pivot) -> Method:
-    posterior = group(post, "posterior")
-    if "n_clusters" not in posterior or not _labeled(post, pivot):
-        return "parameters"
-    full = posterior["n_clusters"].values.min() == draws.weights.shape[1]
-    return "parameters" if full else "ecr"
-
-
-def _labeled(post: xr.DataTree, pivot: _Pivot) -> bool:
-    """Whether the tree holds labels, and those of the pivot are to be had."""
-    at_pivot = pivot.draw is not None or "observed_data" in post.children
-    return "allocation" in post.children and at_pivot
-
-
 def _matched(
-    post: xr.DataTree, draws: Draws, pivot: _Pivot, method: Method
-) -> tuple[Permutations, float]:
-    """Permutations (S, K), and the share of them that the check finds too."""
+    post: xr.DataTree, draws: Draws, pivot: Pivot, method: Method, allowed: NDArray[np.bool_]
+) -> tuple[Permutations, Method, float]:
+    """Permutations (S, K), the method that found them, and in which share the check agrees."""
     point = pivot.means, pivot.covariances
-    match = by_parameters(draws, *point)
-    match method:
-        case "ecr":
-            found = by_labels(draws, *point, *_labels(post, draws, pivot))
-            return found, _share_alike(found, match)
-        case "stephens":
-            x = data_of(post).values
-            found = by_responsibilities(x[_spread(len(x))], draws.parameters, match)
-            return found, _share_alike(found, match)
-    if not _labeled(post, pivot) and "observed_data" not in post.children:
-        return match, np.nan
-    check = by_labels(draws, *point, *_labels(post, draws, pivot, few=True))
-    return match, _share_alike(match, check)
+    if not have_labels(post, pivot) and method in ("auto", "parameters"):
+        return by_parameters(draws, *point, allowed), "parameters", np.nan
+    full = filled(post, draws, pivot)
 
+    def match(method: Method, *, few: bool) -> Permutations:
+        if method == "parameters":
+            return by_parameters(draws, *point, allowed)
+        return by_labels(draws, *point, *labels_of_draws(post, draws, pivot, few=few), allowed)
 
-def _share_alike(one: Permutations, other: Permutations) -> float:
-    return float((one == other).all(axis=1).mean())
-
-
-def _labels(
-    post: xr.DataTree, draws: Draws, pivot: _Pivot, *, few: bool = False
-) -> tuple[Callable[[slice], NDArray[Any]], NDArray[Any]]:
-    """Labels of some draws, made when asked for, and those at the pivot: of all rows or of few."""
-    if "allocation" in post.children:
-        stored = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
-        flat = stored.reshape(len(draws), -1)
-        rows = _spread(flat.shape[1], few=few)
-
-        def labels(own: slice) -> NDArray[Any]:
-            return flat[own].take(rows, axis=1)
-
+    automatic: Method = "parameters" if full.all() else "ecr"
+    method = automatic if method == "auto" else method
+    if method == "parameters":
+        found, check = match("parameters", few=False), match("ecr", few=True)
+    elif method == "stephens":
+        check = match(automatic, few=False)
+        found = by_responsibilities(some_rows(post), draws.parameters, check, allowed)
     else:
-        x = data_of(post).values
-        rows = _spread(len(x), few=few)
-        some = x[rows]
-        keys = random_words(as_generator(0), (len(draws), 2))
-
-        def labels(own: slice) -> NDArray[Any]:
-            return passes.sampled_labels(some, draws.parameters[own], keys[own])
-
-    if pivot.draw is not None:
-        return labels, labels(slice(pivot.draw, pivot.draw + 1))[0]
-    point = pivot.weights, pivot.means, pivot.covariances
-    parameters = PassParameters.from_point(structure_of("full"), *point)
-    return labels, passes.labels(data_of(post).values[rows], parameters)
+        found = match("ecr", few=False)
+        if not has_rows(post):
+            return found, method, np.nan
+        x = some_rows(post)
+        check = by_responsibilities(x, draws.parameters, found, allowed, most_rounds=1)
+    return found, method, _share_alike(found, check, full)
 
 
-def _spread(n: int, *, few: bool = True) -> NDArray[np.intp]:
-    """All of n rows, or at most `_MOST_ROWS`."""
-    most = _MOST_ROWS if few else n
-    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
+def _share_alike(one: Permutations, other: Permutations, full: NDArray[np.bool_]) -> float:
+    """Share of the draws whose components with rows stand at the same places."""
+    places = (np.argsort(permutation, axis=1) for permutation in (one, other))
+    return float((np.equal(*places) | ~full).all(axis=1).mean())
 
 
 def _with_rows(post: xr.DataTree, draws: Draws) -> NDArray[np.bool_] | None:
     """Which components of a draw have rows, (S, K), where the tree holds labels."""
     if "allocation" not in post.children:
         return None
-    stored = group(post, "allocation")["label"].transpose("chain", "draw", "obs").values
     k = draws.weights.shape[1]
-    return np.stack([np.bincount(own, minlength=k) > 0 for own in stored.reshape(len(draws), -1)])
+    return np.stack([np.bincount(own, minlength=k) > 0 for own in stored_labels(post, draws)])
 
 
 def _permuted(post: xr.DataTree, permutation: Permutations, *, labels: bool) -> xr.DataTree:
-    """Permute parameters and labels, (chain, draw, component), or leave the labels out."""
+    """Permute what components have and labels, (chain, draw, component), or leave these out."""
     import xarray as xr
 
     tree, posterior = post.copy(), group(post, "posterior")
     index = xr.DataArray(permutation, dims=("chain", "draw", "component"))
-    for name in PARAMETERS:
-        variable = posterior[name]
-        posterior[name] = variable.isel(component=index).transpose(*variable.dims).variable
+    for name, variable in posterior.data_vars.items():
+        if {"chain", "draw", "component"} <= set(variable.dims):  # a user's own as well
+            posterior[name] = variable.isel(component=index).transpose(*variable.dims).variable
     tree["posterior"] = xr.DataTree(posterior)
     if "allocation" not in post.children:
         return tree
@@ -340,7 +304,11 @@ def _relabeling(post: xr.DataTree, permutation: Permutations) -> xr.Dataset:
     earlier = group(post, "relabeling") if "relabeling" in post.children else xr.Dataset()
     total = permutation
     if "permutation" in earlier:
-        total = np.take_along_axis(earlier["permutation"].values, permutation, axis=-1)
+        total = np.take_along_axis(
+            earlier["permutation"].transpose("chain", "draw", "component").values,
+            permutation,
+            axis=-1,
+        )
     found = earlier.assign(permutation=(("chain", "draw", "component"), total)).assign_coords(
         {c: posterior[c].values for c in ("chain", "draw", "component")}
     )

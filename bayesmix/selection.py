@@ -63,7 +63,7 @@ def draws_with(post: xr.DataTree, n_clusters: int) -> xr.DataTree:
     tree["posterior"] = xr.DataTree(scalars.merge(parameters))
     for name in {"sample_stats", "allocation"} & post.children.keys():
         tree[name] = xr.DataTree(_taken(group(post, name), at))
-    origin = _origin(post, parameters, at).assign(dropped_mass=1 - total)
+    origin = _origin(post, parameters, at).assign(dropped_mass=np.maximum(1 - total, 0.0))
     tree["relabeling"] = xr.DataTree(origin)
     tree["relabeling"].attrs.update(
         n_clusters=int(n_clusters),

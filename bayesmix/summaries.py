@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.diagnostics import DIFFERENT_MODES
 from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.relabel import relabel
-from bayesmix.schema import PARAMETERS, choice_of_clusters, group, varies
+from bayesmix.schema import PARAMETERS, choice_of_clusters, chosen_clusters, group, varies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,9 @@ def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
         errors), and ``note``: "constant" where a quantity never moved, so that R-hat and ESS say
         nothing. The row ``non_permutation_rate`` has as its mean the share of draws whose
         components do not separate, see `relabel`. Component rows follow where it is at most 5 %,
-        or the prior tells the components apart. Where their number varies, the row ``components``
-        says how to get them. The attribute ``attrs["advice"]`` has it in a sentence.
+        or the prior tells the components apart. Where their number varies, or the chains disagree,
+        the row ``components`` says so and what to do. The attribute ``attrs["advice"]`` has it in a
+        sentence.
 
     Raises
     ------
@@ -55,6 +57,12 @@ def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
         table.loc["components", "note"] = f"relabel(post, n_clusters={best})"
         table.attrs["advice"] = f"components are not shown: {choice_of_clusters(post)}"
         return table
+    if chosen_clusters(post) is None and table["r_hat"].max() > DIFFERENT_MODES:
+        table.loc["components", "note"] = "not shown: the chains disagree"
+        table.attrs["advice"] = (
+            "components are not shown, because the chains disagree: diagnose(post)"
+        )
+        return table
     relabeled = post if "relabeling" in post.children else relabel(post)
     found = relabeled["relabeling"].attrs
     rate, advice = found["non_permutation_rate"], found["advice"]
@@ -65,7 +73,9 @@ def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
         return table
     import pandas as pd
 
-    table.loc["non_permutation_rate", "note"] = "components can be read"
+    kept = found["method"] == "none"
+    note = "labels kept as sampled" if kept else "components can be read"
+    table.loc["non_permutation_rate", "note"] = note
     components = group(relabeled, "posterior")[list(PARAMETERS)]
     table = pd.concat([table, _summarize(components, ci_prob)])
     table.attrs["advice"] = advice

@@ -180,9 +180,9 @@ def test_stephens_never_goes_up(near, monkeypatch):
     rounds = []
     improved = matching._improved
 
-    def watched(cost, current, gain):
+    def watched(cost, current, *how):
         rounds.append(current.copy())
-        return improved(cost, current, gain)
+        return improved(cost, current, *how)
 
     monkeypatch.setattr(matching, "_improved", watched)
     bm.relabel(tree, "stephens")
@@ -220,21 +220,38 @@ def test_stephens_holds_a_block_of_responsibilities_of_few_rows(monkeypatch):
     assert sum(shape[0] for shape in made) % 600 == 0  # whole rounds
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
-def test_agreement_is_the_share_of_equal_permutations(near, method):
-    tree = near[0]
-    found = bm.relabel(tree, method)
-    other = bm.relabel(tree, "ecr" if method == "parameters" else "parameters")
-    share = (found_by(found) == found_by(other)).all(axis=1).mean()
-    assert found["relabeling"].attrs["agreement"] == share
-    assert 0 < share < 1  # the test bites
+def test_agreement_is_the_share_of_draws_with_the_same_labels(near):
+    tree, x = near
+    label = tree["allocation"]["label"].values.reshape(-1, len(x))
+    found = {method: bm.relabel(tree, method) for method in METHODS}
+    auto, one, two, three = (found_by(found[method]) for method in METHODS)
+
+    def share(order, other):
+        """Of draws whose rows get the same labels."""
+        both = (np.argsort(o, axis=1) for o in (order, other))
+        new = [np.take_along_axis(places, label, axis=1) for places in both]
+        return (new[0] == new[1]).all(axis=1).mean()
+
+    resp = gaussian.responsibilities(x, *flat(tree))
+    mean = np.mean([r[:, order] for r, order in zip(resp, two, strict=True)], axis=0)
+    cost = -(resp.transpose(0, 2, 1) @ np.log(mean))
+    orders = np.array(list(permutations(range(4))))
+    totals = cost[:, orders, np.arange(4)].sum(axis=-1)
+    checks = {
+        "parameters": share(one, two),
+        "ecr": share(two, orders[totals.argmin(axis=1)]),
+        "stephens": share(three, auto),
+    }
+    for method, expected in checks.items():
+        assert found[method]["relabeling"].attrs["agreement"] == expected
+        assert 0 < expected < 1  # the test bites
 
 
 def test_the_check_looks_at_few_rows(monkeypatch):
     tree = with_labels(OVERLAPPING, rows_of(OVERLAPPING, 1500), draws=20)
     seen = []
     assigned = matching._assigned
-    monkeypatch.setattr(matching, "_assigned", lambda c: [seen.append(c), assigned(c)][1])
+    monkeypatch.setattr(matching, "_assigned", lambda c, how: [seen.append(c), assigned(c, how)][1])
     assert bm.relabel(tree)["relabeling"].attrs["agreement"] == 1
     shares = seen[-1].sum(axis=(1, 2)) + 1000  # of divergences: each of four less than a third
     assert ((shares > 0) & (shares < 4 / 3)).all()
@@ -262,12 +279,55 @@ def test_stored_labels_need_no_rows(straight):
 @pytest.mark.parametrize("method", METHODS)
 def test_labels_with_a_meaning_are_kept(straight, method):
     tree = permuted(straight, random_permutations(straight))
-    weights = bm.Dirichlet(3, (20.0, 1.0, 1.0))
+    weights = bm.Dirichlet(3, (20.0, 2.0, 1.0))
     tree.attrs["bayesmix_model"] = bm.Mixture(weights, random_prior(2)).to_json()
     kept = bm.relabel(tree, method)
     xr.testing.assert_equal(kept["posterior"].to_dataset(), tree["posterior"].to_dataset())
     assert kept["relabeling"].attrs["method"] == "none"
     assert np.isnan(kept["relabeling"].attrs["agreement"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_are_permuted_among_those_of_one_prior(straight, method):
+    """The first keeps its name, the other two are matched."""
+    rng = np.random.default_rng(2)
+    order = np.stack([1 + rng.permuted(np.tile([0, 1], (size, 1)), axis=1) for size in (40, 40)])
+    draws = straight["posterior"].sizes
+    order = np.resize(order, (draws["chain"], draws["draw"], 2))
+    order = np.concatenate([np.zeros_like(order[..., :1]), order], axis=-1)
+    tree = permuted(straight, order)
+    weights = bm.Dirichlet(3, (20.0, 1.0, 1.0))
+    tree.attrs["bayesmix_model"] = bm.Mixture(weights, random_prior(2)).to_json()
+    found = bm.relabel(tree, method, reference=straight_reference(straight))
+    xr.testing.assert_equal(found["posterior"].to_dataset(), straight["posterior"].to_dataset())
+    turned = bm.relabel(permuted(straight, np.roll(order, 1, axis=-1)), method)
+    assert turned["relabeling"].attrs["method"] != "none"  # no model: all may change places
+
+
+def straight_reference(tree):
+    return tree["posterior"].to_dataset()[["weights", "means", "covariances"]].isel(chain=0, draw=0)
+
+
+def test_what_a_user_keeps_by_component_is_permuted_too(straight):
+    tree = permuted(straight, random_permutations(straight))
+    posterior = tree["posterior"].to_dataset()
+    tree["posterior"] = xr.DataTree(posterior.assign(twice=2 * posterior["means"]))
+    found = bm.relabel(tree)["posterior"].to_dataset()
+    xr.testing.assert_equal(found["twice"], 2 * found["means"])
+
+
+def test_labels_out_of_range_are_named(straight):
+    tree = straight.copy()
+    label = tree["allocation"].to_dataset()
+    tree["allocation"] = xr.DataTree(label.assign(label=label["label"] + 1))
+    with pytest.raises(ValueError, match=r"label: expected whole numbers from 0 to 2.*got 1 to 3"):
+        bm.relabel(tree)
+
+
+def test_rows_of_another_name_are_not_needed(straight):
+    tree = straight.drop_nodes("allocation")
+    tree["observed_data"] = xr.DataTree(tree["observed_data"].to_dataset().rename(x="y"))
+    assert np.isnan(bm.relabel(tree)["relabeling"].attrs["agreement"])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -302,5 +362,7 @@ def test_methods_agree_on_classic_data(name, k, least):
 def test_draws_of_one_point_are_matched_to_it():
     """Divergence zero of every component from itself."""
     draws = draws_of(planted(SEPARATED, X, spread=0))
-    found = matching.by_parameters(draws, SEPARATED.means, SEPARATED.covariances)
+    found = matching.by_parameters(
+        draws, SEPARATED.means, SEPARATED.covariances, np.ones((3, 3), np.bool_)
+    )
     np.testing.assert_array_equal(found, np.tile(np.arange(3), (len(draws), 1)))

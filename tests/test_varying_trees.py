@@ -356,7 +356,7 @@ class TestRelabel:
         assert bm.n_clusters(three)["n_clusters"][3] == 1
         checks = findings(three)
         assert checks["r_hat"].severity == "ok"
-        assert "taken from" in checks["r_hat"].message
+        assert "the tree they come from" in checks["r_hat"].message
         plots.clusters(three)
         plt.close("all")
 
