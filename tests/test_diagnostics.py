@@ -408,6 +408,9 @@ def test_chains_in_different_modes_leave_the_components_unjudged():
     assert found["r_hat"].severity == "warning"
     assert found["identification"].message.startswith("components are not judged")
     assert all(finding.remedy for finding in found.values() if finding.severity == "warning")
+    table = bm.summary(tree)
+    assert table.loc["components", "note"] == "not shown: the chains disagree"
+    assert not any(str(name).startswith("means") for name in table.index)
 
 
 def test_a_finding_reads_as_a_sentence():

@@ -46,7 +46,7 @@ def test_words():
         "n_clusters": np.array([[2, 2], [3, 4]]),
     }
     assert describe_modes([[0], [1]], columns) == (
-        "chain 0 at log-likelihood -11.0 with 2.0 clusters; "
+        "chain 0 at log-likelihood -11.0 with 2 clusters; "
         "chain 1 at log-likelihood -20.0 with 3.5 clusters"
     )
 
