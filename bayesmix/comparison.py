@@ -52,7 +52,8 @@ class Comparison:
     advice: str
     """Whether the components can be told apart."""
     point: xr.Dataset
-    """Weights, means and covariances of the point, with the names of the posterior's features."""
+    """Weights, means and covariances of the point, with the names of the posterior's components and
+    features."""
     post: xr.DataTree
     """The posterior, relabeled to the point's order."""
 
@@ -181,17 +182,21 @@ def compare_to_posterior(
         require_posterior(post)
         post = relabel(post, reference=reference)
     draws, table = draws_of(post), data_of(post)
+    found = membership(post, ci_prob=ci_prob)
+    names = found["component"].values.tolist()
     own = _one_draw(reference, fitted)
     model = mixture_of(post) if mixture is None else mixture
     likelihoods = float(log_likelihoods(own, table.values)[0]), log_likelihoods(draws, table.values)
     resp = passes.responsibilities(table.values, own.parameters)[0]
     return Comparison(
-        components=components_table(own, draws, list(table.features), ci_prob),
-        memberships=memberships_table(resp, membership(post, ci_prob=ci_prob)),
+        components=components_table(own, draws, names, list(table.features), ci_prob),
+        memberships=memberships_table(resp, found),
         partition=distance_from(resp.argmax(axis=1), post if partitions is None else partitions),
         fit=fit_gap(own, fitted, draws, model, likelihoods),
         advice=str(group(post, "relabeling").attrs["advice"]),
-        point=point_estimate(own.weights[0], own.means[0], own.covariances[0], table.features),
+        point=point_estimate(
+            own.weights[0], own.means[0], own.covariances[0], table.features
+        ).assign_coords(component=names),
         post=post,
     )
 

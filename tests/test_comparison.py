@@ -302,6 +302,22 @@ def test_components_follow_the_order_of_the_point(em, post):
     assert one.n_overconfident == other.n_overconfident
 
 
+@pytest.mark.parametrize("names", [[1, 2], ["short", "long"], [1, 0]])
+def test_components_have_the_names_of_the_posterior(em, post, found, names):
+    other = post.copy()
+    other["posterior"] = xr.DataTree(post["posterior"].to_dataset().assign_coords(component=names))
+    named = bm.compare_to_posterior(em, other, ci_prob=0.8)
+    assert named.n_moved == found.n_moved < 60
+    expected = found.components.assign(component=[names[k] for k in found.components["component"]])
+    pd.testing.assert_frame_equal(named.components, expected)
+    rows = {c: [names[k] for k in found.memberships[c]] for c in ("label", "point_label")}
+    pd.testing.assert_frame_equal(named.memberships, found.memberships.assign(**rows))
+    assert [list(t["posterior"]["component"].values) for t in named.trees.values()] == [names] * 2
+    assert named.trees["EM"]["posterior"]["means"].equals(
+        found.trees["EM"]["posterior"]["means"].assign_coords(component=names)
+    )
+
+
 @pytest.mark.parametrize("cls", [bm.GaussianMixture, SklearnMixture])
 def test_estimators_compare_as_their_points_do(structure, cls):
     tree = sampled(structure)
