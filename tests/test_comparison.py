@@ -253,6 +253,15 @@ def test_a_number_of_components_that_varies():
     assert len(found.fit.draws) == kept < len(found.partition.variation) == 120
     assert f"of the {kept / 120:.0%} of the draws that have 3 clusters" in found.advice
     assert "number of components varies" in found.fit.reason
+    among = f"Among the {kept / 120:.0%} of the draws with 3 clusters: "
+    first, second, third, fourth = found.sentences()
+    assert first.startswith(f"{among}EM assigns 60 of 60 rows")
+    assert second.startswith(f"{among}no row has another")
+    assert third.startswith("Among all draws: EM's partition is")
+    assert fourth.startswith(f"{among}log-likelihood of EM")
+    chosen = bm.compare_to_posterior(point, bm.relabel(tree, n_clusters=3))
+    assert len(chosen.partition.variation) == kept
+    assert all(sentence.startswith(among) for sentence in chosen.sentences())
     np.testing.assert_allclose(found.components["z"].abs().max(), 0, atol=2)
     more = random_parameters("full", 4, 2)
     four = xr.DataTree.from_dict({"point_estimate": point_dataset(more, features)})
@@ -287,6 +296,20 @@ def test_sentences_say_the_numbers(found):
     assert "&gt;" not in first
     assert html.count("<li>") == 5
     assert "<table" in html
+
+
+def test_sentences_warn_where_components_are_not_identified():
+    """Two components in one place: which of them a row belongs to is noise."""
+    same = Parameters(*(np.array([v, v]) for v in (0.5, np.zeros(2), np.eye(2))))
+    x = rows_of(same, 60)
+    point = xr.DataTree.from_dict({"point_estimate": point_dataset(same, ("x0", "x1"))})
+    found = bm.compare_to_posterior(point, planted(same, x, spread=0.3))
+    *_, last = found.sentences()
+    assert last == f"C{found.advice[1:]}."
+    assert "read the partition, not the component table" in last
+    for words in (repr(found), found._repr_html_()):
+        assert words.count("read the partition") == 1
+    assert len(found.sentences()) == found._repr_html_().count("<li>") == 5
 
 
 def test_components_follow_the_order_of_the_point(em, post):
