@@ -70,7 +70,7 @@ class FitGap:
         """Probability in theory that a draw is further below the point than they are on average.
 
         Near 1/2 where theory holds; near 0 the posterior is wider than it would be about one normal
-        mode; near 1 the point is not the optimum.
+        mode, or about another mode; near 1 the point is not the optimum.
         """
         from scipy.special import chdtrc
 
@@ -89,7 +89,10 @@ class FitGap:
         elif beyond < -1:
             verdict = "less than that: the prior is strong, or the point is not the optimum"
         elif beyond > 1:
-            verdict = "more than that: the posterior is wider than about one normal mode"
+            verdict = (
+                "more than that: the posterior is wider than about one normal mode, or about "
+                "another one"
+            )
         else:
             verdict = "as expected"
         name = self.quantity.capitalize()

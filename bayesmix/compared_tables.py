@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.membership import interval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
@@ -23,14 +25,21 @@ CONFIDENT = 0.95
 
 
 def components_table(
-    point: Draws, draws: Draws, features: list[str], ci_prob: float | None
+    point: Draws,
+    draws: Draws,
+    components: Sequence[Any],
+    features: list[str],
+    ci_prob: float | None,
 ) -> pd.DataFrame:
-    """One row per component and parameter, point (one draw) beside draws; see `Comparison`."""
+    """One row per component and parameter, point (one draw) beside draws; see `Comparison`.
+
+    Components, by their place, and features have names.
+    """
     import pandas as pd
 
     correlated = point.structure.correlated or draws.structure.correlated
-    names, values = _readable(draws, features, correlated)
-    at_point = _readable(point, features, correlated)[1][0]
+    names, values = _readable(draws, components, features, correlated)
+    at_point = _readable(point, components, features, correlated)[1][0]
     lower, upper = np.quantile(values, interval(ci_prob), axis=0)
     mean, sd = values.mean(axis=0), values.std(axis=0)
     below = (values < at_point).mean(axis=0)
@@ -55,26 +64,26 @@ def _distance(difference: Floats, sd: Floats) -> Floats:
 
 
 def _readable(
-    draws: Draws, features: list[str], correlated: bool
-) -> tuple[list[tuple[int, str]], Floats]:
+    draws: Draws, components: Sequence[Any], features: list[str], correlated: bool
+) -> tuple[list[tuple[Any, str]], Floats]:
     """Parameters in the units of the data, (S, parameters): weights, means, sds, correlations."""
-    names: list[tuple[int, str]] = []
+    names: list[tuple[Any, str]] = []
     columns: list[Floats] = []
     pairs = [(i, j) for i in range(len(features)) for j in range(i)]
-    for k in range(draws.weights.shape[1]):
+    for k, component in enumerate(components):
         covariance = draws.covariances[:, k]
         sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-        names.append((k, "weight"))
+        names.append((component, "weight"))
         columns.append(draws.weights[:, k])
         for j, feature in enumerate(features):
-            names.append((k, f"mean {feature}"))
+            names.append((component, f"mean {feature}"))
             columns.append(draws.means[:, k, j])
         for j, feature in enumerate(features):
-            names.append((k, f"sd {feature}"))
+            names.append((component, f"sd {feature}"))
             columns.append(sd[:, j])
         if correlated:
             for i, j in pairs:
-                names.append((k, f"correlation {features[j]}, {features[i]}"))
+                names.append((component, f"correlation {features[j]}, {features[i]}"))
                 columns.append(covariance[:, i, j] / (sd[:, i] * sd[:, j]))
     return names, np.stack(columns, axis=1)
 
@@ -89,7 +98,7 @@ def memberships_table(resp: Floats, found: xr.Dataset) -> pd.DataFrame:
     posterior = found["probability"].values[rows, label]
     return pd.DataFrame(
         {
-            "point_label": label,
+            "point_label": found["component"].values[label],
             "point_probability": probability,
             "posterior_probability": posterior,
             "posterior_sd": found["probability_sd"].values[rows, label],

@@ -11,12 +11,14 @@ from bayesmix import passes
 from bayesmix.compared_fit import FitGap, fit_gap, mixture_of_point, structure_of_point
 from bayesmix.compared_tables import CONFIDENT, components_table, memberships_table
 from bayesmix.draws import Draws, data_of, draws_of, log_likelihoods, point_of, require_posterior
+from bayesmix.identification import IDENTIFIED
 from bayesmix.membership import membership
 from bayesmix.partition_spread import PartitionDistance, distance_from
 from bayesmix.relabel import relabel
 from bayesmix.schema import (
     BY_DRAW,
     choice_of_clusters,
+    chosen_clusters,
     group,
     mixture_of,
     point_estimate,
@@ -24,6 +26,8 @@ from bayesmix.schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
@@ -52,7 +56,8 @@ class Comparison:
     advice: str
     """Whether the components can be told apart."""
     point: xr.Dataset
-    """Weights, means and covariances of the point, with the names of the posterior's features."""
+    """Weights, means and covariances of the point, with the names of the posterior's components and
+    features."""
     post: xr.DataTree
     """The posterior, relabeled to the point's order."""
 
@@ -84,15 +89,38 @@ class Comparison:
         return int((self.memberships["point_label"] != self.memberships["label"]).sum())
 
     def sentences(self) -> list[str]:
-        """The comparison in words."""
-        return [
+        """The comparison in words; where components are not identified, the advice as well."""
+        sure = (
             f"EM assigns {self.n_confident} of {len(self.memberships)} rows with more than "
             f"{CONFIDENT:.0%} probability; for {self.n_overconfident} of them the posterior does "
-            "not.",
-            f"{_count(self.n_moved)} another most probable component under the posterior.",
-            self._distances(),
-            self.fit.sentence(),
+            "not."
+        )
+        moved = f"{_count(self.n_moved)} another most probable component under the posterior."
+        chosen = chosen_clusters(self.post)
+        said = [
+            self._among(chosen, sure),
+            self._among(chosen, moved),
+            self._among(self.partition.n_clusters, self._distances()),
+            self._among(chosen, self.fit.sentence()),
         ]
+        return [*said, f"{_initial(self.advice, str.upper)}."] if self._misleading else said
+
+    @property
+    def _misleading(self) -> bool:
+        rate = group(self.post, "relabeling").attrs["non_permutation_rate"]
+        return bool(rate > IDENTIFIED)
+
+    def _among(self, n_clusters: int | None, sentence: str) -> str:
+        """Say of which draws a sentence is, where their number of components varied."""
+        if chosen_clusters(self.post) is None:
+            return sentence
+        which = "all draws"
+        if n_clusters is not None:
+            share = group(self.post, "relabeling").attrs["kept"]
+            plural = "s" if n_clusters > 1 else ""
+            which = f"the {share:.0%} of the draws with {n_clusters} cluster{plural}"
+        own = sentence if sentence.startswith("EM") else _initial(sentence, str.lower)
+        return f"Among {which}: {own}"
 
     def _distances(self) -> str:
         found = self.partition
@@ -115,13 +143,16 @@ class Comparison:
 
         return compared(self)
 
+    def _with_advice(self) -> list[str]:
+        return self.sentences() if self._misleading else [*self.sentences(), self.advice]
+
     def __repr__(self) -> str:
-        return "\n".join([*self.sentences(), self.advice])
+        return "\n".join(self._with_advice())
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        lines = "".join(f"<li>{escape(s)}</li>" for s in [*self.sentences(), self.advice])
+        lines = "".join(f"<li>{escape(s)}</li>" for s in self._with_advice())
         return f"<ul>{lines}</ul>" + self.components.to_html(
             index=False, float_format="{:.4g}".format
         )
@@ -181,23 +212,31 @@ def compare_to_posterior(
         require_posterior(post)
         post = relabel(post, reference=reference)
     draws, table = draws_of(post), data_of(post)
+    found = membership(post, ci_prob=ci_prob)
+    names = found["component"].values.tolist()
     own = _one_draw(reference, fitted)
     model = mixture_of(post) if mixture is None else mixture
     likelihoods = float(log_likelihoods(own, table.values)[0]), log_likelihoods(draws, table.values)
     resp = passes.responsibilities(table.values, own.parameters)[0]
     return Comparison(
-        components=components_table(own, draws, list(table.features), ci_prob),
-        memberships=memberships_table(resp, membership(post, ci_prob=ci_prob)),
+        components=components_table(own, draws, names, list(table.features), ci_prob),
+        memberships=memberships_table(resp, found),
         partition=distance_from(resp.argmax(axis=1), post if partitions is None else partitions),
         fit=fit_gap(own, fitted, draws, model, likelihoods),
         advice=str(group(post, "relabeling").attrs["advice"]),
-        point=point_estimate(own.weights[0], own.means[0], own.covariances[0], table.features),
+        point=point_estimate(
+            own.weights[0], own.means[0], own.covariances[0], table.features
+        ).assign_coords(component=names),
         post=post,
     )
 
 
 def _count(n: int) -> str:
     return {0: "No row has", 1: "One row has"}.get(n, f"{n} rows have")
+
+
+def _initial(sentence: str, case: Callable[[str], str]) -> str:
+    return case(sentence[0]) + sentence[1:]
 
 
 def _require_clusters(post: xr.DataTree, n_components: int) -> None:

@@ -148,6 +148,8 @@ def require_posterior(tree: xr.DataTree) -> xr.Dataset:
 def point_of(point: Any) -> xr.Dataset:
     """Take weights, means and dense covariances of a fitted estimator or a tree of `fit_em`.
 
+    Dims are in the order of the schema.
+
     Raises
     ------
     ValueError
@@ -156,7 +158,8 @@ def point_of(point: Any) -> xr.Dataset:
     import xarray as xr
 
     if isinstance(point, xr.DataTree):
-        return group(point, "point_estimate")
+        found = group(point, "point_estimate")
+        return found.transpose("component", "feature", "feature_bis", ...)
     missing = [a for a in ("weights_", "means_", "covariances_") if not hasattr(point, a)]
     if missing:
         raise ValueError(

@@ -11,7 +11,7 @@ from bayesmix import passes
 from bayesmix.draws import data_of, draws_of
 from bayesmix.inputs import random_words
 from bayesmix.partition_distances import adjusted_rand_index, variation_of_information
-from bayesmix.schema import BY_DRAW, group, varies
+from bayesmix.schema import BY_DRAW, chosen_clusters, group, varies
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,6 +54,8 @@ class PartitionDistance:
     """Variation of information between two draws far apart in their chains, bits, (S,)."""
     rand_of_draws: Floats
     """Their adjusted Rand index, (S,)."""
+    n_clusters: int | None = None
+    """Number of clusters that the draws were chosen by, None where they are all."""
 
 
 def chain_distance(post: xr.DataTree) -> ChainDistance | None:
@@ -119,6 +121,7 @@ def distance_from(label: NDArray[np.integer], post: xr.DataTree) -> PartitionDis
         adjusted_rand_index(label, drawn),
         variation_of_information(drawn, far),
         adjusted_rand_index(drawn, far),
+        chosen_clusters(post),
     )
 
 

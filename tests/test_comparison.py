@@ -253,6 +253,15 @@ def test_a_number_of_components_that_varies():
     assert len(found.fit.draws) == kept < len(found.partition.variation) == 120
     assert f"of the {kept / 120:.0%} of the draws that have 3 clusters" in found.advice
     assert "number of components varies" in found.fit.reason
+    among = f"Among the {kept / 120:.0%} of the draws with 3 clusters: "
+    first, second, third, fourth = found.sentences()
+    assert first.startswith(f"{among}EM assigns 60 of 60 rows")
+    assert second.startswith(f"{among}no row has another")
+    assert third.startswith("Among all draws: EM's partition is")
+    assert fourth.startswith(f"{among}log-likelihood of EM")
+    chosen = bm.compare_to_posterior(point, bm.relabel(tree, n_clusters=3))
+    assert len(chosen.partition.variation) == kept
+    assert all(sentence.startswith(among) for sentence in chosen.sentences())
     np.testing.assert_allclose(found.components["z"].abs().max(), 0, atol=2)
     more = random_parameters("full", 4, 2)
     four = xr.DataTree.from_dict({"point_estimate": point_dataset(more, features)})
@@ -289,6 +298,20 @@ def test_sentences_say_the_numbers(found):
     assert "<table" in html
 
 
+def test_sentences_warn_where_components_are_not_identified():
+    """Two components in one place: which of them a row belongs to is noise."""
+    same = Parameters(*(np.array([v, v]) for v in (0.5, np.zeros(2), np.eye(2))))
+    x = rows_of(same, 60)
+    point = xr.DataTree.from_dict({"point_estimate": point_dataset(same, ("x0", "x1"))})
+    found = bm.compare_to_posterior(point, planted(same, x, spread=0.3))
+    *_, last = found.sentences()
+    assert last == f"C{found.advice[1:]}."
+    assert "read the partition, not the component table" in last
+    for words in (repr(found), found._repr_html_()):
+        assert words.count("read the partition") == 1
+    assert len(found.sentences()) == found._repr_html_().count("<li>") == 5
+
+
 def test_components_follow_the_order_of_the_point(em, post):
     reversed_point = em.copy()
     group = em["point_estimate"].to_dataset().isel(component=[1, 0])
@@ -300,6 +323,34 @@ def test_components_follow_the_order_of_the_point(em, post):
     np.testing.assert_allclose(first.loc[0], second.loc[1], rtol=1e-12)
     np.testing.assert_allclose(first.loc[1], second.loc[0], rtol=1e-12)
     assert one.n_overconfident == other.n_overconfident
+
+
+@pytest.mark.parametrize("names", [[1, 2], ["short", "long"], [1, 0]])
+def test_components_have_the_names_of_the_posterior(em, post, found, names):
+    other = post.copy()
+    other["posterior"] = xr.DataTree(post["posterior"].to_dataset().assign_coords(component=names))
+    named = bm.compare_to_posterior(em, other, ci_prob=0.8)
+    assert named.n_moved == found.n_moved < 60
+    expected = found.components.assign(component=[names[k] for k in found.components["component"]])
+    pd.testing.assert_frame_equal(named.components, expected)
+    rows = {c: [names[k] for k in found.memberships[c]] for c in ("label", "point_label")}
+    pd.testing.assert_frame_equal(named.memberships, found.memberships.assign(**rows))
+    assert [list(t["posterior"]["component"].values) for t in named.trees.values()] == [names] * 2
+    assert named.trees["EM"]["posterior"]["means"].equals(
+        found.trees["EM"]["posterior"]["means"].assign_coords(component=names)
+    )
+
+
+def test_dims_of_the_point_may_be_in_any_order(em, post, found):
+    """With as many components as features no shape tells."""
+    turned = em.copy()
+    group = em["point_estimate"].to_dataset()
+    turned["point_estimate"] = xr.DataTree(group.transpose("feature_bis", "feature", "component"))
+    assert turned["point_estimate"]["means"].dims == ("feature", "component")
+    other = bm.compare_to_posterior(turned, post, ci_prob=0.8)
+    pd.testing.assert_frame_equal(other.components, found.components)
+    pd.testing.assert_frame_equal(other.memberships, found.memberships)
+    assert other.fit.point == found.fit.point
 
 
 @pytest.mark.parametrize("cls", [bm.GaussianMixture, SklearnMixture])
@@ -382,7 +433,7 @@ def test_posterior_of_separated_components_agrees_with_its_center():
         (5.5, "as expected"),
         (7.8, "as expected"),
         (3.1, "the prior is strong, or the point is not the optimum"),
-        (7.9, "wider than about one normal mode"),
+        (7.9, "wider than about one normal mode, or about another one."),
         (-1.0, "worse than most draws"),
     ],
 )

@@ -144,6 +144,31 @@ class TestClusters:
             center = np.mean([s[:-1].mean(axis=0) for s in collection.get_segments()], axis=0)
             np.testing.assert_allclose(center, mean, atol=0.1)
 
+    @pytest.mark.parametrize("names", [[1, 2], ["short", "long"], [1, 0]])
+    def test_colors_go_by_place_whatever_the_names(self, post, names):
+        named = post.copy()
+        for group in ("posterior", "relabeling"):
+            named[group] = xr.DataTree(post[group].to_dataset().assign_coords(component=names))
+        expected = bm.membership(post)
+        ax, plain = plots.clusters(named), plots.clusters(post)
+        scatters = of_type(ax, PathCollection)
+        for one, other in zip(scatters, of_type(plain, PathCollection), strict=True):
+            np.testing.assert_array_equal(one.get_offsets(), other.get_offsets())
+        legend = ax.get_legend()
+        texts = [text.get_text() for text in legend.get_texts()]
+        x, label = post["observed_data"]["x"].values, expected["label"].values
+        for k, name in enumerate(names):
+            handle = legend.legend_handles[texts.index(f"component {name}")]
+            assert same_color(of_type(ax, LineCollection)[k].get_color()[0, :3], handle.get_color())
+            (own,) = (
+                scatter
+                for scatter in scatters
+                if len(scatter.get_facecolors())
+                and same_color(scatter.get_facecolors()[0, :3], handle.get_color())
+            )
+            sure = expected["label_probability"].values >= 0.95
+            np.testing.assert_array_equal(own.get_offsets(), x[(label == k) & sure])
+
     def test_many_rows_are_thinned(self, post, monkeypatch):
         module = importlib.import_module("bayesmix.plots.clusters")
         monkeypatch.setattr(module, "_MAX_ROWS", 40)

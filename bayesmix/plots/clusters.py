@@ -165,9 +165,9 @@ def _thinned(n: int) -> NDArray[np.intp]:
 
 def _draw_rows(ax: Axes, x: Floats, found: xr.Dataset) -> None:
     label, sure = found["label"].values, found["label_probability"].values >= _UNSURE
-    for k in np.unique(label):
+    for k, name in enumerate(found["component"].values):
         for certain in (True, False):
-            rows = (label == k) & (sure == certain)
+            rows = (label == name) & (sure == certain)
             ax.scatter(
                 x[rows, 0],
                 x[rows, 1],
