@@ -180,7 +180,7 @@ def compare_to_posterior(
     else:
         require_posterior(post)
         post = relabel(post, reference=reference)
-    draws, table = draws_of(post), data_of(post)
+    draws, table = draws_of(post, mixture), data_of(post)
     own = _one_draw(reference, fitted)
     model = mixture_of(post) if mixture is None else mixture
     likelihoods = float(log_likelihoods(own, table.values)[0]), log_likelihoods(draws, table.values)

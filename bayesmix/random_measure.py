@@ -212,14 +212,15 @@ def random_measure(
             "components without rows; give the whole tree, before relabel(post, n_clusters=...)"
         )
     if not varies(post):
-        return RandomMeasure(marginal_draws(draws_of(post), columns))
+        return RandomMeasure(marginal_draws(draws_of(post, mixture), columns))
     mixture = mixture_of(post) if mixture is None else mixture
     if mixture is None or mixture.components is None or not mixture.varying:
         raise ValueError(
             "mixture: expected the model, with the prior of components without rows, because the "
             f"number of components varies, got {mixture}; give mixture=, as it was sampled"
         )
-    clusters = replace(components_of(post), covariance_scale=_by_draw(post, "covariance_scale"))
+    scale = _by_draw(post, "covariance_scale")
+    clusters = replace(components_of(post, mixture), covariance_scale=scale)
     rest = _rest(post, mixture, clusters, columns)
     measure = RandomMeasure(marginal_draws(clusters, columns), rest)
     seeds = random_words(generator, len(measure._blocks) + 1)

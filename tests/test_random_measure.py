@@ -195,6 +195,28 @@ def test_far_out_all_is_prior():
     assert found == pytest.approx(exact, abs=0.1)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("varying", [False, True])
+def test_a_stated_model_is_as_good_as_the_tree_s_own(structure, varying):
+    """Its covariance structure too."""
+    x = rows_of(SEPARATED, 40)
+    mixture = varying_mixture(bm.DirichletProcess(1.0), structure)
+    if varying:
+        tree, _ = planted_varying(SEPARATED, x, mixture, draws=10)
+    else:
+        mixture = bm.Mixture(bm.Dirichlet(3), mixture.components, structure)
+        tree = planted(SEPARATED, x, draws=10)
+        tree.attrs["bayesmix_model"] = mixture.to_json()
+    bare = tree.copy()
+    bare.attrs = {}
+    measure = random_measure.random_measure(bare, rng(), mixture=mixture)
+    assert measure.clusters.structure.name == structure
+    at = np.array([[0.0, 1.0], [4.0, -3.0]])
+    expected = bm.predictive.density(tree, at, random_seed=1)
+    found = bm.predictive.density(bare, at, mixture=mixture, random_seed=1)
+    assert found.identical(expected)
+
+
 class TestRefusals:
     def test_a_tree_without_a_model(self):
         tree, _ = planted_varying(SEPARATED, rows_of(SEPARATED, 40))
