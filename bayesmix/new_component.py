@@ -277,7 +277,7 @@ def _by_draws(
 
 
 def _nodes(dof: float, d: int, squares: float, ratio: float) -> tuple[Floats, Floats]:
-    r"""Nodes u and log weights for rows of d features, up to ``squares`` from the mean in units of S.
+    r"""Nodes u and log weights for rows of d features, up to ``squares`` from the mean, by S.
 
     What is integrated over log u behaves as :math:`u^a e^{-u (1 + y^2)/2}`, a = (dof + d)/2, where
     V/S, at most ``ratio``, is small against 1/u, and else like the chi-square density. It has no

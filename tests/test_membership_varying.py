@@ -236,3 +236,15 @@ def test_a_stated_model_is_as_good_as_the_tree_s_own(structure):
     for rows in (None, x_new):
         expected, found = bm.membership(tree, rows), bm.membership(bare, rows, mixture=mixture)
         xr.testing.assert_identical(found, expected)
+
+
+def test_what_the_tree_lacks_is_named():
+    """In words of the tree, which is what the caller has."""
+    for name, random_scale, lacking, rows in (
+        ("PY", False, "discount", None),
+        ("MFM", True, "covariance_scale", np.zeros((1, 2))),
+    ):
+        tree = chosen(name, random_scale=random_scale).copy()
+        tree["posterior"] = tree["posterior"].to_dataset().drop_vars(lacking)
+        with pytest.raises(ValueError, match=rf"^post.posterior: expected a variable {lacking}, "):
+            bm.membership(tree, rows)
