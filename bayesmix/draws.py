@@ -108,8 +108,9 @@ def _structure_of(tree: xr.DataTree, mixture: Mixture | None) -> Structure:
 def components_of(tree: xr.DataTree, mixture: Mixture | None = None) -> Draws:
     """Take the parameters out of a tree, whether or not their number varies.
 
-    The model is by default the tree's own. Where it varies, a draw is filled up with copies of its first component that have no weight,
-    and its weights sum to less than one: what is left is that of components without rows.
+    The model is by default the tree's own. Where the number varies, a draw is filled up with copies
+    of its first component that have no weight, and its weights sum to less than one: what is left
+    is that of components without rows.
     """
     if not varies(tree):
         return draws_of(tree, mixture)
