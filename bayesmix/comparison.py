@@ -211,8 +211,8 @@ def compare_to_posterior(
     else:
         require_posterior(post)
         post = relabel(post, reference=reference)
-    draws, table = draws_of(post), data_of(post)
-    found = membership(post, ci_prob=ci_prob)
+    draws, table = draws_of(post, mixture), data_of(post)
+    found = membership(post, ci_prob=ci_prob, mixture=mixture)
     names = found["component"].values.tolist()
     own = _one_draw(reference, fitted)
     model = mixture_of(post) if mixture is None else mixture

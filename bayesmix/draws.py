@@ -85,11 +85,10 @@ class Draws:
         return values.reshape(self.n_chains, -1, *values.shape[1:])
 
 
-def draws_of(tree: xr.DataTree) -> Draws:
-    """Take the parameters out of a tree's posterior."""
+def draws_of(tree: xr.DataTree, mixture: Mixture | None = None) -> Draws:
+    """Take the parameters out of a tree's posterior; the model is by default the tree's own."""
     posterior = require_posterior(tree)
-    mixture = mixture_of(tree)
-    structure = structure_of("full" if mixture is None else mixture.covariance_type)
+    structure = _structure_of(tree, mixture)
     names = ["weights", "means", "covariances"]
     # another model's variable of such a name has other dims
     names += [
@@ -102,16 +101,21 @@ def draws_of(tree: xr.DataTree) -> Draws:
     return Draws(structure, posterior.sizes["chain"], **values)
 
 
-def components_of(tree: xr.DataTree) -> Draws:
+def _structure_of(tree: xr.DataTree, mixture: Mixture | None) -> Structure:
+    mixture = mixture_of(tree) if mixture is None else mixture
+    return structure_of("full" if mixture is None else mixture.covariance_type)
+
+
+def components_of(tree: xr.DataTree, mixture: Mixture | None = None) -> Draws:
     """Take the parameters out of a tree, whether or not their number varies.
 
-    Where it varies, a draw is filled up with copies of its first component that have no weight,
-    and its weights sum to less than one: what is left is that of components without rows.
+    The model is by default the tree's own. Where the number varies, a draw is filled up with copies
+    of its first component that have no weight, and its weights sum to less than one: what is left
+    is that of components without rows.
     """
     if not varies(tree):
-        return draws_of(tree)
-    components, mixture = group(tree, "components"), mixture_of(tree)
-    structure = structure_of("full" if mixture is None else mixture.covariance_type)
+        return draws_of(tree, mixture)
+    components, structure = group(tree, "components"), _structure_of(tree, mixture)
     stacked = [components[name].transpose(*SCHEMA["components"][name]) for name in PARAMETERS]
     values = [a.values.reshape(-1, *a.shape[2:]) for a in stacked]
     own = np.isfinite(values[0])

@@ -59,7 +59,8 @@ def membership(
     ci_prob : float, optional
         Mass of the equal-tailed interval; default ArviZ's ``rcParams["stats.ci_prob"]``.
     mixture : Mixture, optional
-        The model, default the tree's own; used where draws with k clusters were chosen.
+        The model, default the tree's own: its covariance structure, and where draws with k clusters
+        were chosen its priors.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def membership(
     table = data_of(post, x_new)
     if "relabeling" not in post.children:
         post = relabeled_parameters(post)
-    draws, component = draws_of(post), group(post, "posterior")["component"].values
+    draws, component = draws_of(post, mixture), group(post, "posterior")["component"].values
     values: Callable[[slice], Floats]
     if chosen_clusters(post) is None:
         values = Responsibilities(table.values, draws.parameters)

@@ -177,7 +177,7 @@ class _Normals:
 
     features: slice
     mean: Floats
-    weights: Floats
+    log_weights: Floats
     """Shape (J,)."""
     base: Floats
     """Shape (d, d)."""
@@ -200,11 +200,11 @@ class _Normals:
         dense = self.base + self.factor[:, None, None] * self.spread[draws]
         shape = dense.shape[:2]
         structure = STRUCTURES["diag" if _diagonal(dense) else "full"]
-        return PassParameters.from_point(
+        return PassParameters(
             structure,
-            np.broadcast_to(self.weights, shape),
+            np.broadcast_to(self.log_weights, shape),
             np.broadcast_to(self.mean, (*shape, len(self.mean))),
-            structure.compact(dense),
+            structure.precision_cholesky(structure.compact(dense)),
         )
 
 
@@ -221,7 +221,7 @@ def _of_tied(prior: ComponentPrior, covariances: Floats | None) -> _Normals:
         case IndependentNormalInverseWishart():
             base, factor = np.asarray(prior.mean_covariance), one
     mean = np.asarray(prior.mean)
-    return _Normals(slice(None), mean, one, base, factor, covariances[:, :1])
+    return _Normals(slice(None), mean, np.zeros(1), base, factor, covariances[:, :1])
 
 
 def _scale_of(prior: ComponentPrior, structure: Structure, random: Floats | None) -> Floats:
@@ -260,8 +260,9 @@ def _by_quadrature(
     precision = np.abs(np.linalg.inv(own)).max(axis=0)
     squares = far[features] @ precision @ far[features]
     ratio = (precision * np.abs(base)).sum()
-    u, weights = _nodes(_chi_square_dof(prior), len(base), float(squares), float(ratio))
-    return _Normals(features, np.asarray(prior.mean)[features], weights, base, 1 / u, own[:, None])
+    u, log_weights = _nodes(_chi_square_dof(prior), len(base), float(squares), float(ratio))
+    mean = np.asarray(prior.mean)[features]
+    return _Normals(features, mean, log_weights, base, 1 / u, own[:, None])
 
 
 def _by_draws(
@@ -270,13 +271,13 @@ def _by_draws(
     draws = max(_FEWEST, -(-_MONTE_CARLO // len(scale)))
     base = np.asarray(prior.mean_covariance)
     own = STRUCTURES["diag"].draw_covariances(generator, draws, prior.dof, scale)
-    weights = np.full(draws, 1 / draws)
+    log_weights = np.full(draws, -np.log(draws))
     spread = STRUCTURES["diag"].dense(own, draws, len(base))
-    return _Normals(slice(None), np.asarray(prior.mean), weights, base, np.ones(draws), spread)
+    return _Normals(slice(None), np.asarray(prior.mean), log_weights, base, np.ones(draws), spread)
 
 
 def _nodes(dof: float, d: int, squares: float, ratio: float) -> tuple[Floats, Floats]:
-    r"""Nodes u and weights for rows of d features, up to ``squares`` from the mean in units of S.
+    r"""Nodes u and log weights for rows of d features, up to ``squares`` from the mean, by S.
 
     What is integrated over log u behaves as :math:`u^a e^{-u (1 + y^2)/2}`, a = (dof + d)/2, where
     V/S, at most ``ratio``, is small against 1/u, and else like the chi-square density. It has no
@@ -290,16 +291,16 @@ def _nodes(dof: float, d: int, squares: float, ratio: float) -> tuple[Floats, Fl
     high = 2 * gammainccinv(a, _LEFT_OUT)
     step = min(_STEP / np.sqrt(a), _LONGEST_STEP)
     logs = np.arange(np.log(low), np.log(high) + step, step)
-    return np.exp(logs), step * _chi_square_density(np.exp(logs), dof)
+    return np.exp(logs), np.log(step) + _log_chi_square_density(np.exp(logs), dof)
 
 
-def _chi_square_density(u: Floats, dof: float) -> Floats:
-    """Density of log u."""
+def _log_chi_square_density(u: Floats, dof: float) -> Floats:
+    """Log density of log u, which underflows where far rows need it."""
     from scipy.special import gammaln
 
     half = dof / 2
-    density: Floats = np.exp(half * np.log(u / 2) - u / 2 - gammaln(half))
-    return density
+    log: Floats = half * np.log(u / 2) - u / 2 - gammaln(half)
+    return log
 
 
 def _diagonal(matrices: Floats) -> bool:

@@ -156,6 +156,8 @@ def _codes(labels: ArrayLike, name: str) -> tuple[Integers, int]:
     if array.size and (array.min() < 0 or array.max() >= array.shape[-1]):
         found, inverse = np.unique(array, return_inverse=True)
         return inverse.reshape(array.shape), len(found)
+    if array.dtype == np.uint64:  # no integer type holds its sums with others
+        array = array.astype(np.int64)
     return array, int(array.max(initial=0)) + 1
 
 

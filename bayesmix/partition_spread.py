@@ -51,7 +51,10 @@ class PartitionDistance:
     rand: Floats
     """Their adjusted Rand index, (S,)."""
     variation_of_draws: Floats
-    """Variation of information between two draws far apart in their chains, bits, (S,)."""
+    """Variation of information between every draw and the one half of all draws away, bits, (S,).
+
+    Of several chains that is a draw of another chain, of one chain one far apart in it.
+    """
     rand_of_draws: Floats
     """Their adjusted Rand index, (S,)."""
     n_clusters: int | None = None
@@ -70,7 +73,8 @@ def chain_distance(post: xr.DataTree) -> ChainDistance | None:
     -------
     ChainDistance or None
         None with one chain, fewer than 16 draws in each, or no labels where the number of
-        components varies. At most 320 draws and 1,000 rows are looked at.
+        components varies. At most 1,000 rows are looked at, and 320 draws, or 8 of each chain if
+        those are more.
 
     References
     ----------

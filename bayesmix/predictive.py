@@ -150,7 +150,7 @@ def grid(post: xr.DataTree, size: int = 200, *, features: Features = None) -> pd
     post : DataTree
         With the group ``observed_data``.
     size : int, default 200
-        Values of each feature, evenly spaced.
+        Values of each feature, evenly spaced, at least 2.
     features : str or sequence of str, optional
         Default all: ``size`` to the power of their number are the rows, at most 1,000,000.
 
@@ -162,7 +162,7 @@ def grid(post: xr.DataTree, size: int = 200, *, features: Features = None) -> pd
     Raises
     ------
     ValueError
-        If a name is not among the features, or there would be too many rows.
+        If a name is not among the features, or there would be too few or too many rows.
 
     Examples
     --------
@@ -174,6 +174,11 @@ def grid(post: xr.DataTree, size: int = 200, *, features: Features = None) -> pd
     import pandas as pd
 
     require_count(size, "size")
+    if size < 2:
+        raise ValueError(
+            f"size: expected at least 2 values of each feature, got {size}: one would be the lower "
+            "end alone; give your own rows for single places"
+        )
     table = rows_of(post, None, columns_of(post, features))
     if (rows := size ** len(table.features)) > _MOST_POINTS:
         raise ValueError(

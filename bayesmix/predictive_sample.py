@@ -121,7 +121,8 @@ def tail_probability(
         ``tail_probability`` (obs), and ``tail_probability_mcse`` (obs), its standard error, as if
         draws were independent. One component: exact at every draw, by the chi-square distribution.
         Else at least 100,000 new rows, the same for all rows, are drawn, as many at every draw:
-        below 1e-5 the probability is known to be small, and no more; 0 is less than one in as many.
+        below 1e-5 the probability is known to be small, and no more; 0 is less than one in as many,
+        and a standard error of 0 beside it is no certainty: neither resolves less than 1e-5.
 
     Raises
     ------
@@ -144,19 +145,23 @@ def tail_probability(
     n_draws, n = len(measure.clusters), len(table.values)
     each = max(_FEWEST, -(-_NEW_ROWS // n_draws))
     total, squares = np.zeros(n), np.zeros(n)
+    mixed = False
     for _, draws in measure.complete():
-        heights = _sorted_log_densities(draws, each, generator) if _mixed(draws) else None
+        mixed = _mixed(draws)
+        heights = _sorted_log_densities(draws, each, generator) if mixed else None
         for own in blocks(n, 8 * len(draws)):
             log = passes.log_density(table.values[own], draws.parameters)
             found = _chi_square_tail(log, draws) if heights is None else _share_below(log, heights)
             total[own] += found.sum(axis=0)
             squares[own] += np.square(found).sum(axis=0)
     mean = total / n_draws
-    deviation = np.sqrt(np.maximum(squares / n_draws - np.square(mean), 0))
+    between = np.maximum(squares / n_draws - np.square(mean), 0)
+    # with several draws the spread between them has that of the new rows in it
+    within = mean * (1 - mean) / each if mixed and n_draws == 1 else 0.0
     return xr.Dataset(
         {
             "tail_probability": ("obs", mean),
-            "tail_probability_mcse": ("obs", deviation / np.sqrt(n_draws)),
+            "tail_probability_mcse": ("obs", np.sqrt((between + within) / n_draws)),
         },
         coords={"obs": table.index},
         attrs={"features": list(table.features)},
@@ -167,8 +172,10 @@ def _new_rows(draws: Draws, which: NDArray[np.intp], generator: np.random.Genera
     """One new row of the mixture of every draw ``which`` (m,): (m, D)."""
     bounds = np.cumsum(draws.weights[which], axis=1)
     label = (bounds[:, :-1] <= generator.uniform(0, bounds[:, -1])[:, None]).sum(axis=1)
-    roots = np.linalg.cholesky(draws.covariances[which, label])
-    noise = roots @ generator.standard_normal((len(which), draws.means.shape[-1], 1))
+    pairs = which * draws.weights.shape[1] + label
+    used, place = np.unique(pairs, return_inverse=True)  # rows of one component share its factor
+    roots = np.linalg.cholesky(draws.covariances[np.divmod(used, draws.weights.shape[1])])
+    noise = roots[place] @ generator.standard_normal((len(which), draws.means.shape[-1], 1))
     return draws.means[which, label] + noise[..., 0]
 
 

@@ -1,19 +1,8 @@
 r"""The whole mixture at every draw, where the number of components varies: with those without rows.
 
 Given the partition of the rows in t clusters, what their weights leave over is shared by components
-that no row told anything about. All priors whose K varies are laws of partitions with a discount d
-and a strength :math:`\theta` (``docs/notation.md``: :math:`d = -\gamma`, :math:`\theta = K \gamma`
-for K components), and break the same stick,
-
-.. math:: v_j \sim \mathrm{Beta}(1 - d,\ \theta + (t + j) d), \qquad j = 1, 2, \ldots,
-
-of what is left over; K components end with the stick whose second parameter is 0. The components
-themselves, *atoms*, come from the component prior, given what the draw knows of it.
-
-References
-----------
-J. Pitman, "Some Developments of the Blackwell-MacQueen Urn Scheme", IMS Lecture Notes 30, 1996,
-corollary 20.
+that no row told anything about (`residual_law`). The components themselves, *atoms*, come from the
+component prior, given what the draw knows of it.
 """
 
 from __future__ import annotations
@@ -26,9 +15,16 @@ import numpy as np
 
 from bayesmix import component_prior, new_component, passes
 from bayesmix.draws import Draws, components_of, draws_of
-from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.inputs import random_words
 from bayesmix.memory import require_memory
+from bayesmix.residual_law import (
+    MOST_ATOMS,
+    broken,
+    by_draw,
+    discount_and_strength,
+    has_rest,
+    require_scale,
+)
 from bayesmix.schema import chosen_clusters, group, mixture_of, varies
 
 if TYPE_CHECKING:
@@ -39,15 +35,11 @@ if TYPE_CHECKING:
 
     from bayesmix.mixture import Mixture
     from bayesmix.priors import ComponentPrior
-    from bayesmix.stick_priors import WeightPrior
 
     Floats = NDArray[np.float64]
 
 __all__ = ["RandomMeasure", "extended", "marginal_draws", "random_measure"]
 
-_LEAST = 1e-8  # weight that is worth an atom
-_MOST_ATOMS = 1_000
-_STICKS = 40  # broken at a time
 _BLOCK_BYTES = 1 << 26
 
 
@@ -80,8 +72,9 @@ class RandomMeasure:
         if self.rest is None:
             return passes.log_density(x, self.clusters.parameters)
         out = np.empty((len(self.clusters), len(x)))
-        for own, draws in self._extensions():
-            out[own] = self._with_new(passes.log_density(x, draws.parameters), draws, x, own)
+        for own, draws, left in self._extensions():
+            known = passes.log_density(x, draws.parameters)
+            out[own] = self._with_new(known, draws, left, x, own)
         return out
 
     def log_densities(self, x: Floats) -> tuple[Floats, Floats]:
@@ -91,7 +84,8 @@ class RandomMeasure:
             return log, log
         expected = passes.log_density(x, self.clusters.parameters)
         for own in self._blocks:
-            expected[own] = self._with_new(expected[own], self._clusters(own), x, own)
+            draws = self._clusters(own)
+            expected[own] = self._with_new(expected[own], draws, self._left(draws, own), x, own)
         return log, expected
 
     def complete(self) -> Iterator[tuple[slice, Draws]]:
@@ -104,9 +98,9 @@ class RandomMeasure:
             )
             return
         for own, generator in self._seeded():
-            draws = self._extended(own, generator)
-            left = _left(draws)[:, None]
-            yield own, _joined(draws, *self._atoms(draws, own, 1, generator), weights=left)
+            draws, left = self._extended(own, generator)
+            atoms = self._atoms(draws, own, 1, generator)
+            yield own, _joined(draws, *atoms, weights=left[:, None])
 
     def whole(self) -> Draws:
         """All draws at once, whose weights sum to one as in `complete`."""
@@ -114,12 +108,12 @@ class RandomMeasure:
 
     def extended(self) -> Draws:
         """All draws with their atoms; weights sum to one less what is left."""
-        return _stacked([draws for _, draws in self._extensions()])
+        return _stacked([draws for _, draws, _ in self._extensions()])
 
     @cached_property
     def _blocks(self) -> list[slice]:
         d = self.clusters.means.shape[-1]
-        size = max(1, _BLOCK_BYTES // (8 * _MOST_ATOMS * (1 + d + d * d)))
+        size = max(1, _BLOCK_BYTES // (8 * MOST_ATOMS * (1 + d + d * d)))
         s = len(self.clusters)
         return [slice(start, min(start + size, s)) for start in range(0, s, size)]
 
@@ -128,24 +122,32 @@ class RandomMeasure:
         for own, seed in zip(self._blocks, self.rest.seeds, strict=False):
             yield own, np.random.default_rng(int(seed))
 
-    def _extensions(self) -> Iterator[tuple[slice, Draws]]:
-        """Blocks of draws with their atoms, the same every time."""
+    def _extensions(self) -> Iterator[tuple[slice, Draws, Floats]]:
+        """Blocks of draws with their atoms, and what is left: the same every time."""
         if self.rest is None:
-            yield slice(0, len(self.clusters)), self.clusters
+            yield slice(0, len(self.clusters)), self.clusters, np.zeros(len(self.clusters))
             return
         for own, generator in self._seeded():
-            yield own, self._extended(own, generator)
+            yield own, *self._extended(own, generator)
 
     def _clusters(self, own: slice) -> Draws:
         given = self.clusters
         parts = given.weights[own], given.means[own], given.covariances[own]
         return Draws(given.structure, 1, *parts)
 
-    def _extended(self, own: slice, generator: np.random.Generator) -> Draws:
+    def _left(self, draws: Draws, own: slice) -> Floats:
+        """What the weights of clusters leave, (s,): rounding of their sum is no component."""
+        assert self.rest is not None
+        some = has_rest(self.rest.discount[own], self.rest.strength[own])
+        return np.where(some, np.maximum(1 - draws.weights.sum(axis=1), 0.0), 0.0)
+
+    def _extended(self, own: slice, generator: np.random.Generator) -> tuple[Draws, Floats]:
         assert self.rest is not None
         draws, rest = self._clusters(own), self.rest
-        weights = _broken(_left(draws), rest.discount[own], rest.strength[own], generator)
-        return _joined(draws, *self._atoms(draws, own, weights.shape[1], generator), weights)
+        left = self._left(draws, own)
+        weights, left = broken(left, rest.discount[own], rest.strength[own], generator)
+        atoms = self._atoms(draws, own, weights.shape[1], generator)
+        return _joined(draws, *atoms, weights), left
 
     def _atoms(
         self, draws: Draws, own: slice, count: int, generator: np.random.Generator
@@ -161,10 +163,10 @@ class RandomMeasure:
             covariances = structure.dense(drawn, count, d)
         return component_prior.draw_means(rest.prior, covariances, generator), covariances
 
-    def _with_new(self, known: Floats, draws: Draws, x: Floats, own: slice) -> Floats:
-        """Add to log densities (s, n) what the weights of draws leave, as a new component."""
+    def _with_new(self, known: Floats, draws: Draws, left: Floats, x: Floats, own: slice) -> Floats:
+        """Add to log densities (s, n) what is left of the weights, as a new component."""
         assert self.rest is not None
-        left, rest = _left(draws), self.rest
+        rest = self.rest
         if not left.any():
             return known
         random = rest.prior.scale_hyperprior is not None
@@ -212,14 +214,15 @@ def random_measure(
             "components without rows; give the whole tree, before relabel(post, n_clusters=...)"
         )
     if not varies(post):
-        return RandomMeasure(marginal_draws(draws_of(post), columns))
+        return RandomMeasure(marginal_draws(draws_of(post, mixture), columns))
     mixture = mixture_of(post) if mixture is None else mixture
     if mixture is None or mixture.components is None or not mixture.varying:
         raise ValueError(
             "mixture: expected the model, with the prior of components without rows, because the "
             f"number of components varies, got {mixture}; give mixture=, as it was sampled"
         )
-    clusters = replace(components_of(post), covariance_scale=_by_draw(post, "covariance_scale"))
+    scale = by_draw(post, "covariance_scale")
+    clusters = replace(components_of(post, mixture), covariance_scale=scale)
     rest = _rest(post, mixture, clusters, columns)
     measure = RandomMeasure(marginal_draws(clusters, columns), rest)
     seeds = random_words(generator, len(measure._blocks) + 1)
@@ -274,14 +277,10 @@ def _rest(
 ) -> _Rest:
     prior = mixture.components
     assert prior is not None
-    discount, strength = _discount_and_strength(post, mixture.weights, len(clusters))
+    discount, strength = discount_and_strength(post, mixture.weights, len(clusters))
     n_clusters = np.isfinite(_components(post)).sum(axis=1)
     scale = clusters.covariance_scale
-    if prior.scale_hyperprior is not None and scale is None:
-        raise ValueError(
-            "post.posterior: expected a variable covariance_scale, because the model has a "
-            "scale_hyperprior, got none"
-        )
+    require_scale(prior, scale)
     if columns is not None:
         prior = component_prior.marginal(prior, clusters.structure, columns)
         scale = None if scale is None else scale[:, columns[:, None], columns]
@@ -290,56 +289,6 @@ def _rest(
         scale = np.broadcast_to(np.asarray(prior.covariance_scale), (len(clusters), d, d))
     seeds = np.empty(0, np.uint64)
     return _Rest(prior, discount, strength + n_clusters * discount, scale, seeds)
-
-
-def _discount_and_strength(
-    post: xr.DataTree, weights: WeightPrior, n_draws: int
-) -> tuple[Floats, Floats]:
-    """The two numbers of the law of partitions at every draw, (S,) each."""
-
-    def value(name: str) -> Floats:
-        random = getattr(weights, f"random_{name}") is not None
-        given = _by_draw(post, name) if random else None
-        if random and given is None:
-            raise ValueError(
-                f"post.posterior: expected a variable {name}, because the model has a prior on it, "
-                "got none"
-            )
-        return np.full(n_draws, getattr(weights, name, 0.0)) if given is None else given
-
-    concentration = value("concentration")
-    if not isinstance(weights, MixtureOfFiniteMixtures):
-        return value("discount"), concentration
-    components = _by_draw(post, "n_components")
-    assert components is not None  # what `validate` asks of such trees
-    each = concentration / components if weights.dynamic else concentration
-    return -each, components * each
-
-
-def _broken(
-    left: Floats, discount: Floats, strength: Floats, generator: np.random.Generator
-) -> Floats:
-    """Weights of atoms (s, J), J as few as all draws need; those not worth an atom are 0."""
-    pieces: list[Floats] = []
-    n_atoms = 0
-    while n_atoms < _MOST_ATOMS and np.any(left > _LEAST):
-        j = np.arange(n_atoms + 1, n_atoms + 1 + _STICKS)
-        b = strength[:, None] + j * discount[:, None]
-        more = b > np.maximum(-discount, 0)[:, None] / 2  # b is a multiple of -d, up to rounding
-        sticks = np.where(more, generator.beta(1 - discount[:, None], np.where(more, b, 1)), 1.0)
-        after = left[:, None] * np.cumprod(1 - sticks, axis=1)
-        before = np.hstack([left[:, None], after[:, :-1]])
-        pieces.append(np.where(before > _LEAST, before * sticks, 0.0))
-        left, n_atoms = after[:, -1], n_atoms + _STICKS
-    if not pieces:
-        return np.empty((len(left), 0))
-    weights = np.hstack(pieces)
-    return weights[:, : np.flatnonzero(weights.any(axis=0))[-1] + 1]
-
-
-def _left(draws: Draws) -> Floats:
-    """What the weights of draws leave, (S,)."""
-    return np.maximum(1 - draws.weights.sum(axis=1), 0.0)
 
 
 def _joined(draws: Draws, means: Floats, covariances: Floats, weights: Floats) -> Draws:
@@ -389,12 +338,3 @@ def _components(post: xr.DataTree) -> Floats:
     """Weights of every draw's clusters, NaN after its last, (S, width)."""
     weights = group(post, "components")["weights"].transpose("chain", "draw", "component").values
     return weights.reshape(-1, weights.shape[-1])
-
-
-def _by_draw(post: xr.DataTree, name: str) -> Floats | None:
-    """What every draw has one of, (S, ...); None where the tree has none."""
-    posterior = group(post, "posterior")
-    if name not in posterior:
-        return None
-    values = posterior[name].transpose("chain", "draw", ...).values
-    return values.reshape(-1, *values.shape[2:]).astype(float)

@@ -8,14 +8,14 @@ belong to a cluster of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix import passes
 from bayesmix.draws import Draws
-from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.new_component import NewComponent, new_component
+from bayesmix.residual_law import by_draw, discount_and_strength, require_scale
 from bayesmix.schema import BY_DRAW, group, mixture_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class OwnRows:
         label = label.reshape(len(draws), -1)
         k = draws.weights.shape[1]
         sizes = np.stack([np.bincount(own, minlength=k) for own in label])
-        discount = _discounts(draws, post, _require_mixture(post, mixture))
+        weights_prior = _require_mixture(post, mixture).weights
+        discount, _ = discount_and_strength(post, weights_prior, len(draws))
         weights = sizes - discount[:, None]
         log_weights = np.log(weights / weights.sum(axis=1, keepdims=True))
         parameters = replace(draws.parameters, log_weights=log_weights)
@@ -122,6 +123,8 @@ class NewRows:
                 "post.relabeling: expected a variable dropped_mass with dims (chain, draw), got "
                 "none; relabel(post, n_clusters=k) anew"
             )
+        if draws.structure.name != "tied":
+            require_scale(prior, draws.covariance_scale)
         unseen = new_component(
             prior,
             draws.structure,
@@ -131,8 +134,8 @@ class NewRows:
             generator=np.random.default_rng(0),  # the same rows, the same numbers
         )
         dropped = np.maximum(relabeling["dropped_mass"].transpose(*BY_DRAW).values.reshape(-1), 0)
-        if "n_components" in group(post, "posterior"):  # rounding is no component
-            dropped = np.where(_n_components(post) > draws.weights.shape[1], dropped, 0.0)
+        if (k := by_draw(post, "n_components")) is not None:  # rounding is no component
+            dropped = np.where(k > draws.weights.shape[1], dropped, 0.0)
         return cls(x, draws.parameters, dropped, unseen)
 
     def __call__(self, rows: slice) -> Floats:
@@ -163,19 +166,3 @@ def _require_mixture(post: xr.DataTree, mixture: Mixture | None) -> Mixture:
             "got None"
         )
     return found
-
-
-def _discounts(draws: Draws, post: xr.DataTree, mixture: Mixture) -> Floats:
-    """Discount d of the law of partitions at every draw, (S,)."""
-    weights: Any = mixture.weights
-    name = "concentration" if isinstance(weights, MixtureOfFiniteMixtures) else "discount"
-    random = getattr(draws, name)
-    found = np.broadcast_to(getattr(weights, name) if random is None else random, (len(draws),))
-    if name == "discount":
-        return found
-    return -found / _n_components(post) if weights.dynamic else -found
-
-
-def _n_components(post: xr.DataTree) -> NDArray[np.integer]:
-    """K of every draw, (S,)."""
-    return group(post, "posterior")["n_components"].transpose(*BY_DRAW).values.reshape(-1)

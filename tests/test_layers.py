@@ -74,6 +74,7 @@ LAYERS = (
             *("comparison", "compared_fit", "compared_tables", "cross_validation"),
             *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),
             "random_measure",
+            "residual_law",
         ),
     },
     {"plots", "report"},

@@ -17,7 +17,7 @@ from bayesmix.new_component import log_density
 from tests.exact_partitions import exact_posterior
 from tests.fixtures_post import SEPARATED, sample_quietly
 from tests.fixtures_varying import VARYING, planted_varying, varying_mixture
-from tests.support import rows_of
+from tests.support import STRUCTURES, rows_of
 
 FEW = np.array([[0.0], [0.4], [0.2], [3.2], [7.0], [7.5], [7.2]])
 BETWEEN = 3
@@ -224,3 +224,27 @@ def test_blocks_of_rows_do_not_matter(monkeypatch):
     monkeypatch.setattr("bayesmix.draw_summaries._BLOCK_BYTES", 1)
     for before, rows in zip(whole, (None, new), strict=True):
         xr.testing.assert_identical(bm.membership(tree, rows), before)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_stated_model_is_as_good_as_the_tree_s_own(structure):
+    """Its covariance structure too."""
+    tree, x_new = chosen("MFM", structure), np.array([[1.0, 2.0], [40.0, -9.0]])
+    bare = tree.copy()
+    bare.attrs = {}
+    mixture = varying_mixture(VARYING["MFM"], structure)
+    for rows in (None, x_new):
+        expected, found = bm.membership(tree, rows), bm.membership(bare, rows, mixture=mixture)
+        xr.testing.assert_identical(found, expected)
+
+
+def test_what_the_tree_lacks_is_named():
+    """In words of the tree, which is what the caller has."""
+    for name, random_scale, lacking, rows in (
+        ("PY", False, "discount", None),
+        ("MFM", True, "covariance_scale", np.zeros((1, 2))),
+    ):
+        tree = chosen(name, random_scale=random_scale).copy()
+        tree["posterior"] = tree["posterior"].to_dataset().drop_vars(lacking)
+        with pytest.raises(ValueError, match=rf"^post.posterior: expected a variable {lacking}, "):
+            bm.membership(tree, rows)

@@ -78,13 +78,23 @@ def test_tied_is_normal_at_every_draw(make):
 
 
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
-@pytest.mark.parametrize("dof", [0.4, 3.0, 30.0])
+@pytest.mark.parametrize("dof", [0.4, 3.0, 30.0, 200.0])
 def test_independent_on_a_line_against_a_fine_grid(structure, dof):
     prior = random_independent_prior(1, dof=dof)
     x = rows(prior) * [[1], [1], [1], [1], [100], [1]]
     (spread,), (scale,) = prior.mean_covariance[0], prior.covariance_scale[0]
     expected = [log_on_a_line(value - prior.mean[0], spread, scale, dof) for value in x[:, 0]]
     np.testing.assert_allclose(at(prior, structure, x)[0], expected, rtol=0, atol=SEVEN_DIGITS)
+
+
+@pytest.mark.parametrize("dof", [50.0, 200.0])
+def test_far_rows_of_many_degrees_of_freedom(dof):
+    """Nodes for them have weights below the smallest float; rows up to 1e5 prior deviations."""
+    prior = bm.IndependentNormalInverseWishart([0.0], [[0.01]], dof, [[dof]])
+    x = np.array([[0.0], [1.0], [1e2], [1e3], [1e4], [1e5]])
+    expected = [log_on_a_line(value, 0.01, dof, dof) for value in x[:, 0]]
+    found = at(prior, "full", x)[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2 * SEVEN_DIGITS)
 
 
 def log_on_a_line(delta, spread, scale, dof):

@@ -50,6 +50,14 @@ def test_names_of_labels_do_not_matter(distance):
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint64"])
+def test_any_integer_type(distance, kind):
+    a, b = labels(50), labels(6, 50, seed=1)
+    np.testing.assert_array_equal(distance(a.astype(kind), b.astype(kind)), distance(a, b))
+    np.testing.assert_array_equal(distance(a, b.astype(kind)), distance(a, b))
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
 def test_axes_in_front_broadcast(distance):
     a, b = labels(3, 1, 40), labels(5, 40, seed=1)
     found = distance(a, b)

@@ -11,6 +11,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix import memory, predictive_rows, predictive_sample, schema
+from bayesmix.draws import draws_of
 from bayesmix.inputs import as_table
 from tests.fixtures_post import OVERLAPPING, SEPARATED, completed, parameters_of, planted
 from tests.fixtures_varying import planted_varying
@@ -148,6 +149,10 @@ class TestGrid:
         assert at["height"].nunique() == 5
         assert np.all(at["height"][:5].diff()[1:] > 0)
 
+    def test_one_place_is_none(self, post):
+        with pytest.raises(ValueError, match=r"^size: expected at least 2 values .*, got 1"):
+            predictive.grid(post, 1)
+
     def test_too_many_rows(self, post):
         with pytest.raises(ValueError, match=r"^size: expected at most 1,000,000 rows in all, got"):
             predictive.grid(post, 1001)
@@ -203,6 +208,19 @@ class TestSample:
             predictive.sample(post, 0)
 
 
+def test_new_rows_factorize_each_component_once(post, monkeypatch):
+    draws, original, sizes = draws_of(post), np.linalg.cholesky, []
+
+    def watched(matrices):
+        sizes.append(len(matrices))
+        return original(matrices)
+
+    monkeypatch.setattr(np.linalg, "cholesky", watched)
+    rng = np.random.default_rng(1)
+    predictive_sample._new_rows(draws, np.full(1000, 3), rng)
+    assert sizes == [2]
+
+
 class TestTailProbability:
     def test_one_component_by_the_chi_square(self):
         tree, _ = conjugate_tree(X.to_numpy(), 50)
@@ -230,7 +248,25 @@ class TestTailProbability:
         np.testing.assert_allclose(
             found["tail_probability"], np.mean(expected, axis=0), atol=error + 1e-3
         )
-        assert np.all(found["tail_probability_mcse"] >= 0)
+
+    def test_standard_error_of_one_draw_is_the_spread_over_seeds(self, post, monkeypatch):
+        monkeypatch.setattr(predictive_sample, "_NEW_ROWS", 1000)
+        one = post.isel(chain=[0], draw=[0])
+        found = [predictive.tail_probability(one, X[:8], random_seed=s) for s in range(100)]
+        spread = np.std([own["tail_probability"] for own in found], axis=0, ddof=1)
+        error = np.mean([own["tail_probability_mcse"] for own in found], axis=0)
+        np.testing.assert_allclose(error, spread, rtol=4.5 / np.sqrt(200))
+
+    def test_standard_error_of_many_draws_has_all_of_the_spread(self, monkeypatch):
+        """Other draws and other new rows."""
+        monkeypatch.setattr(predictive_sample, "_NEW_ROWS", 800)
+        trees = [planted(OVERLAPPING, X, draws=20, spread=0.1, seed=s) for s in range(100)]
+        found = [
+            predictive.tail_probability(tree, X[:8], random_seed=s) for s, tree in enumerate(trees)
+        ]
+        spread = np.std([own["tail_probability"] for own in found], axis=0, ddof=1)
+        error = np.mean([own["tail_probability_mcse"] for own in found], axis=0)
+        np.testing.assert_allclose(error, spread, rtol=4.5 / np.sqrt(200))
 
     def test_an_outlier_is_told(self, post):
         found = predictive.tail_probability(post, [[0.0, 0.0], [15.0, -9.0]], random_seed=1)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix import component_prior, new_component, random_measure, schema
+from bayesmix import component_prior, new_component, random_measure, residual_law, schema
 from bayesmix.covariance import structure_of
 from tests.exact_draws import exact_tree
 from tests.exact_partitions import exact_posterior
@@ -44,7 +45,7 @@ class TestWeights:
 
     def broken(self, discount, strength, s=S):
         left = np.ones(s)
-        return random_measure._broken(left, np.full(s, discount), np.full(s, strength), rng())
+        return residual_law.broken(left, np.full(s, discount), np.full(s, strength), rng())[0]
 
     @pytest.mark.parametrize(("d", "theta"), [(0.0, 0.7), (0.3, 1.5), (-0.5, 2.0), (-2.0, 10.0)])
     def test_chance_that_two_rows_meet(self, d, theta):
@@ -69,7 +70,18 @@ class TestWeights:
         assert np.all(1 - heavy.sum(axis=1) > 1e-4)
 
     def test_nothing_left(self):
-        assert random_measure._broken(np.zeros(3), np.zeros(3), np.ones(3), rng()).shape == (3, 0)
+        weights, left = residual_law.broken(np.zeros(3), np.zeros(3), np.ones(3), rng())
+        assert weights.shape == (3, 0)
+        assert not left.any()
+
+    def test_what_they_leave(self):
+        """K components leave nothing; else it is what is missing from the sum."""
+        for discount, strength in ((0.0, 1.0), (0.6, 1.0), (-0.5, 2.5), (-2.0, 2.0)):
+            given = np.full(50, discount), np.full(50, strength)
+            weights, left = residual_law.broken(np.full(50, 0.3), *given, rng())
+            np.testing.assert_allclose(weights.sum(axis=1) + left, 0.3, rtol=1e-13)
+            if discount == -2.0:
+                assert not left.any()
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -122,12 +134,12 @@ class TestAtoms:
         np.testing.assert_allclose(measure.extended().weights.sum(axis=1), 1, atol=1e-7)
         np.testing.assert_allclose(measure.whole().weights.sum(axis=1), 1, rtol=1e-14)
 
+    @pytest.mark.parametrize("measure", [("tied", False)], indirect=True, ids=str)
     def test_tied_atoms_share_the_covariance(self, measure):
-        if measure.clusters.structure.name == "tied":
-            covariances = measure.whole().covariances
-            np.testing.assert_array_equal(
-                covariances, np.broadcast_to(measure.clusters.covariances[:, :1], covariances.shape)
-            )
+        covariances = measure.whole().covariances
+        np.testing.assert_array_equal(
+            covariances, np.broadcast_to(measure.clusters.covariances[:, :1], covariances.shape)
+        )
 
     def test_blocks_of_draws_together(self, measure, monkeypatch):
         monkeypatch.setattr(random_measure, "_BLOCK_BYTES", 8 * 1000 * 7 * 11)
@@ -195,6 +207,28 @@ def test_far_out_all_is_prior():
     assert found == pytest.approx(exact, abs=0.1)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("varying", [False, True])
+def test_a_stated_model_is_as_good_as_the_tree_s_own(structure, varying):
+    """Its covariance structure too."""
+    x = rows_of(SEPARATED, 40)
+    mixture = varying_mixture(bm.DirichletProcess(1.0), structure)
+    if varying:
+        tree, _ = planted_varying(SEPARATED, x, mixture, draws=10)
+    else:
+        mixture = bm.Mixture(bm.Dirichlet(3), mixture.components, structure)
+        tree = planted(SEPARATED, x, draws=10)
+        tree.attrs["bayesmix_model"] = mixture.to_json()
+    bare = tree.copy()
+    bare.attrs = {}
+    measure = random_measure.random_measure(bare, rng(), mixture=mixture)
+    assert measure.clusters.structure.name == structure
+    at = np.array([[0.0, 1.0], [4.0, -3.0]])
+    expected = bm.predictive.density(tree, at, random_seed=1)
+    found = bm.predictive.density(bare, at, mixture=mixture, random_seed=1)
+    assert found.identical(expected)
+
+
 class TestRefusals:
     def test_a_tree_without_a_model(self):
         tree, _ = planted_varying(SEPARATED, rows_of(SEPARATED, 40))
@@ -218,12 +252,39 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"expected a variable concentration, because"):
             random_measure.extended(tree, rng())
 
+    def test_a_number_of_components_that_the_tree_lacks(self):
+        tree, _ = planted_varying(SEPARATED, rows_of(SEPARATED, 40))
+        tree["posterior"] = tree["posterior"].to_dataset().drop_vars("n_components")
+        with pytest.raises(ValueError, match=r"^post.posterior: expected a variable n_components"):
+            random_measure.extended(tree, rng())
+
     def test_a_random_scale_that_the_tree_lacks(self):
         mixture = varying_mixture(MFM, random_scale=True)
         tree, _ = planted_varying(SEPARATED, rows_of(SEPARATED, 40), mixture)
         tree["posterior"] = tree["posterior"].to_dataset().drop_vars("covariance_scale")
         with pytest.raises(ValueError, match=r"expected a variable covariance_scale, because"):
             random_measure.extended(tree, rng())
+
+
+def test_rounding_of_the_weights_is_no_component():
+    """Of three components, all with rows, nothing is left for far rows."""
+    mixture = varying_mixture(bm.MixtureOfFiniteMixtures(bm.UniformK(3, 3)))
+    tree, _ = planted_varying(SEPARATED, rows_of(SEPARATED, 40), mixture, chains=1)
+    tree = tree.isel(draw=np.flatnonzero(tree["posterior"]["n_clusters"][0] == 3))
+    posterior, own = tree["posterior"].to_dataset(), tree["components"].to_dataset()
+    posterior["n_components"] = posterior["n_clusters"]
+    own["weights"] = own["weights"] / own["weights"].sum("component")
+    assert np.any(own["weights"].values.sum(axis=-1) < 1)
+    tree["posterior"], tree["components"] = xr.DataTree(posterior), xr.DataTree(own)
+    fixed = xr.DataTree.from_dict(
+        {"posterior": own, "observed_data": tree["observed_data"].to_dataset()}
+    )
+    at = np.array([[0.0, 1.0], [60.0, -60.0], [1e3, 1e3]])
+    expected = bm.predictive.log_density(fixed, at)
+    found = bm.predictive.log_density(tree, at, random_seed=1)
+    for name in expected.data_vars:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-10)
+    assert not random_measure.random_measure(tree, rng()).whole().weights[:, 3:].any()
 
 
 def test_a_fixed_number_of_components_is_as_it_is():
