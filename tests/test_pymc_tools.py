@@ -212,7 +212,8 @@ class TestSearches:
 
 def assert_readable(tree: xr.DataTree) -> None:
     """Every function takes the tree as it is."""
-    assert {"weights", "means"} <= {str(n).partition("[")[0] for n in bm.summary(tree).index}
+    quantities = {str(n).partition("[")[0] for n in bm.summary(tree).index}
+    assert {"log_likelihood_total", "weights_sorted", "log_density_points"} <= quantities
     bm.diagnose(tree)
     relabeled = bm.relabel(tree)
     assert bm.membership(relabeled)["probability"].sizes["obs"] == len(ROWS)
