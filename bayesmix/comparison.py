@@ -215,7 +215,7 @@ def compare_to_posterior(
     found = membership(post, ci_prob=ci_prob, mixture=mixture)
     names = found["component"].values.tolist()
     own = _one_draw(reference, fitted)
-    model = mixture_of(post) if mixture is None else mixture
+    model = mixture_of(post, mixture)
     likelihoods = float(log_likelihoods(own, table.values)[0]), log_likelihoods(draws, table.values)
     resp = passes.responsibilities(table.values, own.parameters)[0]
     return Comparison(

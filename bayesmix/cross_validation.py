@@ -166,7 +166,7 @@ def cross_validate(
 
 
 def _model(post: xr.DataTree, mixture: Mixture | None) -> Mixture:
-    model = mixture_of(post) if mixture is None else mixture
+    model = mixture_of(post, mixture)
     if model is None:
         raise ValueError(
             "post: expected the attribute bayesmix_model, as sample sets it, got none; pass "

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import structure_of
-from bayesmix.draws import Draws, data_of, has_rows
+from bayesmix.draws import Draws, data_of, evenly, has_rows
 from bayesmix.inputs import as_generator, random_words
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.schema import BY_DRAW, group
@@ -49,14 +49,15 @@ def labels_of_draws(
     """Labels of some draws, made when asked for, and those at the pivot: of all rows or of few."""
     if "allocation" in post.children:
         flat = stored_labels(post, draws)
-        rows = _spread(flat.shape[1], few=few)
+        n = flat.shape[1]
+        rows = evenly(n, _MOST_ROWS if few else n)
 
         def labels(own: slice) -> NDArray[Any]:
             return flat[own].take(rows, axis=1)
 
     else:
         x = data_of(post).values
-        rows = _spread(len(x))
+        rows = evenly(len(x), _MOST_ROWS)
         some = x[rows]
         keys = random_words(as_generator(0), (len(draws), 2))
 
@@ -68,12 +69,6 @@ def labels_of_draws(
     point = pivot.weights, pivot.means, pivot.covariances
     parameters = PassParameters.from_point(structure_of("full"), *point)
     return labels, passes.labels(data_of(post).values[rows], parameters)
-
-
-def _spread(n: int, *, few: bool = True) -> NDArray[np.intp]:
-    """All of n rows, or at most `_MOST_ROWS`."""
-    most = _MOST_ROWS if few else n
-    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
 
 
 def stored_labels(post: xr.DataTree, draws: Draws) -> NDArray[Any]:
@@ -103,4 +98,4 @@ def filled(post: xr.DataTree, draws: Draws, pivot: Pivot) -> NDArray[np.bool_]:
 def some_rows(post: xr.DataTree) -> Floats:
     """At most 1,000 rows of the fit, evenly spread."""
     x = data_of(post).values
-    return x[_spread(len(x))]
+    return x[evenly(len(x), _MOST_ROWS)]

@@ -38,6 +38,7 @@ __all__ = [
     "count_clusters",
     "data_of",
     "draws_of",
+    "evenly",
     "has_rows",
     "labels_of",
     "log_likelihoods",
@@ -102,7 +103,7 @@ def draws_of(tree: xr.DataTree, mixture: Mixture | None = None) -> Draws:
 
 
 def _structure_of(tree: xr.DataTree, mixture: Mixture | None) -> Structure:
-    mixture = mixture_of(tree) if mixture is None else mixture
+    mixture = mixture_of(tree, mixture)
     return structure_of("full" if mixture is None else mixture.covariance_type)
 
 
@@ -123,6 +124,11 @@ def components_of(tree: xr.DataTree, mixture: Mixture | None = None) -> Draws:
     means = np.where(own[..., None], values[1], values[1][:, :1])
     covariances = np.where(own[..., None, None], values[2], values[2][:, :1])
     return Draws(structure, components.sizes["chain"], weights, means, covariances)
+
+
+def evenly(n: int, most: int) -> NDArray[np.intp]:
+    """Places of n things, at most so many of them, evenly spread from the first to the last."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
 
 
 def require_posterior(tree: xr.DataTree) -> xr.Dataset:

@@ -14,6 +14,7 @@ from bayesmix.draws import point_of
 from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import generator_of_random_state
 from bayesmix.pass_parameters import PassParameters
+from bayesmix.schema import PARAMETERS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -148,12 +149,7 @@ def frozen(point: Any) -> FrozenMixture:
     """
     dataset = point_of(point)
     weights, means, covariances = (
-        np.asarray(dataset[name].transpose(*dims).values, dtype=float)
-        for name, dims in (
-            ("weights", ("component",)),
-            ("means", ("component", "feature")),
-            ("covariances", ("component", "feature", "feature_bis")),
-        )
+        np.asarray(dataset[name].values, dtype=float) for name in PARAMETERS
     )
     return FrozenMixture(weights / weights.sum(), means, covariances)
 

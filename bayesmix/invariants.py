@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix import gaussian
-from bayesmix.draws import Draws, components_of, data_of, log_likelihoods, occupied
+from bayesmix.draws import Draws, components_of, data_of, evenly, log_likelihoods, occupied
 from bayesmix.schema import group, varies
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def label_invariant(
 
 def _default_points(x: Floats) -> Floats:
     order = np.lexsort(x.T[::-1])
-    places = np.linspace(0, len(x) - 1, min(_N_POINTS, len(x))).round().astype(int)
-    return x[order[places]]
+    return x[order[evenly(len(x), _N_POINTS)]]
 
 
 def _log_density_at(points: Floats, draws: Draws) -> Floats:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix import passes
-from bayesmix.draws import data_of, draws_of
+from bayesmix.draws import data_of, draws_of, evenly
 from bayesmix.inputs import random_words
 from bayesmix.partition_distances import adjusted_rand_index, variation_of_information
 from bayesmix.schema import BY_DRAW, chosen_clusters, group, varies
@@ -117,7 +117,7 @@ def distance_from(label: NDArray[np.integer], post: xr.DataTree) -> PartitionDis
     sizes = group(post, "posterior").sizes
     total = sizes["chain"] * sizes["draw"]
     most = min(_MOST_POINT_DRAWS, max(100, _MOST_LABELS // len(label)))
-    own = np.linspace(0, total - 1, min(total, most)).round().astype(int)
+    own = evenly(total, most)
     drawn = _partitions(post, *np.divmod(own, sizes["draw"]), len(label))
     far = np.roll(drawn, len(drawn) // 2, axis=0)
     return PartitionDistance(
@@ -138,7 +138,7 @@ def _partitions(
 ) -> NDArray[np.integer]:
     """Labels of some draws, evenly spaced rows of them: as stored, else drawn, (S, rows)."""
     n = group(post, "observed_data").sizes["obs"]
-    rows = np.linspace(0, n - 1, min(n, most_rows)).round().astype(int)
+    rows = evenly(n, most_rows)
     if "allocation" in post.children:
         label = group(post, "allocation")["label"].transpose(*BY_DRAW, "obs").values
         found: NDArray[np.integer] = label[chain[:, None], draw[:, None], rows]

@@ -215,7 +215,7 @@ def random_measure(
         )
     if not varies(post):
         return RandomMeasure(marginal_draws(draws_of(post, mixture), columns))
-    mixture = mixture_of(post) if mixture is None else mixture
+    mixture = mixture_of(post, mixture)
     if mixture is None or mixture.components is None or not mixture.varying:
         raise ValueError(
             "mixture: expected the model, with the prior of components without rows, because the "

@@ -159,7 +159,7 @@ def _logistic(log_odds: Floats) -> Floats:
 
 
 def _require_mixture(post: xr.DataTree, mixture: Mixture | None) -> Mixture:
-    found = mixture_of(post) if mixture is None else mixture
+    found = mixture_of(post, mixture)
     if found is None:
         raise ValueError(
             "mixture: expected the Mixture that was sampled, because the tree does not carry it, "

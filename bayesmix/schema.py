@@ -270,8 +270,10 @@ def choice_of_clusters(tree: xr.DataTree) -> str:
     )
 
 
-def mixture_of(tree: xr.DataTree) -> Mixture | None:
-    """Read the model back from a tree; None for a tree that carries none."""
+def mixture_of(tree: xr.DataTree, stated: Mixture | None = None) -> Mixture | None:
+    """The model that is stated, else read back from the tree; None for a tree that carries none."""
+    if stated is not None:
+        return stated
     text = tree.attrs.get("bayesmix_model")
     return None if text is None else Mixture.from_dict(json.loads(text))
 
