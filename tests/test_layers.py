@@ -40,7 +40,7 @@ LAYERS = (
         "kernels",
         "pass_parameters",
         "passes",
-        *("moments", "draw_summaries"),
+        *("moments", "draw_summaries", "partitions"),
         *("schema", "parameter_values", "tree_checks"),
     },
     {
@@ -71,6 +71,7 @@ LAYERS = (
             "sampling_varying",
             *("row_probabilities", "membership"),
             *("invariants", "diagnostics", "partition_spread", "summaries"),
+            *("label_draws", "partition", "similarity"),
             *("comparison", "compared_fit", "compared_tables", "cross_validation"),
             *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),
             "random_measure",

@@ -1,0 +1,226 @@
+"""Labels of draws, compact: clusters numbered from 0 in every draw, equal columns told once.
+
+Rows that share a cluster in every draw have the same column of labels, their signature. What is
+computed from labels alone is the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.compiling import compile_once
+from bayesmix.kernels.caching import cached
+from bayesmix.threads import run_tasks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.integer[Any]]
+
+__all__ = ["Signatures", "each_row", "signatures_of"]
+
+_MOST_NAMES = 1 << 12  # labels above are renamed first, so that a table of names stays small
+_TASK_ROWS = 1 << 12
+_EMPTY = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Signatures:
+    """U distinct columns of the labels of S draws."""
+
+    label: NDArray[np.unsignedinteger[Any]]
+    """Clusters of every draw from 0 on, by first appearance among the rows; (U, S), C-contiguous,
+    the smallest unsigned type."""
+    n_clusters: NDArray[np.int64]
+    """Clusters of every draw, (S,)."""
+    weight: NDArray[np.int64]
+    """Rows that have each column, (U,)."""
+    of_row: NDArray[np.int64]
+    """Which column every row has, (n,), numbered by first appearance."""
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.of_row)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws."""
+        return self.label.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @cached_property
+    def start(self) -> NDArray[np.int64]:
+        """Place of each draw's first cluster where all draws' clusters follow one another, (S + 1,)."""
+        return np.append(0, np.cumsum(self.n_clusters))
+
+    def draws(self, which: NDArray[np.intp]) -> Signatures:
+        """Some draws; columns that are equal now stay apart."""
+        label = np.ascontiguousarray(self.label[:, which])
+        return replace(self, label=label, n_clusters=self.n_clusters[which])
+
+    def some(self, which: NDArray[np.intp]) -> Signatures:
+        """Some columns, with the rows that have them and no others; clusters keep their numbers."""
+        weight = self.weight[which]
+        of_row = np.repeat(np.arange(len(which)), weight)
+        label = np.ascontiguousarray(self.label[which])
+        return Signatures(label, self.n_clusters, weight, of_row)
+
+    def expanded(self) -> Signatures:
+        """One column for each row, equal or not."""
+        if len(self) == self.n:
+            return self
+        return each_row(self.label[self.of_row], self.n_clusters)
+
+
+def each_row(label: NDArray[np.unsignedinteger[Any]], n_clusters: NDArray[np.int64]) -> Signatures:
+    """Take compact labels (n, S) with one column for each row."""
+    n = len(label)
+    return Signatures(label, n_clusters, np.ones(n, np.int64), np.arange(n))
+
+
+def signatures_of(label: Integers) -> Signatures:
+    """Compact labels (S, n), whatever whole numbers they are, and collapse equal columns."""
+    compact, n_clusters = _compact(label)
+    of_row, first = _collapsed(compact)
+    if len(first) == len(compact):
+        return each_row(compact, n_clusters)
+    weight = np.bincount(of_row, minlength=len(first))
+    return Signatures(compact[first], n_clusters, weight, of_row)
+
+
+def _compact(label: Integers) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64]]:
+    """Labels (n, S) from 0 by first appearance in every draw, and how many each draw has."""
+    if label.min() < 0 or label.max() >= _MOST_NAMES:
+        label = np.stack([np.unique(own, return_inverse=True)[1] for own in label])
+    s, n = label.shape
+    names = np.empty((s, int(label.max()) + 1), np.int64)
+    n_clusters = np.empty(s, np.int64)
+    _compile(label)
+    run_tasks(lambda i: _name(label[i], names[i], n_clusters[i : i + 1]), s)
+    out = np.empty((n, s), np.min_scalar_type(int(n_clusters.max()) - 1))
+
+    def rename(i: int) -> None:
+        own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), n))
+        _rename(label[:, own], names, out[own])
+
+    _rename(label[:, :0], names, out[:0])
+    run_tasks(rename, -(-n // _TASK_ROWS))
+    return out, n_clusters
+
+
+def _collapsed(
+    compact: NDArray[np.unsignedinteger[Any]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which distinct column each row of (n, S) has, and the first row that has it."""
+    n = len(compact)
+    hashes = np.empty(n, np.uint64)
+
+    def digest(i: int) -> None:
+        own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), n))
+        _digest(compact[own], hashes[own])
+
+    _digest(compact[:0], hashes[:0])
+    run_tasks(digest, -(-n // _TASK_ROWS))
+    table = np.full(1 << int(2 * n).bit_length(), _EMPTY)
+    of_row, first = np.empty(n, np.int64), np.empty(n, np.int64)
+    found = _number(compact, hashes, table, of_row, first)
+    return of_row, first[:found]
+
+
+def _compile(label: Integers) -> None:
+    def run() -> None:
+        few = label[:1, :1]
+        names, number = np.empty((1, int(few.max()) + 1), np.int64), np.empty(1, np.int64)
+        _name(few[0], names[0], number)
+        out = np.empty((1, 1), np.uint8)
+        _rename(few, names, out)
+        hashes, index = np.empty(1, np.uint64), np.empty(1, np.int64)
+        _digest(out, hashes)
+        _number(out, hashes, np.full(2, _EMPTY), index, index.copy())
+
+    compile_once(("signatures", label.dtype), "labels of draws", run)
+
+
+def _make_name(fingerprint: str) -> Callable:
+    def name(label: Integers, names: NDArray[np.int64], n_clusters: NDArray[np.int64]) -> None:
+        """Number the labels of one draw by first appearance."""
+        fingerprint  # noqa: B018
+        names[:] = -1
+        found = 0
+        for own in label:
+            if names[own] < 0:
+                names[own] = found
+                found += 1
+        n_clusters[0] = found
+
+    return name
+
+
+def _make_rename(fingerprint: str) -> Callable:
+    def rename(
+        label: Integers, names: NDArray[np.int64], out: NDArray[np.unsignedinteger[Any]]
+    ) -> None:
+        """Labels (S, b) by their new names, (b, S): 64 draws at a time, so that lines are whole."""
+        fingerprint  # noqa: B018
+        s, n = label.shape
+        for first in range(0, s, 64):
+            for i in range(n):
+                for draw in range(first, min(first + 64, s)):
+                    out[i, draw] = names[draw, label[draw, i]]
+
+    return rename
+
+
+def _make_digest(fingerprint: str) -> Callable:
+    def digest(label: NDArray[np.unsignedinteger[Any]], hashes: NDArray[np.uint64]) -> None:
+        """Hash every row of labels (b, S), FNV-1a with its bits mixed at the end."""
+        fingerprint  # noqa: B018
+        for i in range(len(label)):
+            value = np.uint64(14695981039346656037)
+            for own in label[i]:
+                value = (value ^ np.uint64(own)) * np.uint64(1099511628211)
+            hashes[i] = (value ^ (value >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+
+    return digest
+
+
+def _make_number(fingerprint: str) -> Callable:
+    def number(
+        label: NDArray[np.unsignedinteger[Any]],
+        hashes: NDArray[np.uint64],
+        table: NDArray[np.int64],
+        of_row: NDArray[np.int64],
+        first: NDArray[np.int64],
+    ) -> int:
+        """Number distinct rows of (n, S) by first appearance, in a table with open addresses."""
+        fingerprint  # noqa: B018
+        mask, found = np.uint64(len(table) - 1), 0
+        for i in range(len(label)):
+            at = (hashes[i] >> np.uint64(16)) & mask
+            while True:
+                own = table[at]
+                if own < 0:
+                    table[at] = found
+                    first[found] = i
+                    of_row[i] = found
+                    found += 1
+                    break
+                if hashes[first[own]] == hashes[i] and np.all(label[first[own]] == label[i]):
+                    of_row[i] = own
+                    break
+                at = (at + np.uint64(1)) & mask
+        return found
+
+    return number
+
+
+_name, _rename = cached(_make_name), cached(_make_rename)
+_digest, _number = cached(_make_digest), cached(_make_number)

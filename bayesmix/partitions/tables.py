@@ -1,0 +1,103 @@
+"""A partition against all draws: the rows that each of its clusters shares with each of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.compiling import compile_once
+from bayesmix.kernels.caching import cached
+from bayesmix.threads import run_tasks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.partitions.losses import Loss
+    from bayesmix.partitions.signatures import Signatures
+
+    Floats = NDArray[np.float64]
+    Counts = NDArray[np.int64]
+
+__all__ = ["Confusion", "confusion", "draw_losses", "expected_loss"]
+
+_TASK_DRAWS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Of J clusters against R clusters, those of all draws one after another."""
+
+    count: Counts
+    """Shared rows, (R, J)."""
+    start: Counts
+    """Place of each draw's first cluster, (S + 1,)."""
+
+    def by_draw(self, values: Floats) -> Floats:
+        """Sums over each draw's clusters of values (R, ...), (S, ...)."""
+        return np.add.reduceat(values, self.start[:-1], axis=0)
+
+    @property
+    def sizes(self) -> Counts:
+        """Rows of the partition's own clusters, (J,)."""
+        return self.count[: self.start[1]].sum(axis=0)
+
+
+def confusion(label: NDArray[np.integer[Any]], rows: Signatures) -> Confusion:
+    """Count shared rows.
+
+    Parameters
+    ----------
+    label : (U,) ndarray of int
+        Clusters 0 to J - 1 of the distinct columns.
+    rows : Signatures
+    """
+    own = np.ascontiguousarray(label, np.int64)
+    count = np.zeros((int(rows.start[-1]), int(own.max()) + 1), np.int64)
+
+    def task(i: int) -> None:
+        draws = _TASK_DRAWS * i, min(_TASK_DRAWS * (i + 1), rows.n_draws)
+        _count(own, rows.label, rows.weight, rows.start, *draws, count)
+
+    nothing = own[:0], rows.label[:0], rows.weight[:0], rows.start, 0, 0, count[:0]
+    compile_once(("confusion", rows.label.dtype), "tables of partitions", lambda: _count(*nothing))
+    run_tasks(task, -(-rows.n_draws // _TASK_DRAWS))
+    return Confusion(count, rows.start)
+
+
+def draw_losses(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -> Floats:
+    """Loss of a partition where each draw in turn is true, (S,)."""
+    table = confusion(label, rows)
+    of_draw = table.by_draw(loss.of_counts(table.count.sum(axis=1)))
+    joint = table.by_draw(loss.of_counts(table.count).sum(axis=1))
+    of_point = loss.of_counts(table.sizes).sum()
+    return np.asarray(loss.from_sums(int(rows.weight.sum()), of_point, of_draw, joint))
+
+
+def expected_loss(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -> float:
+    """Mean loss of a partition over the draws."""
+    return float(draw_losses(label, rows, loss).mean())
+
+
+def _make_count(fingerprint: str) -> Callable:
+    def count_rows(
+        own: Counts,
+        label: NDArray[np.unsignedinteger[Any]],
+        weight: Counts,
+        start: Counts,
+        first: int,
+        stop: int,
+        count: Counts,
+    ) -> None:
+        """Add the rows of every column to the tables of draws first, ..., stop - 1."""
+        fingerprint  # noqa: B018
+        for i in range(len(own)):
+            for s in range(first, stop):
+                count[start[s] + label[i, s], own[i]] += weight[i]
+
+    return count_rows
+
+
+_count = cached(_make_count)

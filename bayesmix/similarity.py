@@ -1,0 +1,1 @@
+"""How often two rows are together, without a table of all pairs of rows."""
