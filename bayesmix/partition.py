@@ -51,7 +51,7 @@ class Partition:
     cluster only), ``next_affinity``: how often it is together with rows of that cluster."""
     credible_ball: CredibleBall
     modes: tuple[Mode, ...]
-    """Several partitions where the posterior gathers around several, most draws first; else none."""
+    """Where the posterior gathers around several partitions: these, most draws first; else none."""
     runs: tuple[int, int]
     """How many runs of the search reached the least loss, of how many."""
     ci_prob: float
@@ -63,7 +63,5 @@ class Partition:
 
     @property
     def moving(self) -> pd.DataFrame:
-        """Rows that are more often than not apart from their cluster or nearer to another, the
-        least certain first.
-        """
+        """Rows whose certainty is below 0.9 or that have a nearer cluster, least certain first."""
         raise NotImplementedError

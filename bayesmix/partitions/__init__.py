@@ -1,1 +1,1 @@
-"""Partitions of rows: labels of draws in, losses, tables and labels out; of trees it knows nothing."""
+"""Partitions of rows: labels of draws in; losses, tables, labels out; it knows nothing of trees."""

@@ -1,4 +1,4 @@
-"""Credible balls: the draws nearest to a partition, and the farthest of them in three directions."""
+"""Credible balls: the draws nearest to a partition, and the farthest of them in each direction."""
 
 from __future__ import annotations
 

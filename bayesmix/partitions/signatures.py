@@ -58,7 +58,7 @@ class Signatures:
 
     @cached_property
     def start(self) -> NDArray[np.int64]:
-        """Place of each draw's first cluster where all draws' clusters follow one another, (S + 1,)."""
+        """Place of each draw's first cluster, those of all draws one after another, (S + 1,)."""
         return np.append(0, np.cumsum(self.n_clusters))
 
     def draws(self, which: NDArray[np.intp]) -> Signatures:
