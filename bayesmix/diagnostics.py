@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bayesmix.draws import count_clusters, data_of, labels_of
+from bayesmix.draws import count_clusters, data_of
 from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
+from bayesmix.label_draws import label_draws
 from bayesmix.modes import chains_by_mode, describe_modes
 from bayesmix.partition_spread import chain_distance
 from bayesmix.priors import Dirichlet
@@ -183,7 +184,7 @@ def _truncated(post: xr.DataTree) -> list[Finding]:
     if mixture is None or mixture.varying or isinstance(mixture.weights, Dirichlet):
         return []
     last = mixture.n_components - 1
-    label = labels_of(post, random_seed=0)
+    label = label_draws(post, random_seed=0).by_chain
     place = np.full(label.shape[:-1], last)  # of the last stick
     if "relabeling" in post.children:
         order = group(post, "relabeling")["permutation"].transpose("chain", "draw", "component")

@@ -11,10 +11,9 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.gaussian import log_prior
-from bayesmix.inputs import Table, as_generator, as_table, random_words
+from bayesmix.inputs import Table, as_table, random_words
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.schema import (
-    BY_DRAW,
     PARAMETERS,
     SCHEMA,
     group,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from bayesmix.inputs import RandomSeed
     from bayesmix.mixture import Mixture
 
     Floats = NDArray[np.float64]
@@ -40,10 +38,8 @@ __all__ = [
     "draws_of",
     "evenly",
     "has_rows",
-    "labels_of",
     "log_likelihoods",
     "log_priors",
-    "occupied",
     "point_of",
     "require_posterior",
     "sampled_allocation",
@@ -306,25 +302,3 @@ def count_clusters(label: NDArray[Any], n_components: int) -> NDArray[np.int64]:
         ((label == k).any(axis=-1).astype(np.int64) for k in range(n_components)),
         np.zeros(label.shape[:-1], dtype=np.int64),
     )
-
-
-def occupied(tree: xr.DataTree, random_seed: RandomSeed = None) -> NDArray[np.int64]:
-    """Number of clusters at every draw, (chain, draw): as stored, else counted in the labels.
-
-    Labels that the tree does not hold are drawn.
-    """
-    posterior = group(tree, "posterior")
-    if "n_clusters" in posterior:
-        return posterior["n_clusters"].transpose("chain", "draw").values
-    label = labels_of(tree, random_seed)
-    return count_clusters(label, int(label.max()) + 1)
-
-
-def labels_of(tree: xr.DataTree, random_seed: RandomSeed = None) -> NDArray[Any]:
-    """Labels of every draw, (chain, draw, obs): as stored, else drawn at the parameters."""
-    if "allocation" in tree.children:
-        label: NDArray[Any] = group(tree, "allocation")["label"].transpose(*BY_DRAW, "obs").values
-        return label
-    draws = draws_of(tree)
-    label = sampled_allocation(draws, data_of(tree).values, as_generator(random_seed))
-    return draws.by_chain(label)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix import gaussian
-from bayesmix.draws import Draws, components_of, data_of, evenly, log_likelihoods, occupied
+from bayesmix.draws import Draws, components_of, data_of, evenly, log_likelihoods
+from bayesmix.label_draws import occupied
 from bayesmix.schema import group, varies
 
 if TYPE_CHECKING:

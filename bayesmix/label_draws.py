@@ -5,19 +5,166 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from bayesmix.draws import count_clusters, data_of, draws_of, sampled_allocation
+from bayesmix.inputs import as_generator
+from bayesmix.schema import BY_DRAW, chosen_clusters, group, varies
+
 if TYPE_CHECKING:
-    import numpy as np
+    import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["LabelDraws"]
+    from bayesmix.inputs import RandomSeed
+
+    Integers = NDArray[np.integer[Any]]
+
+__all__ = ["LabelDraws", "holds_labels", "label_draws", "occupied"]
+
+_DIMS = ((*BY_DRAW, "obs"), ("draw", "obs"), ("chain", "obs"), ("sample", "obs"))
 
 
 @dataclass(frozen=True, eq=False)
 class LabelDraws:
     """Labels of n rows at S draws, those of all chains one after another."""
 
-    label: NDArray[np.integer[Any]]
+    label: Integers
     """Shape (S, n); a view of what is stored where that is possible."""
     index: NDArray[Any]
     """Names of the rows, (n,)."""
     n_chains: int
+
+    @property
+    def by_chain(self) -> Integers:
+        """The labels of every chain, (chain, draw, n)."""
+        return self.label.reshape(self.n_chains, -1, self.label.shape[1])
+
+
+def label_draws(post: Any, random_seed: RandomSeed = None) -> LabelDraws:
+    """Take labels as they are given or stored, else draw them at the parameters of every draw.
+
+    Parameters
+    ----------
+    post : DataTree, DataArray or array_like
+        A tree with ``allocation.label``, or with the parameters of a fixed number of components
+        and the rows; or whole numbers: an array of dims among chain, draw, sample and obs, or
+        without names (S, n) or (chain, draw, n).
+    random_seed : int, SeedSequence or Generator, optional
+        For labels that are drawn.
+
+    Raises
+    ------
+    ValueError
+        If labels are no whole numbers, or of no rows or no draws; if a tree holds none and its
+        parameters do not tell them.
+    """
+    import xarray as xr
+
+    if isinstance(post, xr.DataTree):
+        return _of_tree(post, random_seed)
+    if isinstance(post, xr.DataArray):
+        return _of_dims(post, "post")
+    given = _as_array(post)
+    if given.ndim not in (2, 3):
+        raise ValueError(
+            "post: expected labels of shape (draws, rows) or (chains, draws, rows), got "
+            f"{given.shape}; {_remedy(given.ndim)}"
+        )
+    n_chains = given.shape[0] if given.ndim == 3 else 1
+    return _checked(given, np.arange(given.shape[-1]), n_chains, "post")
+
+
+def holds_labels(post: Any) -> bool:
+    """Whether labels are given or stored, so that none have to be drawn."""
+    import xarray as xr
+
+    return not isinstance(post, xr.DataTree) or "allocation" in post.children
+
+
+def occupied(tree: xr.DataTree, random_seed: RandomSeed = None) -> NDArray[np.int64]:
+    """Number of clusters at every draw, (chain, draw): as stored, else counted in the labels."""
+    posterior = group(tree, "posterior")
+    if "n_clusters" in posterior:
+        return posterior["n_clusters"].transpose(*BY_DRAW).values
+    label = label_draws(tree, random_seed).by_chain
+    return count_clusters(label, int(label.max()) + 1)
+
+
+def _of_tree(tree: xr.DataTree, random_seed: RandomSeed) -> LabelDraws:
+    if holds_labels(tree):
+        stored = group(tree, "allocation")
+        if "label" not in stored:
+            raise ValueError(
+                "post.allocation: expected a variable label with dims (chain, draw, obs), got "
+                f"{', '.join(map(str, stored.data_vars)) or 'none'}; rename it"
+            )
+        return _of_dims(stored["label"], "post.allocation.label")
+    if varies(tree) or chosen_clusters(tree) is not None:
+        raise ValueError(
+            "post: expected the group allocation, because where the number of components varies "
+            "parameters do not tell which rows they belong to, got "
+            f'{", ".join(tree.children)}; sample with store=("parameters", "allocation")'
+        )
+    draws, table = draws_of(tree), data_of(tree)
+    label = sampled_allocation(draws, table.values, as_generator(random_seed))
+    return LabelDraws(label, table.index, draws.n_chains)
+
+
+def _of_dims(labels: xr.DataArray, name: str) -> LabelDraws:
+    """Take labels with named dims, in any order."""
+    dims = next((own for own in _DIMS if set(own) == set(labels.dims)), None)
+    if dims is None:
+        raise ValueError(
+            f"{name}: expected dims (chain, draw, obs) or (sample, obs), got "
+            f"({', '.join(map(str, labels.dims))}); {_remedy(labels.ndim)}"
+        )
+    ordered = labels.transpose(*dims)
+    n_chains = labels.sizes["chain"] if "chain" in dims else 1
+    return _checked(ordered.values, labels["obs"].values, n_chains, name)
+
+
+def _remedy(n_dims: int) -> str:
+    if n_dims == 1:
+        return "one partition alone is no draws of a posterior: give one row of labels per draw"
+    return "rename them" if n_dims in (2, 3) else "give one row of labels per draw"
+
+
+def _as_array(labels: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(
+            "post: expected labels of the same rows at every draw, got lists of different lengths"
+        ) from error
+
+
+def _checked(label: NDArray[Any], index: NDArray[Any], n_chains: int, name: str) -> LabelDraws:
+    """Labels (..., n) with all draws on one axis, if they are whole numbers of something."""
+    if 0 in label.shape:
+        raise ValueError(
+            f"{name}: expected labels of at least one row at one draw, got shape {label.shape}"
+        )
+    whole = _whole(label, name)
+    return LabelDraws(np.ascontiguousarray(whole).reshape(-1, label.shape[-1]), index, n_chains)
+
+
+def _whole(label: NDArray[Any], name: str) -> Integers:
+    if label.dtype.kind in "iu":
+        return label
+    if label.dtype.kind != "f":
+        raise ValueError(
+            f"{name}: expected whole numbers, the labels of clusters, got {label.dtype}; number "
+            "the clusters, as pandas.factorize does"
+        )
+    if np.isnan(label).any():
+        raise ValueError(
+            f"{name}: expected a label for every row at every draw, got {np.isnan(label).sum()} "
+            "that are NaN; leave those draws or those rows out"
+        )
+    off = label[(label != np.round(label)) | (np.abs(label) >= 2.0**63)]
+    if off.size:
+        raise ValueError(
+            f"{name}: expected whole numbers, the labels of clusters, got {off.flat[0]}; "
+            "are these draws of parameters, or probabilities?"
+        )
+    return label.astype(np.int64)

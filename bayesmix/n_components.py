@@ -11,9 +11,9 @@ import numpy as np
 
 from bayesmix.data_priors import weakly_informative
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
-from bayesmix.draws import occupied
 from bayesmix.grid import fit_grid, numbers_of
 from bayesmix.inputs import Table, as_generator, as_table, require_varying
+from bayesmix.label_draws import occupied
 from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.priors import ComponentPrior, Dirichlet, Gamma

@@ -10,8 +10,9 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.draws import data_of, draws_of, evenly
 from bayesmix.inputs import random_words
+from bayesmix.label_draws import holds_labels, label_draws
 from bayesmix.partition_distances import adjusted_rand_index, variation_of_information
-from bayesmix.schema import BY_DRAW, chosen_clusters, group, varies
+from bayesmix.schema import chosen_clusters, group, varies
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,8 +88,8 @@ def chain_distance(post: xr.DataTree) -> ChainDistance | None:
         return None
     each = max(1, min(_BLOCK_DRAWS, draws // (2 * _BLOCKS), _MOST_DRAWS // (chains * _BLOCKS)))
     places = (np.arange(_BLOCKS)[:, None] + np.linspace(0.25, 0.75, each + 2)[1:-1]) / _BLOCKS
-    at = (places.ravel() * draws).astype(int)
-    label = _partitions(post, np.arange(chains).repeat(len(at)), np.tile(at, chains), _MOST_ROWS)
+    at = draws * np.arange(chains)[:, None] + (places.ravel() * draws).astype(int)
+    label = _partitions(post, at.ravel(), _MOST_ROWS)
     parts = chains * _BLOCKS
     distance = variation_of_information(label[:, None], label)
     of_parts = distance.reshape(parts, each, parts, each).mean(axis=(1, 3))
@@ -117,8 +118,7 @@ def distance_from(label: NDArray[np.integer], post: xr.DataTree) -> PartitionDis
     sizes = group(post, "posterior").sizes
     total = sizes["chain"] * sizes["draw"]
     most = min(_MOST_POINT_DRAWS, max(100, _MOST_LABELS // len(label)))
-    own = evenly(total, most)
-    drawn = _partitions(post, *np.divmod(own, sizes["draw"]), len(label))
+    drawn = _partitions(post, evenly(total, most), len(label))
     far = np.roll(drawn, len(drawn) // 2, axis=0)
     return PartitionDistance(
         variation_of_information(label, drawn),
@@ -130,19 +130,15 @@ def distance_from(label: NDArray[np.integer], post: xr.DataTree) -> PartitionDis
 
 
 def _has_partitions(post: xr.DataTree) -> bool:
-    return "allocation" in post.children or not varies(post)
+    return holds_labels(post) or not varies(post)
 
 
 def _partitions(
-    post: xr.DataTree, chain: NDArray[np.intp], draw: NDArray[np.intp], most_rows: int
-) -> NDArray[np.integer]:
+    post: xr.DataTree, draws: NDArray[np.intp], most_rows: int
+) -> NDArray[np.integer[Any]]:
     """Labels of some draws, evenly spaced rows of them: as stored, else drawn, (S, rows)."""
-    n = group(post, "observed_data").sizes["obs"]
-    rows = evenly(n, most_rows)
-    if "allocation" in post.children:
-        label = group(post, "allocation")["label"].transpose(*BY_DRAW, "obs").values
-        found: NDArray[np.integer] = label[chain[:, None], draw[:, None], rows]
-        return found
-    parameters = draws_of(post).parameters[chain * group(post, "posterior").sizes["draw"] + draw]
-    keys = random_words(np.random.default_rng(0), (len(chain), 2))
-    return passes.sampled_labels(data_of(post).values[rows], parameters, keys)
+    rows = evenly(group(post, "observed_data").sizes["obs"], most_rows)
+    if holds_labels(post):
+        return label_draws(post).label[draws[:, None], rows]
+    keys = random_words(np.random.default_rng(0), (len(draws), 2))
+    return passes.sampled_labels(data_of(post).values[rows], draws_of(post).parameters[draws], keys)
