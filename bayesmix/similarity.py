@@ -10,9 +10,10 @@ import numpy as np
 from bayesmix.draws import data_of, draws_of
 from bayesmix.inputs import require_count
 from bayesmix.label_draws import holds_labels, label_draws
+from bayesmix.memory import BUDGET_BYTES, blocks
 from bayesmix.partitions.signatures import signatures_of
 from bayesmix.schema import chosen_clusters, varies
-from bayesmix.similarity_sources import BLOCK_BYTES, OfLabels, OfResponsibilities
+from bayesmix.similarity_sources import OfLabels, OfResponsibilities
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,12 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Similarity", "similarity"]
 
 Method = Literal["auto", "labels", "responsibilities"]
-_MAX_BYTES = 2 << 30
 
 
-def similarity(
-    post: Any, *, method: Method = "auto", random_seed: RandomSeed = None
-) -> Similarity:
+def similarity(post: Any, *, method: Method = "auto", random_seed: RandomSeed = None) -> Similarity:
     r"""Posterior probability that two rows are in one cluster.
 
     From labels it is the share of the draws in which they are; from responsibilities
@@ -154,8 +152,8 @@ class Similarity:
         """The matrix as SciPy's solvers take it, such as ``scipy.sparse.linalg.eigsh``."""
         from scipy.sparse.linalg import LinearOperator
 
-        engines = {"matvec": self.matvec, "rmatvec": self.matvec, "matmat": self.matvec}
-        return LinearOperator((self.n, self.n), dtype=float, **engines)
+        shape, engine = (self.n, self.n), self.matvec  # symmetric
+        return LinearOperator(shape, engine, engine, engine, dtype=np.float64, rmatmat=engine)
 
     def nearest(self, rows: Any = None, n_neighbors: int = 10) -> xr.Dataset:
         """Rows that every row is most often together with, itself left out.
@@ -181,9 +179,8 @@ class Similarity:
                 f"{n_neighbors}"
             )
         own = np.arange(self.n) if rows is None else self._places(rows, "rows")
-        size = max(1, BLOCK_BYTES // (8 * self.n))
-        parts = [own[start : start + size] for start in range(0, len(own), size)]
-        found = [self._nearest(part, n_neighbors) for part in parts]
+        parts = blocks(len(own), 8 * self.n)
+        found = [self._nearest(own[part], n_neighbors) for part in parts]
         neighbor, probability = (np.concatenate(values) for values in zip(*found, strict=True))
         by_rank = ("obs", "rank")
         values = {"neighbor": (by_rank, neighbor), "probability": (by_rank, probability)}
@@ -201,7 +198,7 @@ class Similarity:
         neighbor = self.n - 1 - (best & 0xFFFFFFFF)
         return neighbor, (best >> 32).astype(np.int32).view(np.float32)
 
-    def to_dataarray(self, max_bytes: int = _MAX_BYTES) -> xr.DataArray:
+    def to_dataarray(self, max_bytes: int = BUDGET_BYTES) -> xr.DataArray:
         """The whole matrix, float32 (obs, obs_bis).
 
         Parameters

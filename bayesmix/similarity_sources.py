@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix import passes
+from bayesmix.memory import blocks
 from bayesmix.partitions.agreement import agreement, agreement_product, agreement_square
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     Shares = NDArray[np.float32]
     Places = NDArray[np.intp]
 
-__all__ = ["BLOCK_BYTES", "OfLabels", "OfResponsibilities"]
-
-BLOCK_BYTES = 1 << 25
-"""Of what is made on the way."""
+__all__ = ["OfLabels", "OfResponsibilities"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +86,7 @@ class OfResponsibilities:
     def block(self, rows: Places, columns: Places) -> Shares:
         """Probabilities of rows with columns, (b, c)."""
         out = np.zeros((len(rows), len(columns)), np.float32)
-        for draws in self._draws(len(rows) + len(columns)):
+        for draws in blocks(self.n_draws, 8 * (len(rows) + len(columns)) * self._k):
             out += self._flat(rows, draws) @ self._flat(columns, draws).T
         out /= self.n_draws
         np.minimum(out, 1, out=out)
@@ -99,9 +96,9 @@ class OfResponsibilities:
     def square(self) -> Shares:
         """Probabilities of all rows, (n, n)."""
         n = len(self.x)
-        out, size = np.zeros((n, n), np.float32), max(1, BLOCK_BYTES // (4 * n))
-        parts = [(slice(i, i + size), slice(i + size, n)) for i in range(0, n, size)]
-        for draws in self._draws(n):
+        out = np.zeros((n, n), np.float32)
+        parts = [(own, slice(own.stop, n)) for own in blocks(n, 4 * n)]
+        for draws in blocks(self.n_draws, 8 * n * self._k):
             flat = self._flat(slice(None), draws)
             for own, later in parts:
                 out[own, own] += flat[own] @ flat[own].T
@@ -115,32 +112,21 @@ class OfResponsibilities:
 
     def matvec(self, v: Floats) -> Floats:
         """The matrix times vectors (n, m): rows twice, so that no draw's are stored."""
-        k = self.parameters.means.shape[-2]
-        sums = np.zeros((self.n_draws * k, v.shape[1]))
-        out = np.empty_like(v)
-        for own in self._rows():
-            sums += self._flat(own, slice(None), float).T @ v[own]
-        for own in self._rows():
-            flat = self._flat(own, slice(None), float)
+        every, rows = slice(None), list(blocks(len(self.x), 8 * self.n_draws * self._k))
+        sums, out = np.zeros((self.n_draws * self._k, v.shape[1])), np.empty_like(v)
+        for own in rows:
+            sums += self._flat(own, every, float).T @ v[own]
+        for own in rows:
+            flat = self._flat(own, every, float)
             alone = self.n_draws - np.einsum("bi,bi->b", flat, flat)
             out[own] = (flat @ sums + alone[:, None] * v[own]) / self.n_draws
         return out
 
-    def _draws(self, n: int) -> Iterator[slice]:
-        """Draws whose responsibilities for n rows are few enough to be held."""
-        size = max(1, BLOCK_BYTES // (8 * n * self.parameters.means.shape[-2]))
-        for start in range(0, self.n_draws, size):
-            yield slice(start, start + size)
+    @property
+    def _k(self) -> int:
+        return self.parameters.means.shape[-2]
 
-    def _rows(self) -> Iterator[slice]:
-        """Rows whose responsibilities at all draws are few enough to be held."""
-        size = max(1, BLOCK_BYTES // (8 * self.n_draws * self.parameters.means.shape[-2]))
-        for start in range(0, len(self.x), size):
-            yield slice(start, start + size)
-
-    def _flat(
-        self, rows: Places | slice, draws: slice, kind: type[np.floating] | type = np.float32
-    ) -> NDArray[np.floating]:
+    def _flat(self, rows: Places | slice, draws: slice, kind: type = np.float32) -> NDArray[Any]:
         """Responsibilities of some rows at some draws, those of a row side by side, (b, s K)."""
         found = passes.responsibilities(self.x[rows], self.parameters[draws])
         return np.ascontiguousarray(found.transpose(1, 0, 2), kind).reshape(found.shape[1], -1)

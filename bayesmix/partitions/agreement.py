@@ -33,7 +33,7 @@ _WORD = 64
 _GROUP = 4  # bits compared at a time
 _TILE = 256
 _TASK_ROWS = 1 << 12
-_TASK_DRAWS = 16
+_TASK_DRAWS = 64
 
 
 def agreement(a: Labels, b: Labels) -> Shares:
@@ -45,9 +45,9 @@ def agreement(a: Labels, b: Labels) -> Shares:
 
     def task(i: int) -> None:
         tile, part = divmod(i, n_parts)
-        columns = slice(_TILE * tile, _TILE * (tile + 1))
-        rows = slice(_TASK_ROWS * part, _TASK_ROWS * (part + 1))
-        _compare(one[rows], _tile(other[columns]), n_draws, out[rows, columns])
+        row, column = _TASK_ROWS * part, _TILE * tile
+        few = one[row : row + _TASK_ROWS], _tile(other[column : column + _TILE])
+        _compare(*few, n_draws, out, row, column)
 
     run_tasks(task, n_tiles * n_parts)
     return out
@@ -62,7 +62,7 @@ def agreement_square(label: Labels) -> Shares:
     def task(i: int) -> None:
         first = _TILE * (n_tiles - 1 - i)  # the longest first
         stop = min(first + _TILE, len(label))
-        _compare(words[:stop], _tile(words[first:stop]), n_draws, out[:stop, first:stop])
+        _compare(words[:stop], _tile(words[first:stop]), n_draws, out, 0, first)
         out[first:stop, :first] = out[:first, first:stop].T
 
     run_tasks(task, n_tiles)
@@ -112,9 +112,9 @@ def _tile(words: Words) -> Words:
 def _compile(kind: np.dtype) -> None:
     def run() -> None:
         label, start, one = np.zeros((1, 1), kind), np.zeros(2, np.int64), np.zeros((1, 1))
-        words, out = np.zeros((1, 1, _GROUP), np.uint64), np.empty((2, 2), np.float32)
+        words, out = np.zeros((1, 1, _GROUP), np.uint64), np.empty((1, 1), np.float32)
         _cut(label, words)
-        _compare(words, _tile(words), 1, out[:1, :1])
+        _compare(words, _tile(words), 1, out, 0, 0)
         _add(label, start, 0, 1, one, one.copy())
         _collect(label, start, one, one.copy())
 
@@ -141,8 +141,8 @@ def _make_cut(fingerprint: str) -> Callable:
 
 
 def _make_compare(fingerprint: str) -> Callable:
-    def compare(a: Words, tile: Words, n_draws: int, out: Shares) -> None:
-        """Share of the draws in which columns of words (A, W, P) and (W, P, T) agree, (A, T)."""
+    def compare(a: Words, tile: Words, n_draws: int, out: Shares, row: int, column: int) -> None:
+        """Shares of draws in which words (A, W, P) and (W, P, T) agree, from a place of out on."""
         fingerprint  # noqa: B018
         n_words, n_bits, width = tile.shape
         last = n_bits - _GROUP
@@ -158,7 +158,7 @@ def _make_compare(fingerprint: str) -> Callable:
                     found = differ[j] | _different(a, tile, i, w, last, j)
                     equal[j] -= np.int64(_count_ones(found))
             for j in range(width):
-                out[i, j] = equal[j] / n_draws
+                out[row + i, column + j] = equal[j] / n_draws
 
     return compare
 
