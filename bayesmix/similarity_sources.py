@@ -89,7 +89,6 @@ class OfResponsibilities:
         for draws in blocks(self.n_draws, 8 * (len(rows) + len(columns)) * self._k):
             out += self._flat(rows, draws) @ self._flat(columns, draws).T
         out /= self.n_draws
-        np.minimum(out, 1, out=out)
         out[rows[:, None] == columns] = 1
         return out
 
@@ -104,7 +103,6 @@ class OfResponsibilities:
                 out[own, own] += flat[own] @ flat[own].T
                 out[own, later] += flat[own] @ flat[later].T
         out /= self.n_draws
-        np.minimum(out, 1, out=out)
         np.fill_diagonal(out, 1)
         for own, later in parts:
             out[later, own] = out[own, later].T
