@@ -44,7 +44,7 @@ def check_bound(found: Bound, some: np.ndarray, far: np.ndarray, z: np.ndarray) 
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("n", [1, 2, 4, 5, 7])
+@pytest.mark.parametrize("n", [1, 2, 5, 7])
 def test_by_definition(loss, n):
     """Few values of the distance, so that many draws are as far as others."""
     rng, every = np.random.default_rng(n), set_partitions(n)

@@ -31,7 +31,7 @@ _MOST_BOUNDS = 20
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """Distinct partitions at one edge of the ball; mostly one, up to 20 where several are as far."""
+    """Distinct partitions at one edge of the ball: one, or up to 20 if several are as far."""
 
     labels: NDArray[np.int64]
     """Shape (m, n). A cluster that shares with one of the estimate's more than half of their union

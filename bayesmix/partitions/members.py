@@ -78,7 +78,7 @@ def members(label: Integers, rows: Signatures, tails: tuple[float, float]) -> Me
         certainty[own], other[own], affinity[own] = found
 
     run_tasks(task, -(-u // _TASK_ROWS))
-    of_rows = (values[rows.of_row] for values in (certainty, other, affinity))
+    of_rows = certainty[rows.of_row], other[rows.of_row], affinity[rows.of_row]
     return Members(*of_rows, *_of_clusters(table, tails), _together(table))
 
 
