@@ -19,7 +19,7 @@ __all__ = ["best_draws"]
 
 _MOST_COUNTS = 2_000_000_000  # a column counted for two draws; some seconds of one processor
 _ENOUGH_ROWS = 4096  # to screen by, before draws are left out
-_SCREENED = 3  # draws looked at in full for each that is asked for
+_SCREENED = 2  # draws looked at in full for each that is asked for
 
 
 def best_draws(rows: Signatures, loss: Loss, count: int) -> NDArray[np.intp]:
