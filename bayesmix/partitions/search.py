@@ -96,9 +96,10 @@ def search(
     group, leaders = _distinct([end.loss for end in ends])
 
     def finish(k: int) -> _End:
+        end, own = ends[leaders[k]], generators[leaders[k]]
         label = np.full(len(rows), -1)
-        label[which] = ends[leaders[k]].label
-        return _finished(problem, label, generators[leaders[k]])
+        label[which] = _shaken(small, end.label, own)
+        return _finished(problem, label, own)
 
     finished = _each(finish, len(leaders))
     given = [start for start in starts if max_clusters is None or start.max() < max_clusters]
@@ -146,8 +147,13 @@ def _run(problem: Problem, first: Labels, generator: np.random.Generator) -> _En
     climber = Climber(problem, first, generator)
     climber.allocate()
     climber.settle()
-    climber.shake()
     return _End(climber.label, problem.value(climber.tables), climber.capped)
+
+
+def _shaken(problem: Problem, label: Labels, generator: np.random.Generator) -> Labels:
+    climber = Climber(problem, label, generator)
+    climber.shake()
+    return climber.label
 
 
 def _distinct(losses: list[float]) -> tuple[Labels, Labels]:
