@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,7 @@ __all__ = ["Climber", "Problem"]
 _LANES = 8  # clusters side by side in tables come in multiples
 _MOST_SWEEPS = 1000
 _MOST_FAILED = 10  # attempts to break up a cluster
+_SAME = 1e-10  # losses as near are one
 _ROUNDING = 1e-10
 _ROUNDING_RAND = 1e-12
 
@@ -84,7 +85,7 @@ class Problem:
     def value(self, tables: Tables) -> float:
         """Expected loss."""
         value, start = self.terms.value, self.rows.start
-        joint = np.add.reduceat(value[tables.count].sum(axis=1), start[:-1])
+        joint = np.add.reduceat(value[tables.shared].sum(axis=1), start[:-1])
         of_point = value[tables.size].sum()
         return float(self.loss.from_sums(self.rows.n, of_point, self.terms.of_draw, joint).mean())
 
@@ -116,11 +117,11 @@ class Climber:
         """Put the items that are in no cluster into one, in random order."""
         self._sweep(self.generator.permutation(np.flatnonzero(self.tables.label < 0)))
 
-    def settle(self) -> None:
-        """Sweep in random orders, and merge, until no item and no pair of clusters gains."""
+    def settle(self, which: Labels | None = None) -> None:
+        """Sweep in random orders, and merge, until no item, or none of some, and no pair gains."""
+        items: Any = len(self.items.column) if which is None else which
         for _ in range(_MOST_SWEEPS):
-            order = self.generator.permutation(len(self.items.column))
-            if not self._sweep(order) and not self._merge():
+            if not self._sweep(self.generator.permutation(items)) and not self._merge():
                 return
 
     def settle_rows(self) -> None:
@@ -137,13 +138,16 @@ class Climber:
         least, failed = self.problem.value(self.tables), 0
         while failed < _MOST_FAILED:
             kept = _copy(self.tables)
+            which = self._members()
             if self.generator.random() < 0.5:
-                self._rebuild()
+                self._take_out(which)
             else:
-                self._split()
-            self.settle()
+                self._split(which)
+            self.settle(which)
+            if abs(self.problem.value(self.tables) - least) > _SAME:
+                self.settle()
             value = self.problem.value(self.tables)
-            if value < least - _ROUNDING_RAND:
+            if value < least - _SAME:
                 least, failed = value, 0
             else:
                 self.tables, failed = kept, failed + 1
@@ -160,7 +164,7 @@ class Climber:
             if at == len(order):
                 break
             self.tables = _resized(self.tables)
-        if _width(np.count_nonzero(self.tables.size)) < len(self.tables.size):
+        if _width(int(np.count_nonzero(self.tables.size))) < len(self.tables.size):
             self.tables = _resized(self.tables)
         return moved
 
@@ -176,27 +180,24 @@ class Climber:
         place(which, np.full(len(which), one), self.items, terms, tables)
         return True
 
-    def _rebuild(self) -> None:
-        """Put the items of one cluster, one by one in random order, wherever they cost least."""
-        which = self.generator.permutation(self._members())
-        place(which, np.full(len(which), -1), self.items, self.problem.terms, self.tables)
-        self._sweep(which)
+    def _members(self) -> Labels:
+        """Items of a random cluster, in random order."""
+        own = self.generator.choice(np.flatnonzero(self.tables.size))
+        return self.generator.permutation(np.flatnonzero(self.tables.label == own))
 
-    def _split(self) -> None:
-        """Open a cluster for what one cluster of one draw shares with one of the partition."""
-        tables, which = self.tables, self._members()
-        empty = np.flatnonzero(tables.size == 0)
-        if np.count_nonzero(tables.size) < self.problem.limit:
-            draw = self.generator.integers(self.problem.rows.n_draws)
+    def _take_out(self, which: Labels) -> None:
+        """Leave items in no cluster."""
+        place(which, np.full(len(which), -1), self.items, self.problem.terms, self.tables)
+
+    def _split(self, which: Labels) -> None:
+        """Open a cluster for those of some items that are together in a random draw."""
+        tables, problem = self.tables, self.problem
+        if np.count_nonzero(tables.size) < problem.limit:
+            draw = self.generator.integers(problem.rows.n_draws)
             label = self.items.label[self.items.column[which], draw]
             which = which[label == self.generator.choice(label)]
-            target = np.full(len(which), empty[0])
-            place(which, target, self.items, self.problem.terms, tables)
-
-    def _members(self) -> Labels:
-        """Items of a random cluster."""
-        own = self.generator.choice(np.flatnonzero(self.tables.size))
-        return np.flatnonzero(self.tables.label == own)
+            target = np.full(len(which), np.argmin(tables.size))
+            place(which, target, self.items, problem.terms, tables)
 
 
 def _width(n_clusters: int) -> int:
@@ -210,15 +211,16 @@ def _resized(tables: Tables) -> Tables:
     names = np.full(len(tables.size) + 1, -1)  # the last is that of -1
     names[keep] = np.arange(len(keep))
     width = _width(len(keep))
-    size, count = np.zeros(width, np.int64), np.zeros((len(tables.count), width), np.int32)
+    size, count = np.zeros(width, np.int64), np.zeros((len(tables.shared), width), np.int32)
     gain = np.zeros((len(tables.gain), width))
     size[: len(keep)] = tables.size[keep]
-    count[:, : len(keep)], gain[:, : len(keep)] = tables.count[:, keep], tables.gain[:, keep]
+    count[:, : len(keep)], gain[:, : len(keep)] = tables.shared[:, keep], tables.gain[:, keep]
     return Tables(names[tables.label], size, count, gain, tables.joint)
 
 
 def _copy(tables: Tables) -> Tables:
-    return Tables(*(each.copy() for each in tables))
+    label, size, shared, gain, joint = (each.copy() for each in tables)
+    return Tables(label, size, shared, gain, joint)
 
 
 def _largest(label: Labels, weight: Labels, most: int) -> Labels:

@@ -72,10 +72,10 @@ class Tables(NamedTuple):
     """Cluster of every item, -1 if it is in none, (m,)."""
     size: Counts
     """Rows, (J,)."""
-    count: NDArray[np.int32]
+    shared: NDArray[np.int32]
     """Shared rows, (R, J)."""
     gain: Floats
-    """F(count + 1) - F(count), (R, J)."""
+    """F(shared + 1) - F(shared), (R, J)."""
     joint: Floats
     """F summed over the intersections with each draw's clusters, (S,); of the Rand index only."""
 
@@ -95,13 +95,13 @@ def compile_moves(items: Items, terms: Terms, tables: Tables) -> None:
 @njit(nogil=True, error_model="numpy")
 def _add(z: Any, start: Counts, weight: int, j: int, terms: Terms, tables: Tables) -> None:
     """Put rows with labels z (S,) into cluster j; a negative weight takes them out."""
-    value, count, gain = terms.value, tables.count, tables.gain
+    value, shared, gain = terms.value, tables.shared, tables.gain
     tables.size[j] += weight
     for s in range(len(z)):
         r = start[s] + z[s]
-        before = count[r, j]
+        before = shared[r, j]
         after = before + weight
-        count[r, j] = after
+        shared[r, j] = after
         gain[r, j] = value[after + 1] - value[after]
         if terms.rand:
             tables.joint[s] += value[after] - value[before]
@@ -129,7 +129,7 @@ def _costs(
     z: Any, w: int, own: int, start: Counts, terms: Terms, tables: Tables, out: Floats
 ) -> None:
     """Cost of w rows with labels z (S,) in every cluster, (J,), once taken out of their own."""
-    value, size, count = terms.value, tables.size, tables.count
+    value, size, shared = terms.value, tables.size, tables.shared
     if w == 1 or terms.linear:
         _sum_gains(z, start, tables.gain, out)
         for j in range(len(out)):
@@ -137,7 +137,7 @@ def _costs(
     else:
         out[:] = 0
         for s in range(len(z)):
-            row = count[start[s] + z[s]]
+            row = shared[start[s] + z[s]]
             for j in range(len(out)):
                 out[j] += value[row[j] + w] - value[row[j]]
     for j in range(len(out)):
@@ -147,8 +147,8 @@ def _costs(
     if own >= 0:
         total = 0.0
         for s in range(len(z)):
-            shared = count[start[s] + z[s], own]
-            total += value[shared] - value[shared - w]
+            now = shared[start[s] + z[s], own]
+            total += value[now] - value[now - w]
         change = value[size[own]] - value[size[own] - w]
         out[own] = terms.merge * change - terms.both * total / len(z)
 
@@ -180,7 +180,7 @@ def _rand_costs(
         row, of_draw, joint = tables.gain[r], terms.of_draw[s], tables.joint[s]
         if own >= 0:
             stay += _unlike(before, of_draw, joint, terms.n_pairs)
-            joint -= value[tables.count[r, own]] - value[tables.count[r, own] - w]
+            joint -= value[tables.shared[r, own]] - value[tables.shared[r, own] - w]
         joint += inside
         for j in range(len(out)):
             out[j] += _unlike(of_point[j], of_draw, joint + w * row[j], terms.n_pairs)
@@ -219,7 +219,7 @@ def _make_sweep(fingerprint: str) -> Callable:
                     empty = min(empty, cost[j])
                 if cost[j] < least and (size[j] > 0 or occupied < limit):
                     best, least = j, cost[j]
-            capped = capped or (occupied >= limit and empty < least - slack)
+            capped = capped or bool(occupied >= limit and empty < least - slack)
             if best != own:
                 moved += 1
                 occupied += size[best] == 0
@@ -259,10 +259,10 @@ def _make_merge_costs(fingerprint: str) -> Callable:
         of_point = np.sum(value[size])
         for s in range(s_all):
             for r in range(start[s], start[s + 1]):
-                found = np.flatnonzero(tables.count[r])
+                found = np.flatnonzero(tables.shared[r])
                 for b in range(1, len(found)):
                     for a in range(b):
-                        one, other = tables.count[r, found[a]], tables.count[r, found[b]]
+                        one, other = tables.shared[r, found[a]], tables.shared[r, found[b]]
                         change = value[one + other] - value[one] - value[other]
                         joint[found[a], found[b]] += change
             if terms.rand:

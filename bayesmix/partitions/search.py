@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "search"]
 
-_MOST_CELLS = 2 * 10**7  # columns times draws that every run sees
-_SAMPLE = 10_000, 1_000  # rows and draws of a sample
+_MOST_CELLS = 5 * 10**6  # columns times draws that every run sees
+_SAMPLE = 10_000, 300  # rows and draws of a sample
 _TABLE_BYTES = 1 << 28
 _CELL_BYTES = 12  # of tables
 _SAME = 1e-9  # losses as near are one
