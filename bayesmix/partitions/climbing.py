@@ -106,7 +106,6 @@ class Climber:
         self.problem, self.generator = problem, generator
         self.items = problem.items
         self.tables = problem.tables(_largest(label, self.items.weight, problem.limit))
-        self.capped = False
 
     @property
     def label(self) -> Labels:
@@ -154,17 +153,15 @@ class Climber:
 
     def _sweep(self, order: Labels) -> int:
         """Offer items a better cluster, one by one; how many have moved."""
-        problem, moved, at = self.problem, 0, 0
-        self.capped = False
+        items, terms, limit = self.items, self.problem.terms, self.problem.limit
+        moved = at = 0
         while True:
-            more, at, capped = sweep(
-                order, at, self.items, problem.terms, self.tables, problem.limit
-            )
-            moved, self.capped = moved + more, self.capped or capped
+            more, at = sweep(order, at, items, terms, self.tables, limit)
+            moved += more
             if at == len(order):
                 break
             self.tables = _resized(self.tables)
-        if _width(int(np.count_nonzero(self.tables.size))) < len(self.tables.size):
+        if _width(int(np.count_nonzero(self.tables.size))) != len(self.tables.size):
             self.tables = _resized(self.tables)
         return moved
 
@@ -219,8 +216,8 @@ def _resized(tables: Tables) -> Tables:
 
 
 def _copy(tables: Tables) -> Tables:
-    label, size, shared, gain, joint = (each.copy() for each in tables)
-    return Tables(label, size, shared, gain, joint)
+    shared, gain = tables.shared.copy(), tables.gain.copy()
+    return Tables(tables.label.copy(), tables.size.copy(), shared, gain, tables.joint.copy())
 
 
 def _largest(label: Labels, weight: Labels, most: int) -> Labels:

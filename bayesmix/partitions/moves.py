@@ -192,34 +192,29 @@ def _rand_costs(
 def _make_sweep(fingerprint: str) -> Callable:
     def sweep(
         order: Counts, first: int, items: Items, terms: Terms, tables: Tables, limit: int
-    ) -> tuple[int, int, bool]:
+    ) -> tuple[int, int]:
         """Put each item of an order, from its place ``first`` on, where it costs least.
 
-        A tie stays. Returns how many moved, the place to go on at once the tables, now full, are
-        wider (the end of the order otherwise), and whether ``limit`` kept a cluster from being
-        opened.
+        A tie stays. Returns how many moved, and the place to go on at once the tables, now full,
+        are wider; the end of the order otherwise.
         """
         fingerprint  # noqa: B018
-        size, moved, capped = tables.size, 0, False
+        size, moved = tables.size, 0
         occupied = np.sum(size > 0)
         cost = np.empty(len(size))
         for at in range(first, len(order)):
             if occupied == len(size):
-                return moved, at, capped
+                return moved, at
             i = order[at]
             z, w, own = items.label[items.column[i]], items.weight[i], tables.label[i]
             if terms.rand:
                 _rand_costs(z, w, own, items.start, terms, tables, cost)
             else:
                 _costs(z, w, own, items.start, terms, tables, cost)
-            slack = terms.tolerance * w
-            best, least, empty = own, np.inf if own < 0 else cost[own] - slack, np.inf
+            best, least = own, np.inf if own < 0 else cost[own] - terms.tolerance * w
             for j in range(len(size)):
-                if size[j] == 0:
-                    empty = min(empty, cost[j])
                 if cost[j] < least and (size[j] > 0 or occupied < limit):
                     best, least = j, cost[j]
-            capped = capped or bool(occupied >= limit and empty < least - slack)
             if best != own:
                 moved += 1
                 occupied += size[best] == 0
@@ -228,7 +223,7 @@ def _make_sweep(fingerprint: str) -> Callable:
                     occupied -= size[own] == 0
                 _add(z, items.start, w, best, terms, tables)
                 tables.label[i] = best
-        return moved, len(order), capped
+        return moved, len(order)
 
     return sweep
 

@@ -48,7 +48,7 @@ class Found:
     n_best: int
     """How many of them ended at the least loss."""
     capped: bool
-    """Whether the most clusters allowed kept another from being opened."""
+    """Whether it has as many clusters as were allowed: more might be better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,6 @@ class _End:
 
     label: Labels
     loss: float
-    capped: bool
 
 
 def search(
@@ -107,7 +106,9 @@ def search(
     winner = min([*finished, *best], key=lambda end: end.loss)
     reached = np.array([end.loss <= winner.loss + _SAME for end in finished])
     n_best = np.count_nonzero(reached[group[group < len(leaders)]])
-    return Found(_by_size(winner.label), winner.loss, len(firsts), int(n_best), winner.capped)
+    label = _by_size(winner.label)
+    capped = int(label.max()) + 1 >= problem.limit
+    return Found(label, winner.loss, len(firsts), int(n_best), capped)
 
 
 def _without_gaps(label: NDArray[np.integer[Any]]) -> Labels:
@@ -147,7 +148,7 @@ def _run(problem: Problem, first: Labels, generator: np.random.Generator) -> _En
     climber = Climber(problem, first, generator)
     climber.allocate()
     climber.settle()
-    return _End(climber.label, problem.value(climber.tables), climber.capped)
+    return _End(climber.label, problem.value(climber.tables))
 
 
 def _shaken(problem: Problem, label: Labels, generator: np.random.Generator) -> Labels:
@@ -171,7 +172,7 @@ def _finished(problem: Problem, label: Labels, generator: np.random.Generator) -
     climber.allocate()
     climber.settle()
     climber.settle_rows()
-    return _End(climber.label, problem.value(climber.tables), climber.capped)
+    return _End(climber.label, problem.value(climber.tables))
 
 
 def _best_given(
@@ -183,7 +184,7 @@ def _best_given(
     rows = problem.rows
     losses = [expected_loss(label, rows, problem.loss) for label in given]
     label, loss = given[int(np.argmin(losses))], min(losses)
-    found = [_End(label[rows.of_row], loss, False)]
+    found = [_End(label[rows.of_row], loss)]
     return [_finished(problem, label, generator), *found] if settle else found
 
 
