@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.partitions.tables import confusion, draw_losses
+from bayesmix.partitions.naming import named_after
+from bayesmix.partitions.tables import draw_losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,20 +106,5 @@ def _bound(some: Integers, distance: Floats, label: Integers, rows: Signatures) 
         if len(distinct) == _MOST_BOUNDS:
             break
     draws = np.array(list(distinct.values()))
-    labels = _named_after(label, rows.draws(draws))[:, rows.of_row]
+    labels = named_after(label, rows.draws(draws))[:, rows.of_row]
     return Bound(labels, draws, float(most), rows.n_clusters[draws])
-
-
-def _named_after(label: Integers, rows: Signatures) -> NDArray[np.int64]:
-    """Labels of draws (S, U): matched clusters have the numbers of ``label``, others the next."""
-    table = confusion(label, rows)
-    size, matched = table.count.sum(axis=1), table.matched
-    name = np.where(matched.any(axis=1), matched.argmax(axis=1), -1)
-    found = np.empty(rows.label.T.shape, np.int64)
-    for s, own in enumerate(found):
-        names = name[rows.start[s] : rows.start[s + 1]]
-        others = np.flatnonzero(names < 0)
-        largest_first = np.argsort(-size[rows.start[s] + others], kind="stable")
-        names[others[largest_first]] = len(table.sizes) + np.arange(len(others))
-        own[:] = names[rows.label[:, s]]
-    return found
