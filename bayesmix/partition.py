@@ -120,10 +120,11 @@ class Partition:
 
     def _ball(self) -> str:
         ball = self.credible_ball
+        fewest, most = ball.upper.n_clusters.min(), ball.lower.n_clusters.max()
+        range_ = f"{fewest} to {most}" if fewest < most else str(most)
         return (
-            f"{ball.prob:.0%} of the draws are within {self._amount(ball.radius)} of it; the "
-            f"farthest of them has {_clusters(ball.horizontal.n_clusters)}, and they have from "
-            f"{ball.upper.n_clusters} to {ball.lower.n_clusters}."
+            f"{ball.prob:.0%} of the draws are within {self._amount(ball.radius)} of it, with "
+            f"{range_} cluster{'s' if most > 1 else ''}."
         )
 
     def _rows(self) -> str:

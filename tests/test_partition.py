@@ -63,7 +63,8 @@ def test_finds_what_draws_scatter_about(truth, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("prior", ["dp", "finite"])
 def test_least_loss_of_all_partitions_of_a_posterior(loss, prior):
-    x = np.random.default_rng(5).normal(size=(7, 1)).round(3) + [[0]] * 4 + [[1.5]] * 3
+    x = np.random.default_rng(5).normal(size=(7, 1)).round(3)
+    x[4:] += 1.5
     weights = bm.DirichletProcess(1.0) if prior == "dp" else bm.Dirichlet(3)
     mixture = bm.Mixture(weights, bm.NormalInverseWishart([0.5], 0.3, 4, [[2.0]]))
     exact = exact_posterior(x, mixture)

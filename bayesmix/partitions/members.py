@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.integer[Any]]
 
-__all__ = ["Members", "members"]
+__all__ = ["Members", "affinities", "members"]
 
 _TASK_ROWS = 1 << 11
 
@@ -80,6 +80,26 @@ def members(label: Integers, rows: Signatures, tails: tuple[float, float]) -> Me
     run_tasks(task, -(-u // _TASK_ROWS))
     of_rows = certainty[rows.of_row], other[rows.of_row], affinity[rows.of_row]
     return Members(*of_rows, *_of_clusters(table, tails), _together(table))
+
+
+def affinities(table: Confusion, rows: Signatures) -> Floats:
+    """Mean share of draws in which columns are together with the rows of each cluster, (U, J).
+
+    Parameters
+    ----------
+    table : Confusion
+        Of clusters of other rows.
+    rows : Signatures
+    """
+    shared = np.zeros((len(rows), table.count.shape[1]), np.int64)
+    _compile(rows, table)
+
+    def task(i: int) -> None:
+        own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), len(rows)))
+        _add_shared(rows.label[own], table.start, table.count, shared[own])
+
+    run_tasks(task, -(-len(rows) // _TASK_ROWS))
+    return shared / (rows.n_draws * table.sizes)
 
 
 def _of_columns(
