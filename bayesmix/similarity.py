@@ -132,7 +132,10 @@ class Similarity:
         """Probability that row i is together with every row, (obs)."""
         import xarray as xr
 
-        values = self.source.block(self._places(i, "i"), np.arange(self.n))[0]
+        own = self._places(i, "i")
+        if len(own) != 1:
+            raise ValueError(f"i: expected the position of one row, got {i!r}; use block")
+        values = self.source.block(own, np.arange(self.n))[0]
         return xr.DataArray(values, {"obs": self.index}, "obs", "similarity")
 
     def block(self, rows: Any, columns: Any = None) -> xr.DataArray:
@@ -179,10 +182,10 @@ class Similarity:
                 f"{n_neighbors}"
             )
         own = np.arange(self.n) if rows is None else self._places(rows, "rows")
-        parts = blocks(len(own), 8 * self.n)
-        found = [self._nearest(own[part], n_neighbors) for part in parts]
-        neighbor, probability = (np.concatenate(values) for values in zip(*found, strict=True))
-        by_rank = ("obs", "rank")
+        shape, by_rank = (len(own), n_neighbors), ("obs", "rank")
+        neighbor, probability = np.empty(shape, np.intp), np.empty(shape, np.float32)
+        for part in blocks(len(own), 8 * self.n):
+            neighbor[part], probability[part] = self._nearest(own[part], n_neighbors)
         values = {"neighbor": (by_rank, neighbor), "probability": (by_rank, probability)}
         return xr.Dataset(values, {"obs": self.index[own], "rank": np.arange(n_neighbors)})
 
@@ -230,7 +233,7 @@ class Similarity:
     def _places(self, rows: Any, name: str) -> Places:
         """Positions that users mean, (b,)."""
         try:
-            return np.atleast_1d(np.arange(self.n)[rows])
+            return np.arange(self.n)[rows].ravel()
         except IndexError as error:
             raise IndexError(
                 f"{name}: expected positions from 0 to {self.n - 1}, a slice or a mask of "

@@ -220,6 +220,7 @@ class TestParts:
         np.testing.assert_array_equal(some["obs"], found.index[mask])
         np.testing.assert_array_equal(some["obs_bis"], found.index[[5, 0, 5]])
         np.testing.assert_array_equal(found.row(4)["obs"], found.index)
+        assert found.block(mask & False, mask).shape == (0, mask.sum())
 
     def test_products(self, name, whole):
         found, v = source(name), np.random.default_rng(1).normal(size=(len(whole), 3))
@@ -242,6 +243,7 @@ class TestParts:
         some = source(name).nearest([4, -1], n_neighbors=1)
         np.testing.assert_array_equal(some["neighbor"], found["neighbor"][[4, -1], :1])
         assert some["probability"].dims == ("obs", "rank")
+        assert source(name).nearest([], n_neighbors=2)["neighbor"].shape == (0, 2)
 
 
 @pytest.mark.parametrize("method", ["labels", "responsibilities"])
@@ -309,6 +311,10 @@ def test_refusals():
         found.nearest(n_neighbors=0)
     with pytest.raises(IndexError, match=r"^rows: expected positions from 0 to 39, .* got 40"):
         found.block(40)
+    with pytest.raises(IndexError, match=r"^columns: expected positions from 0 to 39, .* got 'a'"):
+        found.block(3, "a")
+    with pytest.raises(ValueError, match=r"^i: expected the position of one row, .*; use block"):
+        found.row(slice(2))
     with pytest.raises(ValueError, match=r"^method: expected one of auto, labels, resp.* got 'x'"):
         bm.similarity(labels(9, 40), method="x")
     with pytest.raises(ValueError, match=r'^method: expected "labels", because labels alone have'):
