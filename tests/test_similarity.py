@@ -101,6 +101,14 @@ def test_more_rows_than_a_tile():
     np.testing.assert_array_equal(agreement(one, other), whole[:300, 20:])
 
 
+def test_one_side_with_more_bits():
+    few, many = labels(70, 9, k=3).astype(np.uint8), labels(70, 8, k=200).astype(np.uint8)
+    expected = np.mean(few[:, :, None] == many[:, None], axis=0)
+    few, many = (np.ascontiguousarray(label.T) for label in (few, many))
+    np.testing.assert_allclose(agreement(few, many), expected, rtol=1e-7)
+    np.testing.assert_allclose(agreement(many, few), expected.T, rtol=1e-7)
+
+
 def test_every_partition_by_its_probability():
     """Draws in proportion to a posterior over all partitions of five rows: their pairs' own."""
     partitions = set_partitions(5)
