@@ -16,6 +16,7 @@ from bayesmix.partitions.candidates import candidates
 from bayesmix.partitions.gathering import Gathering, gatherings
 from bayesmix.partitions.losses import loss_of
 from bayesmix.partitions.members import Members, members
+from bayesmix.partitions.naming import renamed
 from bayesmix.partitions.search import search
 from bayesmix.partitions.signatures import signatures_of
 

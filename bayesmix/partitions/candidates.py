@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.partitions.agreement import agreement_square
 from bayesmix.partitions.draw_candidates import best_draws
 from bayesmix.partitions.linkage import cuts, merges
-from bayesmix.partitions.members import affinity
+from bayesmix.partitions.members import affinities
 from bayesmix.partitions.tables import confusion, expected_loss
 
 if TYPE_CHECKING:
@@ -70,4 +70,4 @@ def _extended(label: Labels, linked: Signatures, rows: Signatures) -> Labels:
     """Clusters of all columns: where a column is most often together with linked rows."""
     if linked is rows:
         return label
-    return affinity(confusion(label, linked), rows).argmax(axis=1)
+    return affinities(confusion(label, linked), rows).argmax(axis=1)

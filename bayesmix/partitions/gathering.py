@@ -51,10 +51,10 @@ def gatherings(rows: Signatures, loss: Loss, generator: np.random.Generator) -> 
         Most draws first; empty if the draws are one group.
     """
     own = modes(draw_distances(rows.sample(_MOST_COLUMNS, generator), loss.symmetric))
-    if len(own.medoids) == 1:
+    if len(own.medoid) == 1:
         return []
     found = []
-    for k, medoid in enumerate(own.medoids):
+    for k, medoid in enumerate(own.medoid):
         which = np.flatnonzero(own.label == k)
         best = search(
             rows.draws(which), loss, [rows.label[:, medoid]], n_runs=_RUNS, generator=generator

@@ -44,6 +44,12 @@ class Confusion:
         """Rows of the partition's own clusters, (J,)."""
         return self.count[: self.start[1]].sum(axis=0)
 
+    @property
+    def matched(self) -> NDArray[np.bool_]:
+        """Which clusters share more than half of their union, (R, J): one at most for any other."""
+        union = self.count.sum(axis=1)[:, None] + self.sizes - self.count
+        return np.asarray(2 * self.count > union)
+
 
 def confusion(label: NDArray[np.integer[Any]], rows: Signatures) -> Confusion:
     """Count shared rows.

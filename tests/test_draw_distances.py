@@ -1,0 +1,100 @@
+"""Losses between draws against distances of two partitions, and against expected losses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import bayesmix as bm
+from bayesmix.partitions.draw_candidates import best_draws
+from bayesmix.partitions.draw_distances import draw_distances
+from bayesmix.partitions.losses import LOSSES, Loss, loss_of
+from bayesmix.partitions.signatures import signatures_of
+from bayesmix.partitions.tables import draw_losses, expected_loss
+
+
+def draws(s: int, n: int, k: int = 4) -> np.ndarray:
+    """Labels (S, n): one partition into k, a third of its rows moved."""
+    rng = np.random.default_rng([s, n, k])
+    moved = rng.random((s, n)) < 1 / 3
+    return np.where(moved, rng.integers(k + 1, size=(s, n)), np.arange(n) % k)
+
+
+def by_pairs(a: np.ndarray, b: np.ndarray) -> float:
+    """Binder's loss of equal costs: ordered pairs of rows that only one puts together."""
+    return float(((a[:, None] == a) != (b[:, None] == b)).mean())
+
+
+DISTANCES = {
+    "vi": bm.variation_of_information,
+    "binder": by_pairs,
+    "omari": lambda a, b: 1 - adjusted_rand_score(a, b),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("s", "n", "k"), [(1, 1, 1), (5, 1, 1), (6, 40, 4), (9, 30, 12)])
+def test_distances_of_every_two(loss, s, n, k):
+    """Twelve clusters have more cells than rows: both ways of clearing a table."""
+    z = draws(s, n, k)
+    found = draw_distances(signatures_of(z), Loss(loss), np.arange(s))
+    expected = [[DISTANCES[loss](a, b) for b in z] for a in z]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_array_equal(np.diag(found), 0)
+
+
+@pytest.mark.parametrize("loss", [*(Loss(name) for name in LOSSES), loss_of("vi", (1, 3))])
+@pytest.mark.parametrize("b", [1, 3, 4, 9])
+def test_some_reported_where_others_are_true(loss, b):
+    """Draws in any order and more than once, with costs as they are stated."""
+    rows = signatures_of(draws(12, 25))
+    some, others = np.array([7, 0, 7]), np.arange(b)[::-1]
+    found = draw_distances(rows, loss, some, others)
+    for own, s in zip(found, some, strict=True):
+        expected = draw_losses(rows.label[:, s], rows, loss)[others]
+        np.testing.assert_allclose(own, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["vi", "binder"])
+def test_unequal_costs_between_the_same_draws(name):
+    rows, every = signatures_of(draws(12, 25)), np.arange(12)
+    loss, turned = loss_of(name, (1, 3)), loss_of(name, (3, 1))
+    found = draw_distances(rows, loss, every)
+    np.testing.assert_allclose(found, draw_distances(rows, loss, every, every), atol=1e-12)
+    np.testing.assert_allclose(found.T, draw_distances(rows, turned, every), atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_equal_columns_count_as_often_as_they_occur(loss):
+    which = np.repeat(np.arange(10), np.arange(1, 11))
+    rows = signatures_of(draws(15, 10)[:, which])
+    found, expected = (
+        draw_distances(own, Loss(loss), np.arange(15)) for own in (rows, rows.expanded())
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [*(Loss(name) for name in LOSSES), loss_of("binder", (1, 4))])
+def test_best_draws_are_those_of_least_expected_loss(loss):
+    z = draws(60, 30)
+    rows = signatures_of(z)
+    losses = [expected_loss(own, rows, loss) for own in rows.label.T]
+    np.testing.assert_array_equal(best_draws(rows, loss, 5), np.argsort(losses)[:5])
+    assert len(best_draws(rows, loss, 100)) == 60
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_screened_draws_are_among_the_best(name, monkeypatch):
+    """On fewer rows and against fewer draws than there are: far better than at random."""
+    z = draws(200, 3000)
+    far = np.arange(200) % 2 == 0
+    z[far] = np.random.default_rng(1).permuted(z[far], axis=1)
+    rows, loss = signatures_of(z), Loss(name)
+    monkeypatch.setattr("bayesmix.partitions.draw_candidates._MOST_COUNTS", 200 * 500 * 40)
+    monkeypatch.setattr("bayesmix.partitions.draw_candidates._ENOUGH_ROWS", 500)
+    found = best_draws(rows, loss, 3)
+    losses = np.array([expected_loss(own, rows, loss) for own in rows.label.T])
+    assert np.all(np.diff(losses[found]) >= 0)
+    assert np.mean(losses < losses[found[0]]) < 0.1

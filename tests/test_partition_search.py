@@ -1,0 +1,329 @@
+"""The search against enumeration of all partitions, and its tables against counts made anew."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+from sklearn.metrics import adjusted_rand_score
+
+import bayesmix as bm
+from bayesmix.partitions import search as searching
+from bayesmix.partitions.climbing import Climber, Problem
+from bayesmix.partitions.losses import Loss
+from bayesmix.partitions.moves import merge_costs, place
+from bayesmix.partitions.search import search
+from bayesmix.partitions.signatures import signatures_of
+from bayesmix.partitions.tables import expected_loss
+from tests.exact_partitions import in_order_of_appearance, set_partitions
+
+LOSSES = [
+    Loss("vi"),
+    Loss("vi", 2.0, 0.5),
+    Loss("vi", 0.5, 2.0),
+    Loss("binder"),
+    Loss("binder", 0.5, 2.0),
+    Loss("omari"),
+]
+every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda own: f"{own.name}-{own.merge}")
+
+partitions = cache(set_partitions)
+
+
+@cache
+def posterior(seed):
+    """Labels (S, n) of few rows: at random, or around one center or two; often with equal rows."""
+    rng = np.random.default_rng(seed)
+    n, s, centers = rng.integers(5, 9), rng.integers(3, 31), rng.integers(3)
+    every = partitions(int(n))
+    if centers == 0:
+        z = every[rng.integers(len(every), size=s)]
+    else:
+        z = every[rng.integers(len(every), size=centers)][rng.integers(centers, size=s)]
+        elsewhere = rng.random(z.shape) < rng.choice([0.1, 0.25, 0.4])
+        z = np.where(elsewhere, rng.integers(n, size=z.shape), z)
+    if rng.random() < 0.5:
+        z = np.concatenate([z[:, :1], z[:, :1], z[:, 2:]], axis=1)
+    return z
+
+
+@cache
+def sums_of_all(seed, name):
+    """Sums of F over clusters of all B partitions (B,), of draws (S,), of what both share (B, S).
+
+    Of the last the means over draws; under the Rand index one minus its means instead.
+    """
+    z = posterior(seed)
+    n = z.shape[1]
+    every = partitions(n)
+    m = np.arange(n + 1)
+    value = m * np.log2(np.maximum(m, 1)) if name == "vi" else m * (m - 1) / 2
+    here, there = (
+        (own[:, None] == np.arange(n)[:, None]).astype(np.float32)
+        for own in (every, in_order_of_appearance(z))
+    )
+    shared = (here.reshape(-1, n) @ there.reshape(-1, n).T).astype(np.int8)
+    joint = value[shared].reshape(len(every), n, len(z), n).sum(axis=(1, 3))
+    of_point, of_draw = (value[own.sum(axis=-1).astype(int)].sum(axis=-1) for own in (here, there))
+    if name != "omari":
+        return of_point, of_draw.mean(), joint.mean(axis=1)
+    chance, most = of_point[:, None] * of_draw / value[n], (of_point[:, None] + of_draw) / 2
+    same = most == chance
+    index = np.where(same, 1, (joint - chance) / np.where(same, 1, most - chance))
+    return 1 - index.mean(axis=1)
+
+
+def losses_of_all(seed, loss):
+    """Expected losses of all partitions, (B,)."""
+    if loss.name == "omari":
+        return sums_of_all(seed, "omari")
+    of_point, of_draw, joint = sums_of_all(seed, loss.name)
+    n = posterior(seed).shape[1]
+    total = loss.merge * of_point + loss.split * of_draw - (loss.merge + loss.split) * joint
+    return total / (n if loss.name == "vi" else n * n / 2)
+
+
+def brute_force(c, draws, loss):
+    """Expected loss by its definition."""
+    if loss.name == "vi":
+        return bm.variation_of_information(c, draws).mean()
+    if loss.name == "omari":
+        return 1 - np.mean([adjusted_rand_score(c, z) for z in draws])
+    here, there = c[:, None] == c, draws[:, :, None] == draws[:, None]
+    return np.mean(loss.merge * (here & ~there) + loss.split * (~here & there))
+
+
+def planted(n, s, k, seed=0, sure=0.5):
+    """Labels (S, n) around a partition (n,); the share ``sure`` of the rows never moves."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(k, size=n)
+    stays = np.where(rng.random(n) < sure, 1, rng.uniform(0.6, 1, n))
+    return truth, np.where(rng.random((s, n)) < stays, truth, (truth + 1) % k)
+
+
+def found(z, loss, seed=0, starts=(), **options):
+    return search(signatures_of(z), loss, starts, generator=np.random.default_rng(seed), **options)
+
+
+def shaken_up(loss, seed=0):
+    """A climber at a random partition of columns, several of them of some rows."""
+    rng = np.random.default_rng(seed)
+    z = rng.integers(4, size=(12, 30))[:, rng.integers(30, size=60)]
+    rows = signatures_of(z)
+    assert rows.weight.max() > 1
+    return Climber(Problem(rows, loss, 100), rng.integers(5, size=len(rows)), rng)
+
+
+@every_loss
+def test_losses_are_what_they_are_defined_as(loss):
+    for seed in range(6):
+        if loss.name == "vi" and loss.merge != 1:
+            continue
+        z, every = posterior(seed), partitions(posterior(seed).shape[1])
+        for k in range(0, len(every), 1 + len(every) // 20):
+            expected = brute_force(every[k], z, loss)
+            assert losses_of_all(seed, loss)[k] == pytest.approx(expected, abs=1e-12)
+
+
+def misses(loss, seeds):
+    """How many of some posteriors' best partitions are not found."""
+    missed = 0
+    for seed in seeds:
+        best = losses_of_all(seed, loss).min()
+        own = found(posterior(seed), loss, seed, n_runs=4)
+        assert own.expected_loss >= best - 1e-12
+        assert own.expected_loss == pytest.approx(of_label(own.label, seed, loss), abs=1e-12)
+        missed += own.expected_loss > best + 1e-9
+    return missed
+
+
+def of_label(label, seed, loss):
+    """Enumerated expected loss of a partition."""
+    same = partitions(len(label)) == in_order_of_appearance(label)
+    return losses_of_all(seed, loss)[np.flatnonzero(same.all(axis=1))[0]]
+
+
+@every_loss
+def test_finds_the_best_of_all_partitions(loss):
+    assert misses(loss, range(40)) == 0
+
+
+@pytest.mark.slow
+@every_loss
+def test_finds_the_best_of_all_partitions_of_many_posteriors(loss):
+    assert misses(loss, range(500)) <= 5
+
+
+@every_loss
+def test_moves_leave_tables_as_counted_anew(loss):
+    climber = shaken_up(loss)
+    problem = climber.problem
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        which = rng.permutation(len(problem.rows))[:5]
+        place(which, rng.integers(-1, 6, 5), problem.items, problem.terms, climber.tables)
+    climber.allocate()
+    climber.settle()
+    anew = problem.tables(climber.tables.label)
+    used = np.flatnonzero(climber.tables.size)
+    for name in ("size", "shared", "gain"):
+        own, expected = getattr(climber.tables, name), getattr(anew, name)
+        np.testing.assert_array_equal(own[..., used], expected[..., used])
+    if loss.name == "omari":
+        np.testing.assert_array_equal(climber.tables.joint, anew.joint)
+    expected = expected_loss(climber.label, problem.rows, loss)
+    assert problem.value(climber.tables) == pytest.approx(expected, abs=1e-12)
+
+
+@every_loss
+def test_merging_changes_the_loss_as_told(loss):
+    climber = shaken_up(loss)
+    problem = climber.problem
+    label, rows = climber.label, problem.rows
+    change = merge_costs(rows.start, problem.terms, climber.tables)
+    scale = {"vi": rows.n, "binder": rows.n**2 / 2, "omari": 1}[loss.name]
+    for j in range(5):
+        for k in range(j + 1, 5):
+            merged = expected_loss(np.where(label == k, j, label), rows, loss)
+            difference = merged - expected_loss(label, rows, loss)
+            assert change[j, k] / scale == pytest.approx(difference, abs=1e-12)
+
+
+@every_loss
+def test_settles_where_nothing_betters(loss):
+    """Neither one column in another cluster, or alone, nor one pair of clusters merged."""
+    climber = shaken_up(loss)
+    rows = climber.problem.rows
+    climber.settle()
+    label = climber.label
+    k = int(label.max()) + 1
+    least = expected_loss(label, rows, loss)
+    for i in range(len(rows)):
+        for j in range(k + 1):
+            moved = label.copy()
+            moved[i] = j
+            assert expected_loss(moved, rows, loss) >= least - 1e-9
+    for j in range(k):
+        for other in range(j):
+            merged = np.where(label == j, other, label)
+            assert expected_loss(merged, rows, loss) >= least - 1e-9
+
+
+@every_loss
+def test_no_worse_than_any_start(loss):
+    z = planted(80, 30, 5)[1]
+    rows = signatures_of(z)
+    rng = np.random.default_rng(1)
+    best = found(z, loss).label
+    first = np.unique(rows.of_row, return_index=True)[1]
+    starts = [best[first], rng.integers(9, size=len(rows)), np.zeros(len(rows), int)]
+    own = found(z, loss, starts=starts, n_runs=0)
+    assert own.expected_loss <= min(expected_loss(start, rows, loss) for start in starts)
+    assert own.n_runs == 3
+    assert 1 <= own.n_best <= 3
+
+
+@every_loss
+def test_names_and_orders_do_not_matter(loss):
+    _, z = planted(150, 40, 6)
+    own = found(z, loss)
+    names = np.random.default_rng(1).permuted(np.tile(np.arange(50), (40, 1)), axis=1)
+    again = found(np.take_along_axis(names, z, axis=1), loss)
+    np.testing.assert_array_equal(again.label, own.label)
+    assert again.expected_loss == own.expected_loss
+    order = np.random.default_rng(2)
+    draws, rows = order.permutation(40), order.permutation(150)
+    other = found(z[draws][:, rows], loss)
+    assert other.expected_loss == pytest.approx(own.expected_loss, abs=1e-9)
+    np.testing.assert_array_equal(
+        in_order_of_appearance(other.label), in_order_of_appearance(own.label[rows])
+    )
+
+
+def test_threads_and_time_do_not_matter(monkeypatch):
+    z = planted(300, 50, 8, sure=0.1)[1]
+    own = found(z, Loss("vi"))
+    for threads in "12":
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        again = found(z, Loss("vi"))
+        np.testing.assert_array_equal(again.label, own.label)
+        assert (again.expected_loss, again.n_best) == (own.expected_loss, own.n_best)
+
+
+@every_loss
+def test_equal_rows_may_be_told_once_or_not(loss):
+    _, z = planted(30, 12, 4)
+    z = z[:, np.random.default_rng(1).integers(30, size=90)]
+    rows = signatures_of(z)
+    assert len(rows) < 30
+    apart = search(rows.expanded(), loss, [], generator=np.random.default_rng(0))
+    assert found(z, loss).expected_loss == pytest.approx(apart.expected_loss, abs=1e-9)
+
+
+@every_loss
+def test_most_clusters(loss):
+    z = planted(60, 20, 5)[1]
+    start = np.arange(len(signatures_of(z)))
+    few = found(z, loss, starts=[start], max_clusters=3)
+    free = found(z, loss)
+    assert few.label.max() == 2
+    assert few.capped
+    assert free.label.max() > 2
+    assert not free.capped
+    assert few.expected_loss > free.expected_loss
+
+
+def test_largest_first():
+    z = np.tile([2, 0, 0, 1, 5, 5, 5], (3, 1))
+    own = found(z, Loss("vi"))
+    np.testing.assert_array_equal(own.label, [2, 1, 1, 3, 0, 0, 0])
+    assert own.expected_loss == 0
+
+
+@every_loss
+@pytest.mark.parametrize("row", [[0], [0, 0, 0], [0, 1, 2, 3]])
+def test_extremes(loss, row):
+    own = found(np.array([row, row]), loss)
+    np.testing.assert_array_equal(own.label, row)
+    assert own.expected_loss == 0
+
+
+@every_loss
+def test_no_worse_than_cuts_of_trees(loss):
+    z = planted(400, 100, 8, sure=0.2)[1]
+    apart = np.mean([own[:, None] != own for own in z], axis=0)
+    rows, own = signatures_of(z), found(z, loss, n_runs=8)
+    assert len(rows) > 300
+    for method in ("average", "complete"):
+        tree = linkage(squareform(apart), method)
+        for k in range(1, 21):
+            cut = fcluster(tree, k, "maxclust")[np.unique(rows.of_row, return_index=True)[1]] - 1
+            assert own.expected_loss <= expected_loss(cut, rows, loss) + 1e-12
+
+
+@pytest.mark.parametrize("loss", [Loss("vi"), Loss("binder"), Loss("omari")], ids=lambda o: o.name)
+def test_samples_of_large_problems_lead_to_all_rows(loss, monkeypatch):
+    monkeypatch.setattr(searching, "_MOST_CELLS", 1)
+    monkeypatch.setattr(searching, "_SAMPLE", (400, 30))
+    truth, z = planted(3000, 60, 6)
+    own = found(z, loss, n_runs=4)
+    np.testing.assert_array_equal(
+        in_order_of_appearance(own.label[::10]), in_order_of_appearance(truth[::10])
+    )
+    rows = signatures_of(z)
+    start = truth[np.unique(rows.of_row, return_index=True)[1]]
+    known = found(z, loss, n_runs=1, starts=[start])
+    assert max(own.expected_loss, known.expected_loss) <= expected_loss(start, rows, loss) + 1e-12
+
+
+@pytest.mark.slow
+def test_large():
+    truth, z = planted(20_000, 300, 12)
+    own = found(z, Loss("vi"))
+    assert adjusted_rand_score(truth, own.label) > 0.999
+    rows = signatures_of(z)
+    label = own.label[np.unique(rows.of_row, return_index=True)[1]]
+    assert own.expected_loss == pytest.approx(expected_loss(label, rows, Loss("vi")), abs=1e-12)
