@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from itertools import combinations
 
 import numpy as np
@@ -62,7 +63,7 @@ def source(name: str) -> Similarity:
         case "collapsed":
             return bm.similarity(labels(5, 40, k=2))  # 32 columns at most
         case _:
-            return bm.similarity(tree())
+            return bm.similarity(tree(draws=8))
 
 
 SOURCES = ("labels", "collapsed", "responsibilities")
@@ -199,7 +200,7 @@ def test_rows_in_another_order():
 
 
 @pytest.mark.parametrize("name", SOURCES)
-@pytest.mark.parametrize("size", [None, 1, 4000], ids=["whole", "one by one", "in blocks"])
+@pytest.mark.parametrize("size", [None, 1, 1600], ids=["whole", "one by one", "in blocks"])
 class TestParts:
     """What the whole matrix has, whatever the blocks."""
 
@@ -207,6 +208,7 @@ class TestParts:
     def blocks(self, size, monkeypatch):
         if size is not None:
             monkeypatch.setattr(memory, "BLOCK_BYTES", size)
+            monkeypatch.setattr(import_module("bayesmix.similarity"), "_COLUMNS", 20)
 
     @pytest.fixture
     def whole(self, name) -> np.ndarray:
