@@ -256,6 +256,13 @@ class TestParts:
         assert source(name).nearest([], n_neighbors=2)["neighbor"].shape == (0, 2)
 
 
+def test_all_other_rows_by_their_probability():
+    label = labels(500, 200, k=2)
+    found = bm.similarity(label).nearest(n_neighbors=199)
+    expected = np.argsort(np.where(np.eye(200), -2, -shares(label)), axis=1, kind="stable")
+    np.testing.assert_array_equal(found["neighbor"], expected[:, 1:])
+
+
 @pytest.mark.parametrize("method", ["labels", "responsibilities"])
 def test_threads_do_not_matter(method, monkeypatch):
     """Of more rows and draws than one task takes."""
