@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Similarity", "similarity"]
 
 Method = Literal["auto", "labels", "responsibilities"]
+_COLUMNS = 1 << 12  # that the neighbors of some rows are looked for among, at least
 
 
 def similarity(post: Any, *, method: Method = "auto", random_seed: RandomSeed = None) -> Similarity:
@@ -132,7 +133,10 @@ class Similarity:
         """Probability that row i is together with every row, (obs)."""
         import xarray as xr
 
-        values = self.source.block(self._places(i, "i"), np.arange(self.n))[0]
+        own = self._places(i, "i")
+        if len(own) != 1:
+            raise ValueError(f"i: expected the position of one row, got {i!r}; use block")
+        values = self.source.block(own, np.arange(self.n))[0]
         return xr.DataArray(values, {"obs": self.index}, "obs", "similarity")
 
     def block(self, rows: Any, columns: Any = None) -> xr.DataArray:
@@ -179,22 +183,26 @@ class Similarity:
                 f"{n_neighbors}"
             )
         own = np.arange(self.n) if rows is None else self._places(rows, "rows")
-        parts = blocks(len(own), 8 * self.n)
-        found = [self._nearest(own[part], n_neighbors) for part in parts]
-        neighbor, probability = (np.concatenate(values) for values in zip(*found, strict=True))
-        by_rank = ("obs", "rank")
+        shape, by_rank = (len(own), n_neighbors), ("obs", "rank")
+        neighbor, probability = np.empty(shape, np.intp), np.empty(shape, np.float32)
+        for part in blocks(len(own), 8 * _COLUMNS):
+            neighbor[part], probability[part] = self._nearest(own[part], n_neighbors)
         values = {"neighbor": (by_rank, neighbor), "probability": (by_rank, probability)}
         return xr.Dataset(values, {"obs": self.index[own], "rank": np.arange(n_neighbors)})
 
     def _nearest(self, rows: Places, n_neighbors: int) -> tuple[Places, Shares]:
         """Neighbors of some rows and their probabilities, (b, n_neighbors)."""
-        shares = self.source.block(rows, np.arange(self.n))
-        # one number to sort by: bits of what is not negative grow with it; then the place, reversed
-        key = shares.view(np.int32).astype(np.int64) << 32
-        key |= np.arange(self.n)[::-1]
-        key[np.arange(len(rows)), rows] = -1
-        key.partition(self.n - n_neighbors, axis=1)
-        best = np.sort(key[:, self.n - n_neighbors :], axis=1)[:, ::-1]
+        best = np.full((len(rows), n_neighbors), -1)
+        for part in blocks(self.n, 8 * len(rows)):
+            columns = np.arange(part.start, part.stop)
+            shares = self.source.block(rows, columns)
+            # bits of what is not negative grow with it: one number to sort by, first row first
+            key = shares.view(np.int32).astype(np.int64) << 32 | (self.n - 1 - columns)
+            key[rows[:, None] == columns] = -1
+            both = np.concatenate([best, key], axis=1)
+            both.partition(-n_neighbors, axis=1)
+            best = both[:, -n_neighbors:]
+        best = np.sort(best, axis=1)[:, ::-1]
         neighbor = self.n - 1 - (best & 0xFFFFFFFF)
         return neighbor, (best >> 32).astype(np.int32).view(np.float32)
 
@@ -230,7 +238,7 @@ class Similarity:
     def _places(self, rows: Any, name: str) -> Places:
         """Positions that users mean, (b,)."""
         try:
-            return np.atleast_1d(np.arange(self.n)[rows])
+            return np.arange(self.n)[rows].ravel()
         except IndexError as error:
             raise IndexError(
                 f"{name}: expected positions from 0 to {self.n - 1}, a slice or a mask of "

@@ -46,7 +46,9 @@ class OfLabels:
         """Probabilities of rows with columns, (b, c)."""
         one, at = np.unique(self.rows.of_row[rows], return_inverse=True)
         other, across = np.unique(self.rows.of_row[columns], return_inverse=True)
-        found = agreement(self.rows.label[one], self.rows.label[other])
+        label, found = self.rows.label, np.empty((len(one), len(other)), np.float32)
+        for part in blocks(len(other), 2 * self.n_draws):
+            found[:, part] = agreement(label[one], label[other[part]])
         return found[at[:, None], across]
 
     def square(self) -> Shares:
@@ -127,4 +129,5 @@ class OfResponsibilities:
     def _flat(self, rows: Places | slice, draws: slice, kind: type = np.float32) -> NDArray[Any]:
         """Responsibilities of some rows at some draws, those of a row side by side, (b, s K)."""
         found = passes.responsibilities(self.x[rows], self.parameters[draws])
-        return np.ascontiguousarray(found.transpose(1, 0, 2), kind).reshape(found.shape[1], -1)
+        s, b, k = found.shape
+        return np.ascontiguousarray(found.transpose(1, 0, 2), kind).reshape(b, s * k)

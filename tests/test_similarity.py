@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from itertools import combinations
 
 import numpy as np
@@ -62,7 +63,7 @@ def source(name: str) -> Similarity:
         case "collapsed":
             return bm.similarity(labels(5, 40, k=2))  # 32 columns at most
         case _:
-            return bm.similarity(tree())
+            return bm.similarity(tree(draws=8))
 
 
 SOURCES = ("labels", "collapsed", "responsibilities")
@@ -99,6 +100,14 @@ def test_more_rows_than_a_tile():
         for own in (slice(0, 300), slice(20, 600))
     )
     np.testing.assert_array_equal(agreement(one, other), whole[:300, 20:])
+
+
+def test_one_side_with_more_bits():
+    few, many = labels(70, 9, k=3).astype(np.uint8), labels(70, 8, k=200).astype(np.uint8)
+    expected = np.mean(few[:, :, None] == many[:, None], axis=0)
+    few, many = (np.ascontiguousarray(label.T) for label in (few, many))
+    np.testing.assert_allclose(agreement(few, many), expected, rtol=1e-7)
+    np.testing.assert_allclose(agreement(many, few), expected.T, rtol=1e-7)
 
 
 def test_every_partition_by_its_probability():
@@ -191,7 +200,7 @@ def test_rows_in_another_order():
 
 
 @pytest.mark.parametrize("name", SOURCES)
-@pytest.mark.parametrize("size", [None, 1, 4000], ids=["whole", "one by one", "in blocks"])
+@pytest.mark.parametrize("size", [None, 1, 1600], ids=["whole", "one by one", "in blocks"])
 class TestParts:
     """What the whole matrix has, whatever the blocks."""
 
@@ -199,6 +208,7 @@ class TestParts:
     def blocks(self, size, monkeypatch):
         if size is not None:
             monkeypatch.setattr(memory, "BLOCK_BYTES", size)
+            monkeypatch.setattr(import_module("bayesmix.similarity"), "_COLUMNS", 20)
 
     @pytest.fixture
     def whole(self, name) -> np.ndarray:
@@ -220,6 +230,7 @@ class TestParts:
         np.testing.assert_array_equal(some["obs"], found.index[mask])
         np.testing.assert_array_equal(some["obs_bis"], found.index[[5, 0, 5]])
         np.testing.assert_array_equal(found.row(4)["obs"], found.index)
+        assert found.block(mask & False, mask).shape == (0, mask.sum())
 
     def test_products(self, name, whole):
         found, v = source(name), np.random.default_rng(1).normal(size=(len(whole), 3))
@@ -242,6 +253,14 @@ class TestParts:
         some = source(name).nearest([4, -1], n_neighbors=1)
         np.testing.assert_array_equal(some["neighbor"], found["neighbor"][[4, -1], :1])
         assert some["probability"].dims == ("obs", "rank")
+        assert source(name).nearest([], n_neighbors=2)["neighbor"].shape == (0, 2)
+
+
+def test_all_other_rows_by_their_probability():
+    label = labels(500, 200, k=2)
+    found = bm.similarity(label).nearest(n_neighbors=199)
+    expected = np.argsort(np.where(np.eye(200), -2, -shares(label)), axis=1, kind="stable")
+    np.testing.assert_array_equal(found["neighbor"], expected[:, 1:])
 
 
 @pytest.mark.parametrize("method", ["labels", "responsibilities"])
@@ -309,6 +328,10 @@ def test_refusals():
         found.nearest(n_neighbors=0)
     with pytest.raises(IndexError, match=r"^rows: expected positions from 0 to 39, .* got 40"):
         found.block(40)
+    with pytest.raises(IndexError, match=r"^columns: expected positions from 0 to 39, .* got 'a'"):
+        found.block(3, "a")
+    with pytest.raises(ValueError, match=r"^i: expected the position of one row, .*; use block"):
+        found.row(slice(2))
     with pytest.raises(ValueError, match=r"^method: expected one of auto, labels, resp.* got 'x'"):
         bm.similarity(labels(9, 40), method="x")
     with pytest.raises(ValueError, match=r'^method: expected "labels", because labels alone have'):

@@ -38,7 +38,7 @@ _TASK_DRAWS = 64
 
 def agreement(a: Labels, b: Labels) -> Shares:
     """Share of the draws in which labels (A, S) are equal to labels (B, S), (A, B)."""
-    n_bits = int(max(a.max(), b.max())).bit_length()
+    n_bits = int(max(a.max(initial=0), b.max(initial=0))).bit_length()
     one, other, n_draws = _words(a, n_bits), _words(b, n_bits), a.shape[1]
     out = np.empty((len(a), len(b)), np.float32)
     n_tiles, n_parts = -(-len(b) // _TILE), -(-len(a) // _TASK_ROWS)
