@@ -86,15 +86,12 @@ def test_best_draws_are_those_of_least_expected_loss(loss):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_screened_draws_are_among_the_best(name, monkeypatch):
-    """On fewer rows and against fewer draws than there are: far better than at random."""
-    z = draws(200, 3000)
-    far = np.arange(200) % 2 == 0
-    z[far] = np.random.default_rng(1).permuted(z[far], axis=1)
+def test_screened_draws_are_the_best(name, monkeypatch):
+    """On fewer rows and against fewer draws than there are: three with fewer rows moved."""
+    z, plain = draws(100, 3000), np.arange(3000) % 4
+    for share, s in zip((0.03, 0.1, 0.2), (57, 8, 91), strict=True):
+        z[s] = np.where(np.random.default_rng(s).random(3000) < share, z[s], plain)
     rows, loss = signatures_of(z), Loss(name)
-    monkeypatch.setattr("bayesmix.partitions.draw_candidates._MOST_COUNTS", 200 * 500 * 40)
+    monkeypatch.setattr("bayesmix.partitions.draw_candidates._MOST_COUNTS", 100 * 500 * 40)
     monkeypatch.setattr("bayesmix.partitions.draw_candidates._ENOUGH_ROWS", 500)
-    found = best_draws(rows, loss, 3)
-    losses = np.array([expected_loss(own, rows, loss) for own in rows.label.T])
-    assert np.all(np.diff(losses[found]) >= 0)
-    assert np.mean(losses < losses[found[0]]) < 0.1
+    np.testing.assert_array_equal(best_draws(rows, loss, 3), [57, 8, 91])
