@@ -73,6 +73,13 @@ class Signatures:
         label = np.ascontiguousarray(self.label[which])
         return Signatures(label, self.n_clusters, weight, of_row)
 
+    def spread(self, count: int) -> Signatures:
+        """So many rows evenly spread, or all if there are fewer: a sample to try things on."""
+        own = self.of_row[np.linspace(0, self.n - 1, min(count, self.n)).astype(np.intp)]
+        which, of_row, weight = np.unique(own, return_inverse=True, return_counts=True)
+        label = np.ascontiguousarray(self.label[which])
+        return Signatures(label, self.n_clusters, weight, of_row)
+
     def expanded(self) -> Signatures:
         """One column for each row, equal or not."""
         if len(self) == self.n:
