@@ -101,6 +101,18 @@ def test_twenty_of_many_that_are_as_far(loss):
     np.testing.assert_array_equal(found.horizontal.labels[moved], 4)
 
 
+def test_rounding_does_not_tell_equal_distances_apart():
+    """One of nine clusters of seven broken into three and four: sums in nine orders."""
+    label = np.repeat(np.arange(9), 7)
+    z = np.tile(label, (9, 1))
+    for j, own in enumerate(z):
+        own[7 * j : 7 * j + 3] = 9
+    found = ball(label, z, loss_of("vi"), 0.1)
+    assert len(np.unique(found.distance)) > 1
+    np.testing.assert_allclose(found.distance, found.radius, atol=1e-14)
+    np.testing.assert_array_equal(found.horizontal.draws, np.arange(9))
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("s", [1, 30])
 def test_draws_all_equal(loss, s):

@@ -39,7 +39,7 @@ FOUR = np.where(np.arange(180) < 30, 3, THREE)  # the first of the three split i
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("sizes", [[9, 7], [8, 6, 4], [6, 5, 4, 3]])
+@pytest.mark.parametrize("sizes", [[9, 7], [8, 6, 4], [3, 4, 5, 6]])
 def test_brute_force(sizes, seed):
     """Of all sets of two to four medoids, by sums and by scikit-learn's silhouettes."""
     d = points(sizes, 0.06, seed)
@@ -54,6 +54,7 @@ def test_brute_force(sizes, seed):
         assert found.silhouette == pytest.approx(max(best))
         assert sorted(found.medoid) == best[max(best)]
         np.testing.assert_array_equal(found.label, d[found.medoid].argmin(axis=0))
+        assert np.all(np.diff(np.bincount(found.label)) <= 0)
     else:
         assert len(found.medoid) == 1
 

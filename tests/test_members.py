@@ -121,6 +121,14 @@ def test_by_hand():
     np.testing.assert_allclose(found.together, [1, (1 + 0.5 + 0.5) / 3])
 
 
+def test_rows_that_never_move():
+    z = np.repeat([[0, 0, 1, 1]], 5, axis=0)
+    found = by_row(z[0], z)
+    np.testing.assert_array_equal(found.certainty, 1)
+    np.testing.assert_array_equal(found.next_cluster, [1, 1, 0, 0])
+    np.testing.assert_array_equal(found.next_affinity, 0)
+
+
 def test_equal_columns_count_as_often_as_they_occur():
     rng = np.random.default_rng(3)
     which = rng.permutation(np.repeat(np.arange(12), rng.integers(1, 9, size=12)))

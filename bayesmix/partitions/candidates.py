@@ -50,7 +50,7 @@ def candidates(
     most = max_clusters or rows.n
     best = best_draws(rows, loss, _BEST_DRAWS)
     found = [rows.label[:, s] for s in best if rows.n_clusters[s] <= most]
-    linked = rows.sample(_MOST_LINKED, generator)
+    linked = rows.spread(_MOST_LINKED)
     return [*found, *(_extended(own, linked, rows) for own in _best_cuts(linked, loss, most))]
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.partitions.draw_distances import draw_distances
-from bayesmix.partitions.signatures import Signatures
 from bayesmix.partitions.tables import expected_loss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.partitions.losses import Loss
+    from bayesmix.partitions.signatures import Signatures
 
 __all__ = ["best_draws"]
 
@@ -32,18 +32,10 @@ def best_draws(rows: Signatures, loss: Loss, count: int) -> NDArray[np.intp]:
     every = np.arange(s)
     if len(rows) * s**2 <= _MOST_COUNTS:
         return draw_distances(rows, loss, every).mean(axis=1).argsort(kind="stable")[:count]
-    few = _spread_rows(rows, max(_MOST_COUNTS // s**2, _ENOUGH_ROWS))
+    few = rows.spread(max(_MOST_COUNTS // s**2, _ENOUGH_ROWS))
     n_true = min(s, max(_MOST_COUNTS // (s * len(few)), 1))
     true = np.linspace(0, s - 1, n_true).astype(np.intp)
     look_best = draw_distances(few, loss, every, true).mean(axis=1).argsort(kind="stable")
     some = look_best[: _SCREENED * count]
     exact = [expected_loss(rows.label[:, own], rows, loss) for own in some]
     return some[np.argsort(exact, kind="stable")[:count]]
-
-
-def _spread_rows(rows: Signatures, count: int) -> Signatures:
-    """Columns of about so many rows evenly spread, weighted by those of them that have it."""
-    own = rows.of_row[np.linspace(0, rows.n - 1, min(count, rows.n)).astype(np.intp)]
-    which, of_row, weight = np.unique(own, return_inverse=True, return_counts=True)
-    label = np.ascontiguousarray(rows.label[which])
-    return Signatures(label, rows.n_clusters, weight, of_row)

@@ -50,7 +50,7 @@ def gatherings(rows: Signatures, loss: Loss, generator: np.random.Generator) -> 
     list of Gathering
         Most draws first; empty if the draws are one group.
     """
-    few, every = rows.sample(_MOST_COLUMNS, generator), np.arange(rows.n_draws)
+    few, every = rows.spread(_MOST_COLUMNS), np.arange(rows.n_draws)
     own = modes(draw_distances(few, loss.symmetric, every))
     if len(own.medoid) == 1:
         return []

@@ -107,12 +107,10 @@ def _make_merge(fingerprint: str) -> Callable:
         for i in range(u):
             d[i, i] = np.inf
         chain = np.empty(u, np.int64)
-        length, fresh = 0, 0
+        length = 0
         for t in range(u - 1):
-            if length == 0:
-                while weight[fresh] == 0:
-                    fresh += 1
-                chain[0], length = fresh, 1
+            if length == 0:  # the first point is there to the end: others are put into it
+                chain[0], length = 0, 1
             a = chain[length - 1]
             while True:
                 last = chain[length - 2] if length > 1 else a

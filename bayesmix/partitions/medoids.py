@@ -49,7 +49,7 @@ def modes(distance: Floats, most: int = 5) -> Modes:
         label = distance[medoid].argmin(axis=0)
         size = np.bincount(label, minlength=len(medoid))
         width = _silhouette(label, size, distance)
-        if width > least and size.min() >= max(_LEAST_SHARE * b, 1):
+        if width > least and size.min() >= _LEAST_SHARE * b:
             order = np.argsort(-size, kind="stable")
             best, least = Modes(np.argsort(order)[label], medoid[order], width), width
     return best

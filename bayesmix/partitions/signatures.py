@@ -73,12 +73,6 @@ class Signatures:
         label = np.ascontiguousarray(self.label[which])
         return Signatures(label, self.n_clusters, weight, of_row)
 
-    def sample(self, most: int, generator: np.random.Generator) -> Signatures:
-        """All columns, or so many drawn by their weights."""
-        if len(self) <= most:
-            return self
-        return self.some(generator.choice(len(self), most, replace=False, p=self.weight / self.n))
-
     def split(self, label: Integers) -> tuple[Signatures, NDArray[np.int64]]:
         """Columns whose rows are in one cluster of (n,) labels each, and that cluster, (U,)."""
         code = self.of_row * (int(label.max()) + 1) + label
@@ -89,6 +83,15 @@ class Signatures:
             return self, own
         columns, weight = self.label[self.of_row[first]], np.bincount(of_row)
         return Signatures(columns, self.n_clusters, weight, of_row), label[first].astype(np.int64)
+
+    def spread(self, count: int) -> Signatures:
+        """So many rows evenly spread, or all if no more columns: a sample to try things on."""
+        if len(self) <= count:
+            return self
+        own = self.of_row[np.linspace(0, self.n - 1, count).astype(np.intp)]
+        which, of_row, weight = np.unique(own, return_inverse=True, return_counts=True)
+        label = np.ascontiguousarray(self.label[which])
+        return Signatures(label, self.n_clusters, weight, of_row)
 
     def expanded(self) -> Signatures:
         """One column for each row, equal or not."""
