@@ -91,24 +91,31 @@ def search(
     small = problem if part is rows else Problem(part, loss, problem.limit)
     firsts = [_first(r, part, generators[r]) for r in range(n_runs)]
     firsts += [_without_gaps(start[which]) for start in starts]
-    ends = _each(lambda r: _run(small, firsts[r], generators[r]), len(firsts))
-    group, leaders = _distinct(ends)
-    shaken = _each(lambda k: _shaken(small, ends[leaders[k]], generators[leaders[k]]), len(leaders))
-    regroup, leaders = _distinct(shaken)
+    ends, came_to = _explored(small, firsts, generators)
 
     def finish(k: int) -> _End:
         label = np.full(len(rows), -1)
-        label[which] = shaken[leaders[k]].label
-        return _finished(problem, label, generators[leaders[k]])
+        label[which] = ends[k].label
+        return _finished(problem, label, generators[k])
 
-    finished = _each(finish, len(leaders))
+    finished = _each(finish, len(ends))
     given = [start for start in starts if max_clusters is None or start.max() < max_clusters]
     winner = _best(problem, finished, given, part is not rows, of_given)
     reached = np.array([end.loss <= winner.loss + _SAME for end in finished])
-    n_best = int(np.count_nonzero(reached[regroup[group[group >= 0]]]))
-    label = _by_size(winner.label)
+    label, n_best = _by_size(winner.label), int(np.count_nonzero(reached[came_to]))
     capped = int(label.max()) + 1 >= problem.limit
     return Found(label, winner.loss, len(firsts), n_best, capped)
+
+
+def _explored(
+    problem: Problem, firsts: list[Labels], generators: list[np.random.Generator]
+) -> tuple[list[_End], Labels]:
+    """Make runs, and break up their few best ends; what is distinct, and which runs came to it."""
+    ends = _each(lambda r: _run(problem, firsts[r], generators[r]), len(firsts))
+    group, leaders = _distinct(ends)
+    shaken = _each(lambda k: _shaken(problem, ends[leaders[k]], generators[k]), len(leaders))
+    regroup, again = _distinct(shaken)
+    return [shaken[k] for k in again], regroup[group[group >= 0]]
 
 
 def _without_gaps(label: NDArray[np.integer[Any]]) -> Labels:
