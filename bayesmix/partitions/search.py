@@ -32,7 +32,8 @@ _SAMPLE = 10_000, 300  # rows and draws of a sample
 _TABLE_BYTES = 1 << 28
 _CELL_BYTES = 12  # of tables
 _SAME = 1e-9  # losses as near are one
-_FINISHED = 4  # of the ends of runs, those of least loss
+_BROKEN_UP = 4  # of the ends of runs, those of least loss
+_FINISHED = 2  # of what these come to
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +102,20 @@ def search(
     finished = _each(finish, len(ends))
     given = [start for start in starts if max_clusters is None or start.max() < max_clusters]
     winner = _best(problem, finished, given, part is not rows, of_given)
-    reached = np.array([end.loss <= winner.loss + _SAME for end in finished])
-    label, n_best = _by_size(winner.label), int(np.count_nonzero(reached[came_to]))
+    reached = [k >= 0 and finished[k].loss <= winner.loss + _SAME for k in came_to]
+    label = _by_size(winner.label)
     capped = int(label.max()) + 1 >= problem.limit
-    return Found(label, winner.loss, len(firsts), n_best, capped)
+    return Found(label, winner.loss, len(firsts), sum(reached), capped)
 
 
 def _explored(
     problem: Problem, firsts: list[Labels], generators: list[np.random.Generator]
 ) -> tuple[list[_End], Labels]:
-    """Make runs, and break up their few best ends; what is distinct, and which runs came to it."""
+    """Make runs, and break up their few best ends; what is distinct, and what each came to."""
     ends = _each(lambda r: _run(problem, firsts[r], generators[r]), len(firsts))
-    group, leaders = _distinct(ends)
+    group, leaders = _distinct(ends, _BROKEN_UP)
     shaken = _each(lambda k: _shaken(problem, ends[leaders[k]], generators[k]), len(leaders))
-    regroup, again = _distinct(shaken)
+    regroup, again = _distinct(shaken, _FINISHED)
     return [shaken[k] for k in again], regroup[group[group >= 0]]
 
 
@@ -158,14 +159,14 @@ def _run(problem: Problem, first: Labels, generator: np.random.Generator) -> _En
     return _End(climber.label, problem.value(climber.tables))
 
 
-def _distinct(ends: list[_End]) -> tuple[Labels, Labels]:
-    """Number distinct losses from the least on, -1 for those not finished; a run of each, first."""
+def _distinct(ends: list[_End], most: int) -> tuple[Labels, Labels]:
+    """Number distinct losses from the least on, -1 for all but a few; the first end of each."""
     losses = np.array([end.loss for end in ends])
     order = np.argsort(losses, kind="stable")
     group = np.empty(len(ends), np.int64)
     group[order] = np.append(0, np.cumsum(np.diff(losses[order]) > _SAME))
-    leaders = np.unique(group, return_index=True)[1][:_FINISHED]
-    return np.where(group < _FINISHED, group, -1), leaders
+    leaders = np.unique(group, return_index=True)[1][:most]
+    return np.where(group < most, group, -1), leaders
 
 
 def _shaken(problem: Problem, end: _End, generator: np.random.Generator) -> _End:
