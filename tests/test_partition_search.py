@@ -11,6 +11,7 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
+from bayesmix.partitions import climbing
 from bayesmix.partitions import search as searching
 from bayesmix.partitions.climbing import Climber, Problem
 from bayesmix.partitions.losses import Loss
@@ -119,11 +120,11 @@ def shaken_up(loss, seed=0):
 
 @every_loss
 def test_losses_are_what_they_are_defined_as(loss):
-    for seed in range(6):
+    for seed in range(4):
         if loss.name == "vi" and loss.merge != 1:
             continue
         z, every = posterior(seed), partitions(posterior(seed).shape[1])
-        for k in range(0, len(every), 1 + len(every) // 20):
+        for k in range(0, len(every), 1 + len(every) // 8):
             expected = brute_force(every[k], z, loss)
             assert losses_of_all(seed, loss)[k] == pytest.approx(expected, abs=1e-12)
 
@@ -227,6 +228,19 @@ def test_no_worse_than_any_start(loss):
 
 
 @every_loss
+def test_the_best_start_is_returned_if_runs_find_no_better(loss, monkeypatch):
+    z = planted(80, 30, 5)[1]
+    best = found(z, loss)
+    monkeypatch.setattr(climbing, "_MOST_SWEEPS", 0)
+    monkeypatch.setattr(climbing, "_MOST_FAILED", 0)
+    monkeypatch.setattr(searching, "_first", lambda r, rows, _: np.zeros(len(rows), int))
+    start = best.label[np.unique(signatures_of(z).of_row, return_index=True)[1]]
+    assert found(z, loss, n_runs=1).expected_loss > best.expected_loss
+    own = found(z, loss, n_runs=1, starts=[start])
+    np.testing.assert_array_equal(own.label, best.label)
+
+
+@every_loss
 def test_names_and_orders_do_not_matter(loss):
     _, z = planted(150, 40, 6)
     own = found(z, loss)
@@ -304,15 +318,14 @@ def test_no_worse_than_cuts_of_trees(loss):
             assert own.expected_loss <= expected_loss(cut, rows, loss) + 1e-12
 
 
+@pytest.mark.parametrize("sure", [0, 0.5])
 @pytest.mark.parametrize("loss", [Loss("vi"), Loss("binder"), Loss("omari")], ids=lambda o: o.name)
-def test_samples_of_large_problems_lead_to_all_rows(loss, monkeypatch):
+def test_samples_of_large_problems_lead_to_all_rows(loss, sure, monkeypatch):
     monkeypatch.setattr(searching, "_MOST_CELLS", 1)
     monkeypatch.setattr(searching, "_SAMPLE", (400, 30))
-    truth, z = planted(3000, 60, 6)
+    truth, z = planted(3000, 60, 6, sure=sure)
     own = found(z, loss, n_runs=4)
-    np.testing.assert_array_equal(
-        in_order_of_appearance(own.label[::10]), in_order_of_appearance(truth[::10])
-    )
+    assert adjusted_rand_score(truth, own.label) > 0.97
     rows = signatures_of(z)
     start = truth[np.unique(rows.of_row, return_index=True)[1]]
     known = found(z, loss, n_runs=1, starts=[start])

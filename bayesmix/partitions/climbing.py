@@ -161,7 +161,8 @@ class Climber:
             if at == len(order):
                 break
             self.tables = _resized(self.tables)
-        if _width(int(np.count_nonzero(self.tables.size))) != len(self.tables.size):
+        occupied, wide = int(np.count_nonzero(self.tables.size)), len(self.tables.size)
+        if occupied == wide or _width(occupied) <= 3 * wide // 4:
             self.tables = _resized(self.tables)
         return moved
 
@@ -198,8 +199,8 @@ class Climber:
 
 
 def _width(n_clusters: int) -> int:
-    """Columns of tables for some clusters and at least one more."""
-    return -(-(n_clusters + 1 + n_clusters // 16) // _LANES) * _LANES
+    """Columns of tables for some clusters and at least one more; a quarter where they are many."""
+    return -(-(n_clusters + 1 + n_clusters // 16 * 4) // _LANES) * _LANES
 
 
 def _resized(tables: Tables) -> Tables:

@@ -32,7 +32,8 @@ _SAMPLE = 10_000, 300  # rows and draws of a sample
 _TABLE_BYTES = 1 << 28
 _CELL_BYTES = 12  # of tables
 _SAME = 1e-9  # losses as near are one
-_FINISHED = 4  # of the ends of runs, those of least loss
+_BROKEN_UP = 4  # of the ends of runs, those of least loss
+_FINISHED = 2  # of what these come to
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,29 +87,36 @@ def search(
     starts = [_without_gaps(start) for start in starts]
     room = _TABLE_BYTES // (_CELL_BYTES * int(rows.start[-1]))
     problem = Problem(rows, loss, max_clusters or max(1, room))
-    generators = generator.spawn(n_runs + len(starts) + 1)
-    which, part = _sampled(rows, generators.pop())
+    *generators, of_sample, of_given = generator.spawn(n_runs + len(starts) + 2)
+    which, part = _sampled(rows, of_sample)
     small = problem if part is rows else Problem(part, loss, problem.limit)
     firsts = [_first(r, part, generators[r]) for r in range(n_runs)]
     firsts += [_without_gaps(start[which]) for start in starts]
-    ends = _each(lambda r: _run(small, firsts[r], generators[r]), len(firsts))
-    group, leaders = _distinct([end.loss for end in ends])
+    ends, came_to = _explored(small, firsts, generators)
 
     def finish(k: int) -> _End:
-        end, own = ends[leaders[k]], generators[leaders[k]]
         label = np.full(len(rows), -1)
-        label[which] = _shaken(small, end.label, own)
-        return _finished(problem, label, own)
+        label[which] = ends[k].label
+        return _finished(problem, label, generators[k])
 
-    finished = _each(finish, len(leaders))
+    finished = _each(finish, len(ends))
     given = [start for start in starts if max_clusters is None or start.max() < max_clusters]
-    best = _best_given(problem, given, part is not rows, generator)
-    winner = min([*finished, *best], key=lambda end: end.loss)
-    reached = np.array([end.loss <= winner.loss + _SAME for end in finished])
-    n_best = np.count_nonzero(reached[group[group < len(leaders)]])
+    winner = _best(problem, finished, given, part is not rows, of_given)
+    reached = [k >= 0 and finished[k].loss <= winner.loss + _SAME for k in came_to]
     label = _by_size(winner.label)
     capped = int(label.max()) + 1 >= problem.limit
-    return Found(label, winner.loss, len(firsts), int(n_best), capped)
+    return Found(label, winner.loss, len(firsts), sum(reached), capped)
+
+
+def _explored(
+    problem: Problem, firsts: list[Labels], generators: list[np.random.Generator]
+) -> tuple[list[_End], Labels]:
+    """Make runs, and break up their few best ends; what is distinct, and what each came to."""
+    ends = _each(lambda r: _run(problem, firsts[r], generators[r]), len(firsts))
+    group, leaders = _distinct(ends, _BROKEN_UP)
+    shaken = _each(lambda k: _shaken(problem, ends[leaders[k]], generators[k]), len(leaders))
+    regroup, again = _distinct(shaken, _FINISHED)
+    return [shaken[k] for k in again], regroup[group[group >= 0]]
 
 
 def _without_gaps(label: NDArray[np.integer[Any]]) -> Labels:
@@ -151,19 +159,20 @@ def _run(problem: Problem, first: Labels, generator: np.random.Generator) -> _En
     return _End(climber.label, problem.value(climber.tables))
 
 
-def _shaken(problem: Problem, label: Labels, generator: np.random.Generator) -> Labels:
-    climber = Climber(problem, label, generator)
-    climber.shake()
-    return climber.label
-
-
-def _distinct(losses: list[float]) -> tuple[Labels, Labels]:
-    """Rank of every run's loss among the distinct, and the first run of each of the least."""
+def _distinct(ends: list[_End], most: int) -> tuple[Labels, Labels]:
+    """Number distinct losses from the least on, -1 for all but a few; the first end of each."""
+    losses = np.array([end.loss for end in ends])
     order = np.argsort(losses, kind="stable")
-    steps = np.diff(np.array(losses)[order]) > _SAME
-    group = np.empty(len(losses), np.int64)
-    group[order] = np.append(0, np.cumsum(steps))
-    return group, np.unique(group, return_index=True)[1][:_FINISHED]
+    group = np.empty(len(ends), np.int64)
+    group[order] = np.append(0, np.cumsum(np.diff(losses[order]) > _SAME))
+    leaders = np.unique(group, return_index=True)[1][:most]
+    return np.where(group < most, group, -1), leaders
+
+
+def _shaken(problem: Problem, end: _End, generator: np.random.Generator) -> _End:
+    climber = Climber(problem, end.label, generator)
+    climber.shake()
+    return _End(climber.label, problem.value(climber.tables))
 
 
 def _finished(problem: Problem, label: Labels, generator: np.random.Generator) -> _End:
@@ -175,17 +184,25 @@ def _finished(problem: Problem, label: Labels, generator: np.random.Generator) -
     return _End(climber.label, problem.value(climber.tables))
 
 
-def _best_given(
-    problem: Problem, given: list[Labels], settle: bool, generator: np.random.Generator
-) -> list[_End]:
-    """Return the best of given partitions (U,) and, if runs have not seen all of it, its end."""
-    if not given:
-        return []
+def _best(
+    problem: Problem,
+    finished: list[_End],
+    given: list[Labels],
+    sampled: bool,
+    generator: np.random.Generator,
+) -> _End:
+    """Return the best of what runs have led to and of given partitions (U,).
+
+    A given one can be better only where the runs from it have seen a sample: it settles, too.
+    """
     rows = problem.rows
-    losses = [expected_loss(label, rows, problem.loss) for label in given]
-    label, loss = given[int(np.argmin(losses))], min(losses)
-    found = [_End(label[rows.of_row], loss)]
-    return [_finished(problem, label, generator), *found] if settle else found
+    ends = [_End(label, expected_loss(label, rows, problem.loss)) for label in given]
+    best = min(finished, key=lambda end: end.loss)
+    start = min(ends, key=lambda end: end.loss, default=best)
+    if start.loss >= best.loss:
+        return best
+    settled = [_finished(problem, start.label, generator)] if sampled else []
+    return min([_End(start.label[rows.of_row], start.loss), *settled], key=lambda end: end.loss)
 
 
 def _by_size(label: Labels) -> Labels:
