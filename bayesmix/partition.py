@@ -238,7 +238,7 @@ def partition(
     tails, generator = interval(ci_prob), as_generator(random_seed)
     draws = label_draws(post, generator)
     rows = signatures_of(draws.label)
-    starts = candidates(rows, asked, max_clusters, generator)
+    starts = candidates(rows, asked, max_clusters)
     found = search(
         rows, asked, starts, n_runs=n_runs, max_clusters=max_clusters, generator=generator
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,16 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["candidates"]
 
 _MOST_LINKED = 4_000  # columns between which all dissimilarities are held
-_METHODS = ("average", "complete")
+_METHODS: tuple[Literal["average", "complete"], ...] = ("average", "complete")
 _BEST_CUTS, _BEST_DRAWS = 2, 4
 
 
-def candidates(
-    rows: Signatures, loss: Loss, max_clusters: int | None, generator: np.random.Generator
-) -> list[Labels]:
+def candidates(rows: Signatures, loss: Loss, max_clusters: int | None) -> list[Labels]:
     """The best draws, and the best cuts of hierarchical clusterings of 1 - similarity.
 
-    Of more than 4,000 distinct columns so many are linked, drawn by their weights.
+    Of more than 4,000 distinct columns those of so many rows, evenly spread, are linked.
 
     Parameters
     ----------
@@ -40,7 +38,6 @@ def candidates(
     loss : Loss
     max_clusters : int, optional
         What has more is left out.
-    generator : Generator
 
     Returns
     -------

@@ -63,7 +63,7 @@ class _End:
 def search(
     rows: Signatures,
     loss: Loss,
-    starts: Sequence[Labels],
+    starts: Sequence[NDArray[np.integer[Any]]],
     *,
     n_runs: int = 16,
     max_clusters: int | None = None,
