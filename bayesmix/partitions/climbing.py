@@ -125,7 +125,7 @@ class Climber:
 
     def settle_rows(self) -> None:
         """Do the same with equal rows apart; one of them tells whether any would move."""
-        of_row, weight = self.items.column[self.problem.rows.of_row], self.items.weight
+        of_row, weight = self.problem.rows.of_row, self.items.weight
         firsts = np.unique(of_row, return_index=True)[1][weight > 1]
         self.items = self.problem.each_row
         self.tables = self.tables._replace(label=self.tables.label[of_row])

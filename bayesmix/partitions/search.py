@@ -7,6 +7,7 @@ the runs see a sample of both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ __all__ = ["Found", "search"]
 _MOST_CELLS = 5 * 10**6  # columns times draws that every run sees
 _SAMPLE = 10_000, 300  # rows and draws of a sample
 _TABLE_BYTES = 1 << 28
-_CELL_BYTES = 12  # of tables
+_CELL_BYTES = 12  # of tables against draws
+_PAIR_BYTES = 16  # of tables of pairs of clusters
 _SAME = 1e-9  # losses as near are one
 _BROKEN_UP = 4  # of the ends of runs, those of least loss
 _FINISHED = 2  # of what these come to
@@ -85,8 +87,7 @@ def search(
     generator : numpy.random.Generator
     """
     starts = [_without_gaps(start) for start in starts]
-    room = _TABLE_BYTES // (_CELL_BYTES * int(rows.start[-1]))
-    problem = Problem(rows, loss, max_clusters or max(1, room))
+    problem = Problem(rows, loss, max_clusters or _room(rows))
     *generators, of_sample, of_given = generator.spawn(n_runs + len(starts) + 2)
     which, part = _sampled(rows, of_sample)
     small = problem if part is rows else Problem(part, loss, problem.limit)
@@ -117,6 +118,12 @@ def _explored(
     shaken = _each(lambda k: _shaken(problem, ends[leaders[k]], generators[k]), len(leaders))
     regroup, again = _distinct(shaken, _FINISHED)
     return [shaken[k] for k in again], regroup[group[group >= 0]]
+
+
+def _room(rows: Signatures) -> int:
+    """Clusters that tables have room for."""
+    most = _TABLE_BYTES // (_CELL_BYTES * int(rows.start[-1]))
+    return max(1, min(most, math.isqrt(_TABLE_BYTES // _PAIR_BYTES)))
 
 
 def _without_gaps(label: NDArray[np.integer[Any]]) -> Labels:
