@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from bayesmix.draws import data_of, evenly
 from bayesmix.inputs import as_table
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ball", "distances", "strips"]
 
 _PLACES = ("estimate", "upper", "lower", "horizontal")
-_MAX_ROWS = 5000
+_MAX_ROWS = 1500  # more make rings a blot
 _MAX_CELLS = 2000
 _NUMBERED = 0.03  # share of a strip, or of the rows, from which on a cluster has its number
 _DISTANCE = {
@@ -72,7 +73,7 @@ def ball(
         return axes
     names, values = _coordinates(partition, x, features)
     figure = plt.figure(figsize=(12, 5.2), layout="constrained")
-    panels = figure.subplot_mosaic([_PLACES, ["distances"] * 4], height_ratios=[3, 1])
+    panels = figure.subplot_mosaic([[*_PLACES], ["distances"] * 4], height_ratios=[3, 1])
     rows = evenly(len(values), _MAX_ROWS)
     estimate = partition.labels.values
     for place, label, title in zip(_PLACES, _labels(partition), _titles(partition), strict=True):
@@ -86,7 +87,8 @@ def ball(
         ax.title.set_fontsize("medium")
     panels["estimate"].set_ylabel(names[1] if len(names) == 2 else "cluster")
     distances(partition, panels["distances"])
-    figure.suptitle("rings: another cluster than in the estimate", fontsize="medium")
+    shown = "" if len(rows) == len(values) else f"; {len(rows)} of {len(values)} rows shown"
+    figure.suptitle(f"rings: another cluster than in the estimate{shown}", fontsize="medium")
     return np.array([panels[name] for name in (*_PLACES, "distances")], dtype=object)
 
 
@@ -175,19 +177,18 @@ def _scatter(ax: Axes, x: Floats, label: Labels, moved: NDArray[np.bool_]) -> No
     if flat:
         aside = 0.7 * ((np.arange(len(x)) * _GOLDEN) % 1 - 0.5)
         x = np.column_stack([x[:, 0], label + aside])
-        ax.yaxis.get_major_locator().set_params(integer=True)
-    size = float(np.clip(4000 / len(x), 4, 18))
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    size = float(np.clip(4000 / len(x), 8, 18))  # below 8 some markers vanish
     for k in np.unique(label):
         own = label == k
         look: dict[str, Any] = {"color": color(int(k)), "marker": marker(int(k))}
-        ax.scatter(*x[own].T, s=size, linewidths=0, alpha=0.7, **look)
+        ax.scatter(x[own, 0], x[own, 1], s=size, linewidths=0, alpha=0.7, **look)
         if not flat and own.mean() >= _NUMBERED:
-            _number(ax, *np.median(x[own], axis=0), k)
+            _number(ax, np.median(x[own, 0]), np.median(x[own, 1]), k)
     ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR}
-    ax.scatter(*x[moved].T, s=2.5 * size, linewidths=0.045 * size, **ring)
+    ax.scatter(x[moved, 0], x[moved, 1], s=2.2 * size, linewidths=0.04 * size, **ring)
 
 
 def _number(ax: Axes, x: float, y: float, cluster: int) -> None:
-    outline = [withStroke(linewidth=2.5, foreground="white")]
-    place = {"ha": "center", "va": "center_baseline", "path_effects": outline}
-    ax.text(x, y, str(cluster), fontsize="medium", **place)
+    text = ax.text(x, y, str(cluster), ha="center", va="center_baseline")
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])

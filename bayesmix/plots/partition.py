@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,21 +41,12 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
     """
     ax = axes_or_new(ax, (9, 4))
     rows = partition.rows.sort_values("certainty", kind="stable").head(n_rows)
-    for i, row in enumerate(rows.itertuples()):
-        own, other = int(row.label), int(row.next_label)
-        if other >= 0:
-            place, value = (i - _ASIDE, i + _ASIDE), (row.certainty, row.next_affinity)
-            ax.plot(place, value, color="0.6", linewidth=1, zorder=1)
-            ax.plot(
-                place[1],
-                value[1],
-                marker(other),
-                color=color(other),
-                markerfacecolor="white",
-                markeredgewidth=1.3,
-                markersize=6,
-            )
-        ax.plot(i - _ASIDE, row.certainty, marker(own), color=color(own), markersize=6)
+    own, other = (rows[name].to_numpy(int) for name in ("label", "next_label"))
+    for i, (share, following) in enumerate(rows[["certainty", "next_affinity"]].to_numpy(float)):
+        if other[i] >= 0:
+            ax.plot((i - _ASIDE, i + _ASIDE), (share, following), color="0.6", lw=1, zorder=1)
+            ax.plot(i + _ASIDE, following, markerfacecolor="white", **_look(other[i]))
+        ax.plot(i - _ASIDE, share, **_look(own[i]))
     for fill, name in (("full", "own cluster (its certainty)"), ("none", "the next cluster")):
         ax.plot([], [], "o", color="0.3", fillstyle=fill, markersize=6, label=name)
     ax.set(
@@ -65,10 +56,8 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
         xlabel=f"row  its cluster → the next: the {len(rows)} least certain of "
         f"{len(partition.rows)}",
     )
-    names = [
-        f"{name}  {own}" + (f" → {other}" if other >= 0 else "")
-        for name, own, other in zip(rows.index, rows["label"], rows["next_label"], strict=True)
-    ]
+    steps = [f"{a} → {b}" if b >= 0 else f"{a}" for a, b in zip(own, other, strict=True)]
+    names = [f"{name}  {step}" for name, step in zip(rows.index, steps, strict=True)]
     ax.set_xticks(np.arange(len(rows)), names, rotation=90, fontsize="x-small")
     ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return ax
@@ -87,3 +76,7 @@ def partitioned(partition: Partition) -> NDArray[np.object_]:
     distances(partition, axes[1])
     moves(partition, ax=axes[2])
     return axes
+
+
+def _look(cluster: int) -> dict[str, Any]:
+    return {"marker": marker(cluster), "color": color(cluster), "markersize": 6}

@@ -82,7 +82,7 @@ def _within(label: NDArray[np.integer], together: NDArray[np.floating]) -> NDArr
     return np.concatenate([part[_leaves(together[np.ix_(part, part)])] for part in parts])
 
 
-def _leaves(together: NDArray[np.floating]) -> NDArray[np.intp]:
+def _leaves(together: NDArray[np.floating]) -> NDArray[np.integer]:
     """Order (m,) of the leaves of an average-linkage tree of probabilities (m, m)."""
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
 if TYPE_CHECKING:
@@ -26,7 +25,8 @@ def color(component: int) -> str:
     """Color of a component: one of six, then the same darker, then paler."""
     turn, at = divmod(component, len(_COLORS))
     other, share = ((0, 0), (0, 0.45), (1, 0.5))[turn % 3]  # of black or white in it
-    return to_hex((1 - share) * np.array(to_rgb(_COLORS[at])) + share * other)
+    red, green, blue = ((1 - share) * part + share * other for part in to_rgb(_COLORS[at]))
+    return to_hex((red, green, blue))
 
 
 def marker(component: int) -> str:
