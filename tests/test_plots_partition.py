@@ -249,7 +249,7 @@ class TestBallOfRows:
         ("x", "features", "message"),
         [
             (X[:7], None, "x: expected 30 rows, as the partition has, got 7"),
-            (TABLE, "east", "features: expected one or two names, got 'east'"),
+            (TABLE, "up", "features: expected one or two names, got 'up'"),
             (TABLE, ["east", "north", "up"], "features: expected one or two names"),
             (TABLE, ["west"], "expected features among east, north, up, got 'west'"),
         ],
