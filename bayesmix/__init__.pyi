@@ -25,6 +25,8 @@ from .mixture import Mixture as Mixture
 from .n_components import KChoice as KChoice
 from .n_components import choose_k as choose_k
 from .n_components import n_clusters as n_clusters
+from .partition import Partition as Partition
+from .partition import partition as partition
 from .partition_distances import adjusted_rand_index as adjusted_rand_index
 from .partition_distances import variation_of_information as variation_of_information
 from .prior_clusters import prior_n_clusters as prior_n_clusters
@@ -38,6 +40,8 @@ from .replicates import sample_prior_predictive as sample_prior_predictive
 from .report import report as report
 from .sampling import sample as sample
 from .schema import as_draws as as_draws
+from .similarity import Similarity as Similarity
+from .similarity import similarity as similarity
 from .stick_priors import Beta as Beta
 from .stick_priors import DirichletProcess as DirichletProcess
 from .stick_priors import PitmanYor as PitmanYor

@@ -10,6 +10,7 @@ from numba import njit
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
+from bayesmix.memory import blocks
 from bayesmix.threads import run_tasks
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Summaries", "summarize"]
 
-_BLOCK_BYTES = 1 << 25  # of the numbers of some rows at all draws
 _TASK = 64  # numbers of rows that a thread takes at a time
 _LANES = 8
 _SAMPLE = 100
@@ -56,11 +56,10 @@ def summarize(
     s, n, k = shape
     found = np.empty((len(Summaries._fields), n, k))
     flat = found.reshape(len(found), -1)
-    size = max(1, _BLOCK_BYTES // (8 * s * k))
     nothing = np.empty((1, 0)), 0, 0, tails, flat, 0
     compile_once("summaries", "summaries of draws", lambda: _write_summaries(*nothing))
-    for start in range(0, n, size):
-        _summarize_block(values(slice(start, min(start + size, n))), tails, flat, k * start)
+    for own in blocks(n, 8 * s * k):
+        _summarize_block(values(own), tails, flat, k * own.start)
     return Summaries(*found)
 
 

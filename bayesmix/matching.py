@@ -7,13 +7,14 @@ the permutations does not grow with their number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix import passes
+from bayesmix.memory import blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["by_labels", "by_parameters", "by_responsibilities"]
 
-_BLOCK_NUMBERS = 1 << 22
 _LEAST_GAIN = 1e-10  # nats per row for which a permutation is given up: far above rounding
 _LOG_NEVER = -1e290  # of a mean of zero: finite, so that nothing times it is nothing
 
@@ -136,14 +136,14 @@ def by_responsibilities(
     """
     found = start
     mean = np.zeros((len(x), start.shape[1]))
-    for own in _blocks(len(start), mean.size):
+    for own in blocks(len(start), 8 * mean.size):
         mean += _sum_of(passes.responsibilities(x, parameters[own]), found[own])
     for _ in count() if most_rounds is None else range(most_rounds):
         before, found = found, found.copy()
         with np.errstate(divide="ignore"):
             log_mean = np.maximum(np.log(mean / len(start)), _LOG_NEVER)
         mean = np.zeros_like(mean)
-        for own in _blocks(len(start), mean.size):
+        for own in blocks(len(start), 8 * mean.size):
             resp = passes.responsibilities(x, parameters[own])
             cost = -(resp.transpose(0, 2, 1) @ log_mean)
             found[own] = _improved(cost, before[own], _LEAST_GAIN * len(x), allowed)
@@ -173,8 +173,8 @@ def _divergence(draws: Draws, means: Floats, covariances: Floats) -> Cost:
 def _cheapest(cost: Cost, draws: Draws, numbers: int, allowed: Allowed) -> Permutations:
     """Best permutation per draw; a draw's cost takes so many numbers, or K squared."""
     s, k = draws.weights.shape
-    blocks = _blocks(s, max(numbers, k * k))
-    return np.concatenate([_assigned(cost(own), allowed) for own in blocks])
+    bytes_each = 8 * max(numbers, k * k)
+    return np.concatenate([_assigned(cost(own), allowed) for own in blocks(s, bytes_each)])
 
 
 def _assigned(cost: Floats, allowed: Allowed) -> Permutations:
@@ -203,8 +203,3 @@ def _sum_of(resp: Floats, permutation: Permutations) -> Floats:
     """Sum over draws of permuted responsibilities, (n, K)."""
     standing = np.eye(permutation.shape[1])[permutation]  # (S, place, component)
     return np.tensordot(resp, standing, axes=([0, 2], [0, 2]))
-
-
-def _blocks(n_draws: int, numbers: int) -> Iterator[slice]:
-    size = max(1, _BLOCK_NUMBERS // numbers)
-    return (slice(start, start + size) for start in range(0, n_draws, size))

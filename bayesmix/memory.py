@@ -1,10 +1,20 @@
-"""How much memory draws may take."""
+"""How much memory draws may take, and in which blocks to go through what takes more."""
 
 from __future__ import annotations
 
-__all__ = ["require_memory", "require_memory_of_parameters"]
+from collections.abc import Iterator
+
+__all__ = ["blocks", "require_memory", "require_memory_of_parameters"]
 
 BUDGET_BYTES = 2 << 30
+BLOCK_BYTES = 1 << 25
+
+
+def blocks(n: int, bytes_each: int) -> Iterator[slice]:
+    """Places 0 to n - 1 in blocks whose temporaries, of so many bytes a place, stay small."""
+    size = max(1, BLOCK_BYTES // max(1, bytes_each))
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
 def require_memory(n_bytes: int, what: str, remedy: str) -> None:

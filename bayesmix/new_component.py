@@ -22,6 +22,7 @@ import numpy as np
 
 from bayesmix import passes
 from bayesmix.covariance import STRUCTURES
+from bayesmix.memory import blocks
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.priors import IndependentNormalInverseWishart, NormalInverseWishart
 
@@ -40,7 +41,6 @@ _STEP = 0.7  # of the rule, in standard deviations of log u
 _LONGEST_STEP = 0.4
 _MONTE_CARLO = 4096  # draws of covariances together, if every draw of the posterior has enough
 _FEWEST = 16
-_BLOCK_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,7 @@ class _Normals:
         rows = np.ascontiguousarray(x[:, self.features])
         out = np.empty((len(self.spread), len(rows)))
         d = len(self.mean)
-        size = max(1, _BLOCK_BYTES // (8 * len(self.factor) * d * d))
-        for start in range(0, len(out), size):
-            own = slice(start, start + size)
+        for own in blocks(len(out), 8 * len(self.factor) * d * d):
             out[own] = passes.log_density(rows, self._parameters(own))
         return out
 

@@ -25,7 +25,8 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.inputs import as_generator
 from bayesmix.membership import interval
-from bayesmix.predictive_rows import blocks, columns_of, features_of, rows_of
+from bayesmix.memory import blocks
+from bayesmix.predictive_rows import columns_of, features_of, rows_of
 from bayesmix.random_measure import marginal_draws, random_measure
 
 if TYPE_CHECKING:

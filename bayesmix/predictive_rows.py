@@ -1,8 +1,8 @@
-"""Which rows and which of a tree's features a prediction is asked for, and in which blocks."""
+"""Which rows and which of a tree's features a prediction is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Features = str | Sequence[str] | None
 
-__all__ = ["blocks", "columns_of", "features_of", "rows_of"]
-
-_BLOCK_BYTES = 1 << 25
+__all__ = ["columns_of", "features_of", "rows_of"]
 
 
 def features_of(post: xr.DataTree) -> tuple[str, ...]:
@@ -73,10 +71,3 @@ def rows_of(
             f"{table.values.shape[1]}; name others by features="
         )
     return table
-
-
-def blocks(n: int, bytes_each: int) -> Iterator[slice]:
-    """Rows in blocks whose temporaries, of so many bytes a row, stay small."""
-    size = max(1, _BLOCK_BYTES // max(1, bytes_each))
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))

@@ -9,7 +9,8 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.draws import Draws
 from bayesmix.inputs import as_generator, require_count
-from bayesmix.predictive_rows import blocks, columns_of, features_of, rows_of
+from bayesmix.memory import blocks
+from bayesmix.predictive_rows import columns_of, features_of, rows_of
 from bayesmix.random_measure import random_measure
 
 if TYPE_CHECKING:

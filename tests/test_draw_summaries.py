@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesmix import draw_summaries
+from bayesmix import memory
 from bayesmix.draw_summaries import summarize
 
 MAKERS = {
@@ -31,6 +31,6 @@ def test_against_numpy(kind, draws, tail, monkeypatch):
     }
     for name, own in expected.items():
         np.testing.assert_allclose(getattr(found, name), own, rtol=1e-12, atol=1e-13)
-    monkeypatch.setattr(draw_summaries, "_BLOCK_BYTES", 8 * 3 * draws * 5)  # 5 rows
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 8 * 3 * draws * 5)  # 5 rows
     again = summarize(lambda rows: values[:, rows].copy(), values.shape, (tail, 1 - tail))
     np.testing.assert_array_equal(again, found)

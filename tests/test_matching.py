@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import bayesmix as bm
-from bayesmix import gaussian, matching
+from bayesmix import gaussian, matching, memory
 from bayesmix.draws import draws_of
 from tests.fixtures_post import (
     OVERLAPPING,
@@ -196,9 +196,9 @@ def test_stephens_never_goes_up(near, monkeypatch):
 def test_blocks_of_draws_do_not_matter(near, method, monkeypatch):
     tree = without(near[0], "allocation")
     whole = found_by(bm.relabel(tree, method))
-    monkeypatch.setattr(matching, "_BLOCK_NUMBERS", 60 * 4 * 5)  # five draws of 24
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 8 * 60 * 4 * 5)  # five draws of 24
     np.testing.assert_array_equal(found_by(bm.relabel(tree, method)), whole)
-    monkeypatch.setattr(matching, "_BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 1)
     np.testing.assert_array_equal(found_by(bm.relabel(tree, method)), whole)
 
 
@@ -213,7 +213,7 @@ def test_stephens_holds_a_block_of_responsibilities_of_few_rows(monkeypatch):
         return resp
 
     monkeypatch.setattr(matching.passes, "responsibilities", watched)
-    monkeypatch.setattr(matching, "_BLOCK_NUMBERS", 1000 * 2 * 50)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 8 * 1000 * 2 * 50)
     bm.relabel(tree, "stephens")
     assert {shape[1:] for shape in made} == {(1000, 2)}
     assert max(shape[0] for shape in made) == 50

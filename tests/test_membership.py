@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import bayesmix as bm
-from bayesmix import draw_summaries, gaussian
+from bayesmix import gaussian, memory
 from tests.fixtures_post import (
     OVERLAPPING,
     SEPARATED,
@@ -95,9 +95,9 @@ def test_bad_mass_of_the_interval(relabeled, ci_prob):
 
 def test_blocks_of_rows_do_not_matter(relabeled, monkeypatch):
     whole = bm.membership(relabeled)
-    monkeypatch.setattr(draw_summaries, "_BLOCK_BYTES", 8 * 2 * 100 * 7)  # 7 rows of 30
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 8 * 2 * 100 * 7)  # 7 rows of 30
     xr.testing.assert_identical(bm.membership(relabeled), whole)
-    monkeypatch.setattr(draw_summaries, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 1)
     xr.testing.assert_identical(bm.membership(relabeled), whole)
 
 

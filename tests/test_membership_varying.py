@@ -221,7 +221,7 @@ def test_blocks_of_rows_do_not_matter(monkeypatch):
     tree = chosen("PY")
     new = rows_of(SEPARATED, 30, seed=2)
     whole = bm.membership(tree), bm.membership(tree, new)
-    monkeypatch.setattr("bayesmix.draw_summaries._BLOCK_BYTES", 1)
+    monkeypatch.setattr("bayesmix.memory.BLOCK_BYTES", 1)
     for before, rows in zip(whole, (None, new), strict=True):
         xr.testing.assert_identical(bm.membership(tree, rows), before)
 

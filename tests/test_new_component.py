@@ -197,7 +197,7 @@ def test_blocks_of_draws_do_not_matter(monkeypatch):
         sizes.append(parameters.n_draws)
         return original(x, parameters)
 
-    monkeypatch.setattr("bayesmix.new_component._BLOCK_BYTES", 8000)
+    monkeypatch.setattr("bayesmix.memory.BLOCK_BYTES", 8000)
     monkeypatch.setattr(passes, "log_density", watched)
     in_blocks = at(prior, "full", rows(prior), covariance_scale=scales)
     np.testing.assert_array_equal(in_blocks, whole)

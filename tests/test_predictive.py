@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix import memory, predictive_rows, predictive_sample, schema
+from bayesmix import memory, predictive_sample, schema
 from bayesmix.draws import draws_of
 from bayesmix.inputs import as_table
 from tests.fixtures_post import OVERLAPPING, SEPARATED, completed, parameters_of, planted
@@ -119,7 +119,7 @@ class TestDensity:
 
     def test_blocks_of_rows_change_nothing(self, post, monkeypatch):
         whole = predictive.density(post)
-        monkeypatch.setattr(predictive_rows, "_BLOCK_BYTES", 8 * 40 * 7)
+        monkeypatch.setattr(memory, "BLOCK_BYTES", 8 * 40 * 7)
         xr.testing.assert_identical(predictive.density(post), whole)
 
     def test_through_a_file(self, post, tmp_path):

@@ -7,7 +7,7 @@ import xarray as xr
 from scipy import integrate, stats
 
 import bayesmix as bm
-from bayesmix import predictive_rows, schema
+from bayesmix import memory, schema
 from bayesmix.random_measure import random_measure
 from tests.fixtures_post import OVERLAPPING, SEPARATED, parameters_of, planted
 from tests.fixtures_varying import planted_varying
@@ -130,7 +130,7 @@ def test_two_given_two_wanted():
 
 def test_blocks_of_rows_change_nothing(post, monkeypatch):
     whole = conditional(post, GIVEN)
-    monkeypatch.setattr(predictive_rows, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(memory, "BLOCK_BYTES", 1)
     for name, values in conditional(post, GIVEN).data_vars.items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-12)
 

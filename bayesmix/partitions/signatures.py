@@ -41,7 +41,7 @@ class Signatures:
     weight: NDArray[np.int64]
     """Rows that have each column, (U,)."""
     of_row: NDArray[np.int64]
-    """Which column every row has, (n,), numbered by first appearance."""
+    """Which column every row has, (n,)."""
 
     @property
     def n(self) -> int:
@@ -72,6 +72,23 @@ class Signatures:
         of_row = np.repeat(np.arange(len(which)), weight)
         label = np.ascontiguousarray(self.label[which])
         return Signatures(label, self.n_clusters, weight, of_row)
+
+    def sample(self, most: int, generator: np.random.Generator) -> Signatures:
+        """All columns, or so many drawn by their weights."""
+        if len(self) <= most:
+            return self
+        return self.some(generator.choice(len(self), most, replace=False, p=self.weight / self.n))
+
+    def split(self, label: Integers) -> tuple[Signatures, NDArray[np.int64]]:
+        """Columns whose rows are in one cluster of (n,) labels each, and that cluster, (U,)."""
+        code = self.of_row * (int(label.max()) + 1) + label
+        _, first, of_row = np.unique(code, return_index=True, return_inverse=True)
+        if len(first) == len(self):
+            own = np.empty(len(self), np.int64)
+            own[self.of_row] = label
+            return self, own
+        columns, weight = self.label[self.of_row[first]], np.bincount(of_row)
+        return Signatures(columns, self.n_clusters, weight, of_row), label[first].astype(np.int64)
 
     def expanded(self) -> Signatures:
         """One column for each row, equal or not."""
