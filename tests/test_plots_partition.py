@@ -56,7 +56,8 @@ def partition_of(label: np.ndarray, *bounds: Bound, loss: str = "vi") -> Partiti
     names = NAMES if n == 30 else np.arange(n)
     other = np.where(label == 0, 1, 0) if len(np.unique(label)) > 1 else np.full(n, -1)
     certainty = CERTAINTY if n == 30 else np.linspace(0.3, 1, n)
-    rows = {"label": label, "certainty": certainty, "next_label": other}
+    nearby = np.random.default_rng(5).uniform(0, 0.5, n)
+    rows = {"label": label, "certainty": certainty, "next_label": other, "next_affinity": nearby}
     upper, lower, horizontal = bounds
     ball = CredibleBall(
         0.95, DISTANCE[94], DISTANCE, np.full(100, 3), horizontal, upper=upper, lower=lower
@@ -67,12 +68,12 @@ def partition_of(label: np.ndarray, *bounds: Bound, loss: str = "vi") -> Partiti
         loss=loss,
         costs=(1.0, 1.0),
         n_draws=100,
-        certainty=xr.DataArray(certainty, {"obs": names}, ("obs",)),
         table=pd.DataFrame({"size": np.bincount(label)}),
-        rows=pd.DataFrame(rows | {"next_affinity": (1 - certainty) / 2}, index=names),
+        rows=pd.DataFrame(rows, index=names),
         credible_ball=ball,
         modes=(),
         runs=(16, 16),
+        capped=False,
         ci_prob=0.95,
     )
 
@@ -307,12 +308,18 @@ class TestBallOfStrips:
         assert "100% of the draws within 0" in ax.get_legend().get_texts()[0].get_text()
 
 
+def most_between(partition: Partition) -> pd.DataFrame:
+    rows = partition.rows
+    ahead = rows["certainty"] - rows["next_affinity"]
+    return rows.assign(ahead=ahead).sort_values("ahead")
+
+
 class TestMoves:
-    def test_affinities_of_the_least_certain_rows(self, partition):
+    def test_affinities_of_the_rows_most_between_two_clusters(self, partition):
         _, given = plt.subplots()
         ax = plots.moves(partition, n_rows=12, ax=given)
         assert ax is given
-        rows = partition.rows.sort_values("certainty").head(12)
+        rows = most_between(partition).head(12)
         points = [line for line in ax.get_lines() if len(line.get_xdata()) == 1]
         full = [line for line in points if same_color(line.get_markerfacecolor(), line.get_color())]
         hollow = [line for line in points if same_color(line.get_markerfacecolor(), "white")]
@@ -329,10 +336,10 @@ class TestMoves:
 
     def test_names_say_from_where_to_where(self, partition):
         ax = plots.moves(partition, n_rows=5)
-        rows = partition.rows.sort_values("certainty").head(5)
+        rows = most_between(partition).head(5)
         expected = [f"{row.Index}  {row.label} → {row.next_label}" for row in rows.itertuples()]
         assert [tick.get_text() for tick in ax.get_xticklabels()] == expected
-        assert "the 5 least certain of 30" in ax.get_xlabel()
+        assert "5 of 30," in ax.get_xlabel()
 
     def test_one_cluster_has_no_next_one(self):
         one = np.zeros(30, int)
@@ -340,14 +347,14 @@ class TestMoves:
         ax = plots.moves(partition_of(one, edge, edge, edge), n_rows=100)
         assert ax.get_xticklabels()[0].get_text().endswith("  0")
         assert all(len(line.get_xdata()) < 2 for line in ax.get_lines())
-        assert "the 30 least certain of 30" in ax.get_xlabel()
+        assert "30 of 30," in ax.get_xlabel()
 
 
 def test_partitioned_draws_strips_distances_and_rows(partition):
     strips, distances, moves = plots.partitioned(partition)
     assert cells(strips).shape == (4, 30, 3)
     assert sum(bar.get_height() for bar in distances.patches) == 100
-    assert "the 30 least certain of 30" in moves.get_xlabel()
+    assert "30 of 30," in moves.get_xlabel()
 
 
 def test_eighteen_clusters_have_eighteen_colors():

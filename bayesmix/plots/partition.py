@@ -22,7 +22,7 @@ _ASIDE = 0.16
 
 
 def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> Axes:
-    """Draw the least certain rows: affinity to their own cluster and to the next one.
+    """Draw the rows that are nearest to a change: affinity to their own cluster and the next one.
 
     The affinity to a cluster is the mean share of draws in which the row is together with the
     other rows of that cluster. Below every row stand its name, its cluster and the next one.
@@ -32,7 +32,7 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
     partition : Partition
         Result of `bayesmix.partition`.
     n_rows : int, default 40
-        How many rows, the least certain first.
+        How many rows, those first whose own cluster is the least ahead of the next one.
     ax : matplotlib Axes, optional
 
     Returns
@@ -40,7 +40,8 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
     matplotlib Axes
     """
     ax = axes_or_new(ax, (9, 4))
-    rows = partition.rows.sort_values("certainty", kind="stable").head(n_rows)
+    ahead = partition.rows["certainty"] - partition.rows["next_affinity"]
+    rows = partition.rows.iloc[np.argsort(ahead, kind="stable")[:n_rows]]
     own, other = (rows[name].to_numpy(int) for name in ("label", "next_label"))
     for i, (share, following) in enumerate(rows[["certainty", "next_affinity"]].to_numpy(float)):
         if other[i] >= 0:
@@ -53,8 +54,8 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
         ylim=(-0.03, 1.03),
         xlim=(-0.8, len(rows) - 0.2),
         ylabel="share of draws together",
-        xlabel=f"row  its cluster → the next: the {len(rows)} least certain of "
-        f"{len(partition.rows)}",
+        xlabel=f"row  its cluster → the next: {len(rows)} of {len(partition.rows)}, "
+        "those first that are the most between two",
     )
     steps = [f"{a} → {b}" if b >= 0 else f"{a}" for a, b in zip(own, other, strict=True)]
     names = [f"{name}  {step}" for name, step in zip(rows.index, steps, strict=True)]
