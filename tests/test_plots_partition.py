@@ -47,7 +47,8 @@ class Together:
 
 def bound(label: np.ndarray, distance: float, several: int = 1) -> Bound:
     labels = np.array([label] + [label[::-1]] * (several - 1))
-    return Bound(labels, np.arange(several), distance, len(np.unique(label)))
+    n_clusters = np.full(several, len(np.unique(label)))
+    return Bound(labels, np.arange(several), distance, n_clusters)
 
 
 def partition_of(label: np.ndarray, *bounds: Bound, loss: str = "vi") -> Partition:
@@ -208,7 +209,7 @@ class TestBallOfRows:
         assert titles == [
             "estimate\n3 clusters",
             "upper bound\n2 clusters, 0.5 bits away",
-            "lower bound, one of 2\n4 clusters, 0.6 bits away",
+            "lower bound, one of several\n4 clusters, 0.6 bits away",
             "horizontal bound\n3 clusters, 0.7 bits away",
         ]
 

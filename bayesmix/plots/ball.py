@@ -149,9 +149,9 @@ def _titles(partition: Partition) -> list[str]:
     titles = [f"estimate\n{_clusters(partition.n_clusters)}"]
     for name in _PLACES[1:]:
         bound = getattr(partition.credible_ball, name)
-        several = "" if len(bound.labels) == 1 else f", one of {len(bound.labels)}"
+        several = "" if len(bound.labels) == 1 else ", one of several"
         far = f"{bound.distance:.3g} {unit}".strip()
-        titles.append(f"{name} bound{several}\n{_clusters(bound.n_clusters)}, {far} away")
+        titles.append(f"{name} bound{several}\n{_clusters(bound.n_clusters[0])}, {far} away")
     return titles
 
 
