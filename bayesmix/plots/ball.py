@@ -156,7 +156,7 @@ def _titles(partition: Partition) -> list[str]:
 
 
 def _clusters(number: int) -> str:
-    return f"{number} cluster" + "s" * (number != 1)
+    return "1 cluster" if number == 1 else f"{number} clusters"
 
 
 def _coordinates(
