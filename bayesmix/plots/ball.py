@@ -126,15 +126,12 @@ def distances(partition: Partition, ax: Axes) -> None:
     found = partition.credible_ball
     bins = np.linspace(0, max(found.distance.max(), 1e-3), 41).tolist()
     ax.hist(found.distance, bins, color=color(0), alpha=0.4)
+    ax.axvline(found.radius, color=POINT_COLOR)
     inside = np.mean(found.distance <= found.radius)
-    ax.axvline(
-        found.radius,
-        color=POINT_COLOR,
-        label=f"{inside:.0%} of the draws within {found.radius:.3g}",
-    )
+    far = _amount(partition, found.radius)
+    ax.set_title(f"{inside:.0%} of the draws are within {far}", fontsize="small", loc="left")
     ax.set(xlabel=_DISTANCE[partition.loss], ylabel="draws")
     ax.margins(x=0)
-    ax.legend(fontsize="small")
 
 
 def _labels(partition: Partition) -> Labels:
@@ -145,14 +142,17 @@ def _labels(partition: Partition) -> Labels:
 
 def _titles(partition: Partition) -> list[str]:
     """What each of the four is: clusters, distance from the estimate."""
-    unit = loss_of(partition.loss).unit
     titles = [f"estimate\n{_clusters(partition.n_clusters)}"]
     for name in _PLACES[1:]:
         bound = getattr(partition.credible_ball, name)
         several = "" if len(bound.labels) == 1 else ", one of several"
-        far = f"{bound.distance:.3g} {unit}".strip()
+        far = _amount(partition, bound.distance)
         titles.append(f"{name} bound{several}\n{_clusters(bound.n_clusters[0])}, {far} away")
     return titles
+
+
+def _amount(partition: Partition, distance: float) -> str:
+    return f"{distance:.3g} {loss_of(partition.loss).unit}".strip()
 
 
 def _clusters(number: int) -> str:

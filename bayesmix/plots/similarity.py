@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["similarity"]
 
-_NUMBERED = 0.025  # share of the rows shown from which on a cluster's number has room
+_NUMBERED = 0.02  # share of the rows shown from which on a cluster's number has room
 _BORDERS = 40  # with more clusters lines would hide the cells
 
 
