@@ -30,7 +30,7 @@ __all__ = ["ball", "distances", "strips"]
 _PLACES = ("estimate", "upper", "lower", "horizontal")
 _MAX_ROWS = 1500  # more make rings a blot
 _MAX_CELLS = 2000
-_NUMBERED = 0.03  # share of a strip, or of the rows, from which on a cluster has its number
+_NUMBERED = 0.02  # share of a strip, or of the rows, from which on a cluster has its number
 _DISTANCE = {
     "vi": "variation of information from the estimate, bits",
     "binder": "Binder's loss from the estimate",

@@ -54,11 +54,12 @@ def similarity(
         raise ValueError(f"most_rows: expected at least 2, got {most_rows}")
     ax = axes_or_new(ax, (6.4, 5.4))
     if partition is None:
-        rows, label = evenly(found.n, most_rows), np.zeros(min(found.n, most_rows), np.intp)
+        rows = evenly(found.n, most_rows)
+        label = np.zeros_like(rows)
     else:
         require_rows_of(partition, found.n, "similarity")
-        order = np.lexsort((-partition.certainty.values, partition.labels.values))
-        rows = order[evenly(found.n, most_rows)]
+        by_cluster = np.lexsort((-partition.certainty.values, partition.labels.values))
+        rows = by_cluster[evenly(found.n, most_rows)]
         label = partition.labels.values[rows]
     shown = found.block(rows).values
     order = _within(label, shown)
