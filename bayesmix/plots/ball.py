@@ -64,32 +64,12 @@ def ball(
         With ``x`` of shape (5,): estimate, upper bound (fewest clusters), lower bound (most),
         horizontal bound (farthest), distances; else (2,): strips, distances.
     """
-    if x is None:
-        _, axes = plt.subplots(
-            2, 1, figsize=(9, 4.6), layout="constrained", height_ratios=[5, 3], squeeze=True
-        )
-        strips(partition, axes[0])
-        distances(partition, axes[1])
-        return axes
-    names, values = _coordinates(partition, x, features)
-    figure = plt.figure(figsize=(12, 5.2), layout="constrained")
-    panels = figure.subplot_mosaic([[*_PLACES], ["distances"] * 4], height_ratios=[3, 1])
-    rows = evenly(len(values), _MAX_ROWS)
-    estimate = partition.labels.values
-    for place, label, title in zip(_PLACES, _labels(partition), _titles(partition), strict=True):
-        ax = panels[place]
-        if place != "estimate":
-            ax.sharex(panels["estimate"])
-            ax.sharey(panels["estimate"])
-            ax.tick_params(labelleft=False)
-        _scatter(ax, values[rows], label[rows], (label != estimate)[rows])
-        ax.set(xlabel=names[0], title=title)
-        ax.title.set_fontsize("medium")
-    panels["estimate"].set_ylabel(names[1] if len(names) == 2 else "cluster")
-    distances(partition, panels["distances"])
-    shown = "" if len(rows) == len(values) else f"; {len(rows)} of {len(values)} rows shown"
-    figure.suptitle(f"rings: another cluster than in the estimate{shown}", fontsize="medium")
-    return np.array([panels[name] for name in (*_PLACES, "distances")], dtype=object)
+    if x is not None:
+        return _scatters(partition, *_coordinates(partition, x, features))
+    _, axes = plt.subplots(2, 1, figsize=(9, 4.6), layout="constrained", height_ratios=[5, 3])
+    strips(partition, axes[0])
+    distances(partition, axes[1])
+    return axes
 
 
 def strips(partition: Partition, ax: Axes) -> None:
@@ -163,12 +143,36 @@ def _coordinates(
     partition: Partition, x: Any, features: Sequence[str] | None
 ) -> tuple[tuple[str, ...], Floats]:
     """Names of one or two features, and their values (n, 1) or (n, 2)."""
-    table = data_of(x) if hasattr(x, "children") else as_table(x)
+    import xarray as xr
+
+    table = data_of(x) if isinstance(x, xr.DataTree) else as_table(x)
     require_rows_of(partition, len(table.values), "x")
     names = table.features[:2] if features is None else tuple(features)
     if isinstance(features, str) or not 1 <= len(names) <= 2:
         raise ValueError(f"features: expected one or two names, got {features!r}")
     return names, table.values[:, [column(table, name) for name in names]]
+
+
+def _scatters(partition: Partition, names: tuple[str, ...], values: Floats) -> NDArray[np.object_]:
+    """Four scatters of one or two features, values (n, 1) or (n, 2), above the distances."""
+    figure = plt.figure(figsize=(12, 5.2), layout="constrained")
+    panels = figure.subplot_mosaic([[*_PLACES], ["distances"] * 4], height_ratios=[3, 1])
+    rows = evenly(len(values), _MAX_ROWS)
+    estimate = partition.labels.values
+    for place, label, title in zip(_PLACES, _labels(partition), _titles(partition), strict=True):
+        ax = panels[place]
+        if place != "estimate":
+            ax.sharex(panels["estimate"])
+            ax.sharey(panels["estimate"])
+            ax.tick_params(labelleft=False)
+        _scatter(ax, values[rows], label[rows], (label != estimate)[rows])
+        ax.set(xlabel=names[0], title=title)
+        ax.title.set_fontsize("medium")
+    panels["estimate"].set_ylabel(names[1] if len(names) == 2 else "cluster")
+    distances(partition, panels["distances"])
+    shown = "" if len(rows) == len(values) else f"; {len(rows)} of {len(values)} rows shown"
+    figure.suptitle(f"rings: another cluster than in the estimate{shown}", fontsize="medium")
+    return np.array([panels[name] for name in (*_PLACES, "distances")], dtype=object)
 
 
 def _scatter(ax: Axes, x: Floats, label: Labels, moved: NDArray[np.bool_]) -> None:
