@@ -309,6 +309,13 @@ class TestBallOfStrips:
         assert ax.patches[0].get_height() == 100
         assert ax.get_title(loc="left") == "100% of the draws are within 0 bits"
 
+    def test_one_cluster_everywhere(self):
+        one = np.zeros(30, int)
+        edge = bound(one, 0.0)
+        ax, _ = plots.ball(partition_of(one, edge, edge, edge))
+        assert ax.get_yticklabels()[1].get_text() == "upper bound\n1 cluster, 0 bits away"
+        assert [text.get_text() for text in ax.texts] == ["0"] * 4
+
 
 def most_between(partition: Partition) -> pd.DataFrame:
     rows = partition.rows
