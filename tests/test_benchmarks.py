@@ -189,3 +189,18 @@ def test_relabeling_is_timed_after_planted_permutations_were_undone(tmp_path: Pa
         assert row["draws"] == 400
         assert row["agreement"] == 1
         assert row["timings"]["bayesmix"]["median_seconds"] > 0
+
+
+@pytest.mark.slow
+def test_partitions_are_timed_and_held_to_cuts_and_draws(tmp_path: Path) -> None:
+    path = tmp_path / "partition.json"
+    rows = "vi-1e4,similarity-1e4"
+    done = bench("--quick", "--rows", rows, "--json", str(path), name="partition", timeout=300)
+    assert done.returncode == 0, done.stderr
+    estimate, similarity = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    losses = estimate["expected_bits"]
+    assert {"bayesmix", "best cut", "best draw"} == set(losses)
+    assert losses["bayesmix"] <= min(losses.values()) + 1e-9
+    assert estimate["peak_bytes"][0] > 0
+    assert similarity["largest_difference"] <= 1e-6
+    assert similarity["timings"]["product"]["median_seconds"] > 0

@@ -1,9 +1,25 @@
 """Pictures of a mixture: matplotlib axes in, axes out."""
 
+from bayesmix.plots.ball import ball
 from bayesmix.plots.choice import choice
 from bayesmix.plots.clusters import clusters, pairs
 from bayesmix.plots.comparison import compared, confidence, forest
 from bayesmix.plots.density import density
+from bayesmix.plots.partition import moves, partitioned
+from bayesmix.plots.similarity import similarity
 from bayesmix.plots.traces import traces
 
-__all__ = ["choice", "clusters", "compared", "confidence", "density", "forest", "pairs", "traces"]
+__all__ = [
+    "ball",
+    "choice",
+    "clusters",
+    "compared",
+    "confidence",
+    "density",
+    "forest",
+    "moves",
+    "pairs",
+    "partitioned",
+    "similarity",
+    "traces",
+]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+from matplotlib.colors import to_hex, to_rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmix.inputs import Table
+    from bayesmix.partition import Partition
 
-__all__ = ["POINT_COLOR", "axes_or_new", "color", "column", "marker"]
+__all__ = ["POINT_COLOR", "axes_or_new", "color", "column", "marker", "require_rows_of"]
 
 # Okabe & Ito 2008, without yellow (too pale on white) and black (kept for the point fit).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -20,8 +22,11 @@ POINT_COLOR = "black"
 
 
 def color(component: int) -> str:
-    """Color of a component."""
-    return _COLORS[component % len(_COLORS)]
+    """Color of a component: one of six, then the same darker, then paler."""
+    turn, at = divmod(component, len(_COLORS))
+    other, share = ((0, 0), (0, 0.45), (1, 0.5))[turn % 3]  # of black or white in it
+    red, green, blue = ((1 - share) * part + share * other for part in to_rgb(_COLORS[at]))
+    return to_hex((red, green, blue))
 
 
 def marker(component: int) -> str:
@@ -43,3 +48,13 @@ def column(table: Table, name: str) -> int:
             f"plots: expected features among {', '.join(table.features)}, got {name!r}"
         )
     return table.features.index(str(name))
+
+
+def require_rows_of(partition: Partition, n: int, name: str) -> None:
+    """Refuse what has another number of rows than the partition."""
+    expected = len(partition.labels)
+    if n != expected:
+        raise ValueError(
+            f"{name}: expected {expected} rows, as the partition has, got {n}; pass what it was "
+            "computed from"
+        )

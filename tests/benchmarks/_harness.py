@@ -154,6 +154,13 @@ def peak_growth(function: Callable[[], Any]) -> int | None:
     return peak - before
 
 
+def resident_peak() -> int:
+    """Most bytes that this process ever had resident."""
+    # not ru_maxrss: a process inherits that of the one that started it
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+
+
 def in_fresh_process[T](function: Callable[..., T], *args: Any) -> T:
     """Result of a module's function, called in an interpreter that has done nothing before."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

@@ -25,6 +25,7 @@ from tests.benchmarks._harness import (
     Settings,
     in_fresh_process,
     megabytes,
+    resident_peak,
     times_record,
 )
 from tests.benchmarks._populations import MODERATE, population
@@ -66,9 +67,7 @@ def _placed(folder: Path) -> tuple[float, int]:
     found = bm.membership(post)
     taken = time.perf_counter() - started
     assert found.sizes["obs"] == len(x)
-    # not ru_maxrss: a process inherits that of the one that started it
-    peak = next(x for x in Path("/proc/self/status").read_text().split("\n") if "VmHWM" in x)
-    return taken, 1024 * int(peak.split()[1])
+    return taken, resident_peak()
 
 
 def _rows(n: int) -> np.ndarray:
