@@ -86,13 +86,13 @@ def search(
         By default as many as tables of 256 MiB have room for.
     generator : numpy.random.Generator
     """
-    starts = [_without_gaps(start) for start in starts]
+    tidy = [_without_gaps(start) for start in starts]
     problem = Problem(rows, loss, max_clusters or _room(rows))
     *generators, of_sample, of_given = generator.spawn(n_runs + len(starts) + 2)
     which, part = _sampled(rows, of_sample)
     small = problem if part is rows else Problem(part, loss, problem.limit)
     firsts = [_first(r, part, generators[r]) for r in range(n_runs)]
-    firsts += [_without_gaps(start[which]) for start in starts]
+    firsts += [_without_gaps(start[which]) for start in tidy]
     ends, came_to = _explored(small, firsts, generators)
 
     def finish(k: int) -> _End:
@@ -101,7 +101,7 @@ def search(
         return _finished(problem, label, generators[k])
 
     finished = _each(finish, len(ends))
-    given = [start for start in starts if max_clusters is None or start.max() < max_clusters]
+    given = [start for start in tidy if max_clusters is None or start.max() < max_clusters]
     winner = _best(problem, finished, given, part is not rows, of_given)
     reached = [k >= 0 and finished[k].loss <= winner.loss + _SAME for k in came_to]
     label = _by_size(winner.label)
