@@ -206,6 +206,15 @@ def test_two_partitions_are_told_apart():
     assert "gathers around 2 partitions" in str(found)
 
 
+def test_rows_that_move_together_make_no_modes():
+    """A fifth of the first cluster is in the second in 40 % of the draws."""
+    a = np.repeat([0, 1], 30)
+    b = np.where(np.arange(60) < 6, 1, a)
+    found = bm.partition(np.stack([a, a, a, b, b] * 20), random_seed=1)
+    assert found.modes == ()
+    assert found.moving.index.tolist() == list(range(6))
+
+
 def test_one_cloud_of_partitions_has_no_modes(found):
     assert found.modes == ()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Confusion", "confusion", "draw_losses", "expected_loss"]
 
-_TASK_DRAWS = 16
+_TASK_DRAWS = 64  # a line of labels
 
 
 @dataclass(frozen=True, eq=False)
