@@ -180,6 +180,21 @@ def test_moves_leave_tables_as_counted_anew(loss):
 
 
 @every_loss
+def test_equal_rows_move_apart(loss):
+    climber = shaken_up(loss)
+    problem = climber.problem
+    climber.settle_rows()
+    rng = np.random.default_rng(1)
+    which = rng.permutation(problem.rows.n)[:20]
+    place(which, rng.integers(5, size=20), climber.items, problem.terms, climber.tables)
+    apart = problem.rows.expanded()
+    for _ in range(2):
+        expected = expected_loss(climber.label, apart, loss)
+        assert problem.value(climber.tables) == pytest.approx(expected, abs=1e-12)
+        climber.settle()
+
+
+@every_loss
 def test_merging_changes_the_loss_as_told(loss):
     climber = shaken_up(loss)
     problem = climber.problem
