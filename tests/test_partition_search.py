@@ -321,6 +321,15 @@ def test_extremes(loss, row):
 
 
 @every_loss
+@pytest.mark.parametrize("row", [[0, 0, 0], [0, 1, 2]])
+def test_settles_at_extremes(loss, row):
+    rows = signatures_of(np.array([row, row])).expanded()
+    climber = Climber(Problem(rows, loss, 9), np.array([0, 0, 1]), np.random.default_rng(0))
+    climber.settle()
+    np.testing.assert_array_equal(in_order_of_appearance(climber.label), row)
+
+
+@every_loss
 def test_no_worse_than_cuts_of_trees(loss):
     z = planted(400, 100, 8, sure=0.2)[1]
     apart = np.mean([own[:, None] != own for own in z], axis=0)
