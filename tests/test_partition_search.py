@@ -180,6 +180,21 @@ def test_moves_leave_tables_as_counted_anew(loss):
 
 
 @every_loss
+def test_equal_rows_move_apart(loss):
+    climber = shaken_up(loss)
+    problem = climber.problem
+    climber.settle_rows()
+    rng = np.random.default_rng(1)
+    which = rng.permutation(problem.rows.n)[:20]
+    place(which, rng.integers(5, size=20), climber.items, problem.terms, climber.tables)
+    apart = problem.rows.expanded()
+    for _ in range(2):
+        expected = expected_loss(climber.label, apart, loss)
+        assert problem.value(climber.tables) == pytest.approx(expected, abs=1e-12)
+        climber.settle()
+
+
+@every_loss
 def test_merging_changes_the_loss_as_told(loss):
     climber = shaken_up(loss)
     problem = climber.problem
@@ -306,6 +321,15 @@ def test_extremes(loss, row):
 
 
 @every_loss
+@pytest.mark.parametrize("row", [[0, 0, 0], [0, 1, 2]])
+def test_settles_at_extremes(loss, row):
+    rows = signatures_of(np.array([row, row])).expanded()
+    climber = Climber(Problem(rows, loss, 9), np.array([0, 0, 1]), np.random.default_rng(0))
+    climber.settle()
+    np.testing.assert_array_equal(in_order_of_appearance(climber.label), row)
+
+
+@every_loss
 def test_no_worse_than_cuts_of_trees(loss):
     z = planted(400, 100, 8, sure=0.2)[1]
     apart = np.mean([own[:, None] != own for own in z], axis=0)
@@ -318,18 +342,19 @@ def test_no_worse_than_cuts_of_trees(loss):
             assert own.expected_loss <= expected_loss(cut, rows, loss) + 1e-12
 
 
-@pytest.mark.parametrize("sure", [0, 0.5])
+@pytest.mark.parametrize("collapsed", [True, False])
 @pytest.mark.parametrize("loss", [Loss("vi"), Loss("binder"), Loss("omari")], ids=lambda o: o.name)
-def test_samples_of_large_problems_lead_to_all_rows(loss, sure, monkeypatch):
+def test_samples_of_large_problems_lead_to_all_rows(loss, collapsed, monkeypatch):
     monkeypatch.setattr(searching, "_MOST_CELLS", 1)
     monkeypatch.setattr(searching, "_SAMPLE", (400, 30))
-    truth, z = planted(3000, 60, 6, sure=sure)
-    own = found(z, loss, n_runs=4)
-    assert adjusted_rand_score(truth, own.label) > 0.97
-    rows = signatures_of(z)
+    truth, z = planted(3000, 60, 6)
+    rows = signatures_of(z) if collapsed else signatures_of(z).expanded()
     start = truth[np.unique(rows.of_row, return_index=True)[1]]
-    known = found(z, loss, n_runs=1, starts=[start])
-    assert max(own.expected_loss, known.expected_loss) <= expected_loss(start, rows, loss) + 1e-12
+    for starts, n_runs in ([], 4), ([start], 1):
+        rng = np.random.default_rng(0)
+        own = search(rows, loss, starts, n_runs=n_runs, generator=rng)
+        assert adjusted_rand_score(truth, own.label) > 0.98
+        assert own.expected_loss <= expected_loss(start, rows, loss) + 1e-12
 
 
 @pytest.mark.slow

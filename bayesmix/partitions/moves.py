@@ -119,9 +119,7 @@ def _sum_gains(z: Any, start: Counts, gain: Floats, out: Floats) -> None:
         for j in range(j_all):
             out[j] += (one[j] + two[j]) + (three[j] + four[j])
     for s in range(whole, s_all):
-        one = gain[start[s] + z[s]]
-        for j in range(j_all):
-            out[j] += one[j]
+        out += gain[start[s] + z[s]]
 
 
 @njit(nogil=True, error_model="numpy")
