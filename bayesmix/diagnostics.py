@@ -99,7 +99,7 @@ def _identification(post: xr.DataTree, moving: pd.DataFrame | None) -> Finding:
     if attrs["non_permutation_rate"] <= IDENTIFIED:
         return Finding("ok", "identification", attrs["advice"])
     if joined:
-        remedy = "try another n_clusters, or read the partition"
+        remedy = "try another n_clusters, or read partition(post)"
     elif attrs["method"] == "none":
         remedy = "read what does not depend on labels"
     else:

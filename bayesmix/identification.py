@@ -45,7 +45,7 @@ class Identification:
         if self.often_empty:
             verb = "has" if len(self.often_empty) == 1 else "have"
             share += f"; {_listed(names, self.often_empty)} often {verb} no rows"
-        return f"{self._verdict(names)} ({share}): read the partition, not the component table"
+        return f"{self._verdict(names)} ({share}): read partition(post), not the component table"
 
     def _verdict(self, names: Sequence[Any]) -> str:
         bad = sorted({*self.confused, *self.often_empty})

@@ -306,9 +306,9 @@ def test_sentences_warn_where_components_are_not_identified():
     found = bm.compare_to_posterior(point, planted(same, x, spread=0.3))
     *_, last = found.sentences()
     assert last == f"C{found.advice[1:]}."
-    assert "read the partition, not the component table" in last
+    assert "read partition(post), not the component table" in last
     for words in (repr(found), found._repr_html_()):
-        assert words.count("read the partition") == 1
+        assert words.count("read partition(post)") == 1
     assert len(found.sentences()) == found._repr_html_().count("<li>") == 5
 
 

@@ -22,7 +22,7 @@ from tests.fixtures_post import (
 )
 from tests.support import Parameters, rows_of
 
-READ = ": read the partition, not the component table"
+READ = ": read partition(post), not the component table"
 FEATURES = ("x0", "x1")
 METHODS = ("parameters", "ecr", "stephens")
 ROWS_COUNT = ("auto", "ecr", "stephens")
