@@ -106,7 +106,7 @@ def search(
     reached = [k >= 0 and finished[k].loss <= winner.loss + _SAME for k in came_to]
     label = _by_size(winner.label)
     capped = int(label.max()) + 1 >= problem.limit
-    return Found(label, winner.loss, len(firsts), sum(reached), capped)
+    return Found(label, winner.loss, len(firsts), int(sum(reached)), capped)
 
 
 def _explored(
