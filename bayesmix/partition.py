@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Mode", "Partition", "partition"]
 
-_MOVING = 0.5
+MOVING = 0.5
+CERTAIN = 0.95
 _MOST_GATHERED = 400  # draws, whose distances are all computed
 _DISTANCES = {
     "vi": "variation of information",
@@ -101,7 +102,7 @@ class Partition:
         """Rows whose certainty is ahead of the next affinity by less than 0.5, least first."""
         ahead = (self.rows["certainty"] - self.rows["next_affinity"]).to_numpy()
         order = np.argsort(ahead, kind="stable")
-        return self.rows.iloc[order[: (ahead < _MOVING).sum()]]
+        return self.rows.iloc[order[: (ahead < MOVING).sum()]]
 
     def sentences(self) -> list[str]:
         """The partition in words."""
@@ -129,11 +130,11 @@ class Partition:
 
     def _rows(self) -> str:
         moving, n = len(self.moving), len(self.rows)
-        count = {0: "No row moves", 1: f"1 of {n:,} rows moves"}.get(
-            moving, f"{moving:,} of {n:,} rows move"
+        firm = (self.rows["certainty"] >= CERTAIN).sum()
+        return (
+            f"{firm:,} of {n:,} rows are at least {CERTAIN:.0%} certain of their cluster; "
+            f"{moving:,} may move, less than {MOVING} ahead of the next."
         )
-        firm = (self.rows["certainty"] >= 0.95).sum()
-        return f"{count} between clusters; {firm:,} are at least 95% certain of theirs."
 
     def _modes(self) -> str:
         each = [

@@ -188,7 +188,7 @@ def test_rows_that_move_are_those_in_between():
     assert found.moving.index.tolist() == [20]
     assert found.moving["certainty"].tolist() == pytest.approx([0.6])
     assert found.moving["next_affinity"].tolist() == pytest.approx([0.4])
-    assert "1 of 21 rows moves" in str(found)
+    assert "20 of 21 rows are at least 95% certain of their cluster; 1 may move" in str(found)
 
 
 def test_two_partitions_are_told_apart():
