@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.draws import evenly
 from bayesmix.inputs import as_generator, require_count
 from bayesmix.label_draws import LabelDraws, label_draws
 from bayesmix.membership import interval
@@ -31,7 +30,6 @@ __all__ = ["Mode", "Partition", "partition"]
 
 MOVING = 0.5
 CERTAIN = 0.95
-_MOST_GATHERED = 400  # draws, whose distances are all computed
 _DISTANCES = {
     "vi": "variation of information",
     "binder": "Binder's loss",
@@ -246,7 +244,6 @@ def partition(
     prob = round(tails[1] - tails[0], 12)
     columns, label = rows.split(found.label)
     firm = members(label, columns, tails)
-    thinned = rows.draws(evenly(rows.n_draws, _MOST_GATHERED))
     return Partition(
         labels=_named(found.label, draws),
         expected_loss=found.expected_loss,
@@ -256,7 +253,7 @@ def partition(
         table=_table(found.label, firm),
         rows=_rows(found.label, firm, draws),
         credible_ball=credible_ball(label, columns, asked, prob),
-        modes=_modes(gatherings(thinned, asked, generator), found.label, draws),
+        modes=_modes(gatherings(rows, asked, max_clusters, generator), found.label, draws),
         runs=(found.n_best, found.n_runs),
         capped=found.capped,
         ci_prob=prob,

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathering", "gatherings"]
 
-_MOST_COLUMNS = 10_000  # that distances of draws are computed on
+_MOST_DRAWS = 400  # whose distances are all computed
+_MOST_COLUMNS = 10_000  # that they are computed on
 _RUNS = 4
 
 
@@ -36,52 +37,50 @@ class Gathering:
     """Mean over its draws."""
 
 
-def gatherings(rows: Signatures, loss: Loss, generator: np.random.Generator) -> list[Gathering]:
+def gatherings(
+    rows: Signatures, loss: Loss, max_clusters: int | None, generator: np.random.Generator
+) -> list[Gathering]:
     """Group draws by k-medoids, and find the partition of least expected loss of every group.
 
-    Parameters
-    ----------
-    rows : Signatures
-        Of at most some hundred draws, as all their distances are computed.
-    loss : Loss
-    generator : Generator
+    Medoids are found among at most 400 draws, taken at random, by their distances on at most
+    10,000 rows; every draw belongs to the nearest. Groups whose medoids have the same clusters are
+    one: what tells them apart are rows that move.
 
     Returns
     -------
     list of Gathering
-        Most draws first; empty if the draws are one group. Groups with the same clusters are one:
-        what tells them apart are rows that move.
+        Most draws first; empty if the draws are one group.
     """
     few, every = rows.spread(_MOST_COLUMNS), np.arange(rows.n_draws)
-    found = modes(draw_distances(few, loss.symmetric, every))
-    names = _first_alike(rows, found.medoid)
-    own = names[found.label]
-    if not names.any():
+    some = np.sort(generator.permutation(rows.n_draws)[:_MOST_DRAWS])
+    found = modes(draw_distances(few, loss.symmetric, some))
+    medoid = some[found.medoid]
+    name = _same_clusters(rows.draws(medoid))
+    if not name.any():
         return []
-    return sorted(
-        (_gathering(rows, loss, own == k, found.medoid[k], generator) for k in np.unique(names)),
-        key=lambda g: -g.share,
-    )
+    own = name[draw_distances(few, loss.symmetric, medoid, every).argmin(axis=0)]
+    made = []
+    for k in np.unique(name):
+        which, start = np.flatnonzero(own == k), rows.label[:, medoid[k]]
+        best = search(
+            rows.draws(which),
+            loss,
+            [start],
+            n_runs=_RUNS,
+            max_clusters=max_clusters,
+            generator=generator,
+        )
+        made.append(Gathering(best.label, len(which) / rows.n_draws, best.expected_loss))
+    return sorted(made, key=lambda gathering: -gathering.share)
 
 
-def _gathering(
-    rows: Signatures,
-    loss: Loss,
-    own: NDArray[np.bool_],
-    medoid: int,
-    generator: np.random.Generator,
-) -> Gathering:
-    which, start = np.flatnonzero(own), rows.label[:, medoid]
-    best = search(rows.draws(which), loss, [start], n_runs=_RUNS, generator=generator)
-    return Gathering(best.label, float(own.mean()), best.expected_loss)
-
-
-def _first_alike(rows: Signatures, draws: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each of some draws the first that has the same clusters, but for rows that move, (k,)."""
-    some = rows.draws(draws)
-    alike = np.empty((len(draws), len(draws)), bool)
-    for k, n_clusters in enumerate(some.n_clusters):
-        matched = confusion(some.label[:, k], some).matched.any(axis=1)
-        in_all = np.logical_and.reduceat(matched, some.start[:-1])
-        alike[k] = in_all & (some.n_clusters == n_clusters)
-    return alike.argmax(axis=0)
+def _same_clusters(draws: Signatures) -> NDArray[np.intp]:
+    """For each draw the first that has the same clusters, if need be by way of others, (k,)."""
+    k = draws.n_draws
+    name = np.arange(k)
+    for one in range(k):
+        matched = confusion(draws.label[:, one], draws).matched.any(axis=1)
+        alike = np.logical_and.reduceat(matched, draws.start[:-1])
+        alike &= draws.n_clusters == draws.n_clusters[one]
+        name[np.isin(name, name[alike])] = name[alike].min()
+    return name
