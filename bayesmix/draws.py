@@ -12,6 +12,7 @@ from bayesmix import passes
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.gaussian import log_prior
 from bayesmix.inputs import Table, as_table, random_words
+from bayesmix.memory import blocks
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.schema import (
     PARAMETERS,
@@ -44,9 +45,6 @@ __all__ = [
     "require_posterior",
     "sampled_allocation",
 ]
-
-
-_BLOCK_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -289,9 +287,7 @@ def sampled_allocation(draws: Draws, x: Floats, generator: np.random.Generator) 
     """Draw every row's label at every draw of the parameters, (S, n), smallest integer type."""
     out = np.empty((len(draws), len(x)), dtype=np.min_scalar_type(-draws.weights.shape[1]))
     keys = random_words(generator, (len(draws), 2))
-    size = max(1, _BLOCK_BYTES // (8 * len(x)))
-    for start in range(0, len(draws), size):
-        own = slice(start, start + size)
+    for own in blocks(len(draws), 8 * len(x)):
         out[own] = passes.sampled_labels(x, draws.parameters[own], keys[own])
     return out
 

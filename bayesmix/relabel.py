@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bayesmix.component_prior import log_prior
-from bayesmix.draw_labels import (
+from bayesmix.draws import Draws, draws_of, has_rows, point_of
+from bayesmix.identification import IDENTIFIED, Identification, identification
+from bayesmix.matching import by_labels, by_parameters, by_responsibilities
+from bayesmix.pivot import (
     Pivot,
     filled,
     have_labels,
@@ -15,9 +18,6 @@ from bayesmix.draw_labels import (
     some_rows,
     stored_labels,
 )
-from bayesmix.draws import Draws, draws_of, has_rows, point_of
-from bayesmix.identification import IDENTIFIED, Identification, identification
-from bayesmix.matching import by_labels, by_parameters, by_responsibilities
 from bayesmix.priors import Dirichlet
 from bayesmix.schema import PARAMETERS, chosen_clusters, group, mixture_of
 from bayesmix.selection import draws_with

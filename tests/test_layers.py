@@ -67,7 +67,7 @@ LAYERS = (
             "replicates",
             "modes",
             "frozen",
-            *("selection", "draw_labels", "matching", "identification", "relabel"),
+            *("selection", "pivot", "matching", "identification", "relabel"),
             "sampling_varying",
             *("row_probabilities", "membership"),
             *("invariants", "diagnostics", "partition_spread", "summaries"),

@@ -78,7 +78,7 @@ def _held_to_others(found: np.ndarray, said: float, label: np.ndarray) -> dict[s
     """Expected losses in bits: of the answer, the best cut and the best draw looked at."""
     losses = {"bayesmix": expected_variation(found, label)}
     if abs(losses["bayesmix"] - said) > ROUNDING:
-        raise Disagreement(f"expected loss {said}, counted {losses['partition']}")
+        raise Disagreement(f"expected loss {said}, counted {losses['bayesmix']}")
     tried = label[np.linspace(0, len(label) - 1, DRAWS_TRIED).astype(int)]
     losses["best draw"] = min(expected_variation(own, label) for own in tried)
     if label.shape[1] <= MOST_LINKED:

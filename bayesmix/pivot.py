@@ -1,4 +1,4 @@
-"""Labels of draws and of the point that they are matched to: as stored, else drawn."""
+"""What draws are matched to, and the labels of both: as stored, else drawn."""
 
 from __future__ import annotations
 
