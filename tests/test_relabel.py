@@ -162,8 +162,8 @@ def test_non_permutation_rate(point, spread, low, high):
     if not identified:
         assert attrs["advice"] == (
             "components 0 and 1 are not identified "
-            f"(in {attrs['non_permutation_rate']:.0%} of the draws they do not separate): read the "
-            "partition, not the component table"
+            f"(in {attrs['non_permutation_rate']:.0%} of the draws they do not separate): read "
+            "partition(post), not the component table"
         )
 
 
