@@ -105,6 +105,7 @@ def test_posterior_of_labelings_agrees_with_draws_from_the_prior(name):
     assert abs(np.log(ratio)) > 0.2  # nothing that a permutation could hide
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truncation", [None, 5])
 def test_quadrature_has_converged(truncation):
     weights = replace(STICKS["PY Gamma Beta"], truncation=truncation)

@@ -126,6 +126,7 @@ class HalvedSplits(Carried):
         return accepted
 
 
+@pytest.mark.slow
 def test_a_wrong_split_ratio_is_caught():
     with pytest.raises(AssertionError, match="z ="):
         check_kernel(CONJUGATE[0], split_or_merge, HalvedSplits)

@@ -86,6 +86,7 @@ def averaged(make, prior, n, logit=False):
     return sum(w * bm.prior_n_clusters(make(float(v)), n) for v, w in zip(values, p, strict=True))
 
 
+@pytest.mark.slow
 def test_many_clusters_tell_of_the_concentration():
     """What is integrated is narrower than the prior."""
     k, n, prior = 300, 2000, gamma_distribution(8, scale=1 / 40)
@@ -95,6 +96,7 @@ def test_many_clusters_tell_of_the_concentration():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_many_clusters_tell_of_the_discount():
     found = bm.prior_n_clusters(bm.PitmanYor(10.0, bm.Beta(4, 12)), 400)
     expected = averaged(lambda d: bm.PitmanYor(10.0, d), beta_distribution(4, 12), 400, logit=True)
@@ -183,6 +185,7 @@ def test_simulated_rows(name):
     np.testing.assert_array_less(np.abs(seen - found), error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", LAWS, ids=str)
 def test_it_takes_seconds(weights):
     _it_takes(weights, 4)

@@ -134,6 +134,7 @@ def test_simulated_rows(weights):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weights", "n"),
     [

@@ -176,6 +176,7 @@ def test_exact_states_stay_exact_under_a_sweep(structure):
             assert_unchanged(state_events(states), state_events(moved))
 
 
+@pytest.mark.slow
 def test_calibration_passes_the_reference_and_catches_a_forgotten_dof():
     mixture, settings = CELLS[0].mixture(2), {"size": 60, "draws": 15, "burn": 10, "thin": 2}
     rng = np.random.default_rng(6)

@@ -107,6 +107,7 @@ class HalvedSplits(Named):
         return accepted
 
 
+@pytest.mark.slow
 def test_a_wrong_split_ratio_is_caught():
     with pytest.raises(AssertionError, match="z ="):
         check_kernel(Cell("DP", "conjugate", "full"), split_or_merge, HalvedSplits)
@@ -117,6 +118,7 @@ MANY = bm.MixtureOfFiniteMixtures(bm.UniformK(1, 90), 0.4)
 DYNAMIC = bm.MixtureOfFiniteMixtures(bm.UniformK(3, 90), 2.0, dynamic=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("move", [split_or_merge, pytest.param(sweep, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "weights",
