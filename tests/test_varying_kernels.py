@@ -119,11 +119,8 @@ DYNAMIC = bm.MixtureOfFiniteMixtures(bm.UniformK(3, 90), 2.0, dynamic=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("move", [split_or_merge, pytest.param(sweep, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "weights",
-    [pytest.param(MANY, id="static"), pytest.param(DYNAMIC, id="dynamic", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("move", [split_or_merge, sweep])
+@pytest.mark.parametrize("weights", [MANY, DYNAMIC], ids=["static", "dynamic"])
 def test_moves_leave_partition_and_k_invariant(weights, move):
     mixture = bm.Mixture(weights, random_prior(1))
     x, rng = few_rows(4, 1), np.random.default_rng(7)
