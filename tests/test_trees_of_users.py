@@ -245,6 +245,19 @@ def test_predictions(tree, other):
         np.testing.assert_allclose(two[name], one[name], rtol=1e-6, err_msg=name)
 
 
+def test_similarity_and_partition(tree, other):
+    """Of responsibilities the same numbers; of labels, drawn where a tree lacks them, near ones."""
+    one, two = (bm.similarity(t, method="responsibilities").to_dataarray() for t in (tree, other))
+    np.testing.assert_allclose(two, one, rtol=0, atol=1e-6)
+    found = bm.partition(other, random_seed=1)
+    if "allocation" in tree.children:  # it is enough
+        tree = xr.DataTree.from_dict({"allocation": tree["allocation"].to_dataset()})
+    expected = bm.partition(tree, random_seed=1)
+    assert bm.adjusted_rand_index(found.labels.values, expected.labels.values) > 0.9
+    own = found.labels.values[:, None] == found.labels.values
+    assert found.certainty.mean() == pytest.approx(one.values[own].mean(), abs=0.05)
+
+
 class TestWhatIsMissing:
     """One line: expected, got, what to do."""
 
