@@ -18,7 +18,7 @@ from scipy.spatial.distance import squareform
 
 from bayesmix import plots, schema
 from bayesmix.inputs import as_table
-from bayesmix.partition import Partition
+from bayesmix.partition_result import Partition
 from bayesmix.partitions.ball import Bound, CredibleBall
 from bayesmix.plots.style import color, marker
 
