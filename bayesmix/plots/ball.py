@@ -133,7 +133,7 @@ def _edges(distance: Floats, radius: float) -> Floats:
     if radius >= width / 2:
         width = end / before
     after = max(int((top - end) / width) + 1, 0) if top > end else 0
-    edges = end + width * np.arange(-before, after + 1)
+    edges: Floats = end + width * np.arange(-before, after + 1, dtype=float)
     edges[0] = min(edges[0], 0)
     return edges
 
@@ -145,7 +145,7 @@ def _labels(partition: Partition) -> Labels:
 
 
 def _titles(partition: Partition, labels: Labels) -> list[str]:
-    """What each of the four (4, n) is: clusters, distance from the estimate; or which one before."""
+    """What each of the four (4, n) is: clusters and distance, or which of those before it."""
     titles, loss = [f"estimate\n{counted(partition.n_clusters, 'cluster')}"], Loss(partition.loss)
     for i, name in enumerate(_PLACES[1:], start=1):
         bound = getattr(partition.credible_ball, name)

@@ -72,6 +72,6 @@ def require_rows_of(partition: Partition, n: int, name: str) -> None:
     expected = len(partition.labels)
     if n != expected:
         raise ValueError(
-            f"{name}: expected {expected:,} rows, as the partition has, got {n:,}; pass what it was "
-            "computed from"
+            f"{name}: expected {expected:,} rows, as the partition has, got {n:,}; pass what it "
+            "was computed from"
         )
