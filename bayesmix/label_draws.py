@@ -197,13 +197,14 @@ def _checked(label: NDArray[Any], index: NDArray[Any], n_chains: int, name: str)
 
 
 def _whole(label: NDArray[Any], name: str) -> Integers:
-    if label.dtype.kind in "iu":
-        return label
     if label.dtype.kind in "fO":
         import pandas as pd
 
         _refuse_missing(pd.isna(label), name, "NaN" if label.dtype.kind == "f" else "missing")
-        label = np.array(label.tolist()) if label.dtype.kind == "O" else label
+    if label.dtype.kind == "O":
+        label = np.array(label.tolist())
+    if label.dtype.kind in "iu":
+        return label
     if label.dtype.kind != "f":
         raise ValueError(
             f"{name}: expected whole numbers, the labels of clusters, got {label.dtype}; number "

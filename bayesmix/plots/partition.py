@@ -48,6 +48,7 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
     ax = axes_or_new(ax, (9, 4))
     order, n_moving = by_doubt(partition.rows)
     rows = partition.rows.iloc[order[:n_rows]]
+    first = f"those first that may move, {n_moving:,}" if n_moving else "none moves"
     own, other = (rows[name].to_numpy(int) for name in ("label", "next_label"))
     for i, (share, following) in enumerate(rows[["certainty", "next_affinity"]].to_numpy(float)):
         if other[i] >= 0:
@@ -60,8 +61,7 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
         ylim=(-0.03, 1.03),
         xlim=(-0.8, len(rows) - 0.2),
         ylabel="share of draws together",
-        xlabel=f"row  its cluster → the next: {len(rows):,} of {len(partition.rows):,}, first "
-        f"the {n_moving:,} that may move",
+        xlabel=f"row  its cluster → the next: {len(rows):,} of {len(partition.rows):,}; {first}",
     )
     steps = [f"{a} → {b}" if b >= 0 else f"{a}" for a, b in zip(own, other, strict=True)]
     names = [f"{name}  {step}" for name, step in zip(rows.index, steps, strict=True)]
