@@ -205,7 +205,7 @@ def test_names_of_files_are_to_be_loaded():
 
 def test_results_are_no_labels():
     for given in (bm.similarity(LABEL), bm.partition(LABEL, random_seed=1)):
-        with pytest.raises(ValueError, match="^post: expected a tree or labels of draws, got "):
+        with pytest.raises(ValueError, match=r"^post: expected a tree or labels of draws, got "):
             label_draws(given)
 
 

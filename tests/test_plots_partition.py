@@ -182,7 +182,7 @@ class TestSimilarity:
         assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0"]
 
     def test_bad_arguments(self, partition, together):
-        with pytest.raises(ValueError, match="most_rows: expected a whole number of .* got 2.5"):
+        with pytest.raises(ValueError, match=r"most_rows: expected a whole number of .* got 2.5"):
             plots.similarity(together, most_rows=2.5)
         with pytest.raises(ValueError, match="most_rows: expected at least 2, got 1"):
             plots.similarity(together, most_rows=1)
@@ -434,7 +434,7 @@ def test_what_is_no_result_is_refused(draw, name, given):
 
 @pytest.mark.parametrize("n_rows", [0, -3, 2.5, "all"])
 def test_numbers_of_rows_are_counts(partition, n_rows):
-    with pytest.raises(ValueError, match="^n_rows: expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"^n_rows: expected a whole number of at least 1"):
         plots.moves(partition, n_rows=n_rows)
 
 
