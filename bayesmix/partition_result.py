@@ -67,7 +67,7 @@ class Partition:
     runs: tuple[int, int]
     """How many runs of the search ended at the least loss, of how many."""
     capped: bool
-    """Whether `max_clusters` kept the search from opening a further cluster."""
+    """Whether it has as many clusters as were allowed: more might lose less."""
     ci_prob: float
     """Mass of the intervals in `table`."""
 
