@@ -25,10 +25,10 @@ from .mixture import Mixture as Mixture
 from .n_components import KChoice as KChoice
 from .n_components import choose_k as choose_k
 from .n_components import n_clusters as n_clusters
-from .partition import Partition as Partition
 from .partition import partition as partition
 from .partition_distances import adjusted_rand_index as adjusted_rand_index
 from .partition_distances import variation_of_information as variation_of_information
+from .partition_result import Partition as Partition
 from .prior_clusters import prior_n_clusters as prior_n_clusters
 from .priors import Dirichlet as Dirichlet
 from .priors import Gamma as Gamma

@@ -128,8 +128,8 @@ def interval(ci_prob: float | None) -> tuple[float, float]:
         from arviz_base import rcParams
 
         ci_prob = float(rcParams["stats.ci_prob"])
-    if not 0 < ci_prob < 1:
-        raise ValueError(f"ci_prob: expected a number between 0 and 1, got {ci_prob}")
+    if not isinstance(ci_prob, (int, float, np.number)) or not 0 < ci_prob < 1:
+        raise ValueError(f"ci_prob: expected a number between 0 and 1, got {ci_prob!r}")
     return (1 - ci_prob) / 2, (1 + ci_prob) / 2
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bayesmix.draws import data_of, draws_of
-from bayesmix.inputs import require_count
-from bayesmix.label_draws import holds_labels, label_draws
+from bayesmix.inputs import require_count, require_nonnegative
+from bayesmix.label_draws import holds_labels, label_draws, require_parameters
 from bayesmix.memory import BUDGET_BYTES, blocks
 from bayesmix.partitions.signatures import signatures_of
 from bayesmix.schema import chosen_clusters, varies
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
     from bayesmix.inputs import RandomSeed
-    from bayesmix.partition import Partition
+    from bayesmix.partition_result import Partition
 
     Floats = NDArray[np.float64]
     Shares = NDArray[np.float32]
@@ -51,10 +51,11 @@ def similarity(post: Any, *, method: Method = "auto", random_seed: RandomSeed = 
 
     Parameters
     ----------
-    post : DataTree, DataArray or array_like
+    post : DataTree, Dataset, DataArray, DataFrame or array_like
         Draws, of any sampler: a tree with ``allocation.label``, or with the parameters of a fixed
         number of components and the rows; or labels: an array with dims among chain, draw, sample
-        and obs, or whole numbers of shape (S, n) or (chain, draw, n).
+        and obs, a dataset with such a variable ``label``, a frame (S, n) whose columns are the
+        rows, or whole numbers of shape (S, n) or (chain, draw, n).
     method : {"auto", "labels", "responsibilities"}, default "auto"
         Labels where they are given or stored, else responsibilities. These need the parameters of
         a fixed number of components, not one that draws were chosen by.
@@ -147,7 +148,10 @@ class Similarity:
 
     def matvec(self, v: ArrayLike) -> Floats:
         """The matrix times a vector (n,) or vectors (n, m); the matrix is not made."""
-        values = np.asarray(v, float)
+        given = np.asarray(v)
+        if given.dtype.kind not in "biuf":
+            raise ValueError(f"v: expected real numbers, got an array of dtype {given.dtype}")
+        values = given.astype(float)
         if values.ndim not in (1, 2) or len(values) != self.n:
             raise ValueError(f"v: expected shape ({self.n},) or ({self.n}, m), got {values.shape}")
         return self.source.matvec(values.reshape(self.n, -1)).reshape(values.shape)
@@ -159,14 +163,15 @@ class Similarity:
         shape, engine = (self.n, self.n), self.matvec  # symmetric
         return LinearOperator(shape, engine, engine, engine, dtype=np.float64, rmatmat=engine)
 
-    def nearest(self, rows: Any = None, n_neighbors: int = 10) -> xr.Dataset:
+    def nearest(self, rows: Any = None, n_neighbors: int | None = None) -> xr.Dataset:
         """Rows that every row is most often together with, itself left out.
 
         Parameters
         ----------
         rows : optional
             By position; default all.
-        n_neighbors : int, default 10
+        n_neighbors : int, optional
+            Default 10, or all others if they are fewer.
 
         Returns
         -------
@@ -176,6 +181,8 @@ class Similarity:
         """
         import xarray as xr
 
+        if n_neighbors is None:
+            n_neighbors = max(min(10, self.n - 1), 1)
         require_count(n_neighbors, "n_neighbors")
         if n_neighbors >= self.n:
             raise ValueError(
@@ -219,6 +226,7 @@ class Similarity:
         ValueError
             If it takes more.
         """
+        require_nonnegative(max_bytes, "max_bytes")
         needed = self.source.square_bytes
         if needed > max_bytes:
             raise ValueError(
@@ -238,11 +246,12 @@ class Similarity:
     def _places(self, rows: Any, name: str) -> Places:
         """Positions that users mean, (b,)."""
         try:
-            return np.arange(self.n)[rows].ravel()
+            own = list(rows) if isinstance(rows, tuple) else rows
+            return np.arange(self.n)[own].ravel()
         except IndexError as error:
             raise IndexError(
                 f"{name}: expected positions from 0 to {self.n - 1}, a slice or a mask of "
-                f"{self.n} rows, got {rows!r}"
+                f"{self.n} rows, got {rows!r}; names are not positions"
             ) from error
 
     def _named(self, values: Shares, rows: Places, columns: Places) -> xr.DataArray:
@@ -261,10 +270,11 @@ def _require_fixed(post: Any) -> None:
             'method: expected "labels", because labels alone have no responsibilities, got '
             '"responsibilities"; give the tree with parameters and rows'
         )
-    if varies(post) or chosen_clusters(post) is not None:
+    if not holds_labels(post):
+        require_parameters(post)
+    elif varies(post) or chosen_clusters(post) is not None:
         raise ValueError(
-            "post: expected labels, because responsibilities are not the probabilities of rows "
-            "where the number of components varies, or where draws were chosen by it, got no "
-            'group allocation or method="responsibilities"; sample with '
-            'store=("parameters", "allocation") and use method="labels"'
+            'method: expected "labels", because where the number of components varies, or draws '
+            "were chosen by it, responsibilities are not the probabilities of rows, got "
+            '"responsibilities"; leave method out'
         )

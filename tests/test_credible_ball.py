@@ -58,6 +58,8 @@ def test_by_definition(loss, n):
         radii = [r for r in np.unique(far) if np.mean(far <= r + 1e-9) >= prob - 1e-9]
         assert found.radius == pytest.approx(min(radii), abs=1e-12)
         inside = np.flatnonzero(far <= found.radius + 1e-9)
+        assert found.share == pytest.approx(len(inside) / len(z))
+        assert found.share >= prob
         k = np.array([len(np.unique(own)) for own in z])
         np.testing.assert_array_equal(found.n_clusters, k)
         check_bound(found.horizontal, inside, far, z)

@@ -36,6 +36,7 @@ GIVEN = {
     "dims": dims("chain", "draw", "obs"),
     "dims in another order": dims("obs", "draw", "chain"),
     "stacked dims": dims("obs", "chain", "draw").stack(sample=("chain", "draw")),
+    "dataset": xr.Dataset({"label": dims("draw", "chain", "obs")}),
     "tree": only_labels(dims("chain", "draw", "obs")),
     "tree in another order": only_labels(dims("obs", "chain", "draw")),
 }
@@ -47,7 +48,7 @@ def test_the_same_labels_in_any_form(name):
     np.testing.assert_array_equal(found.label, LABEL.reshape(12, 6))
     assert found.label.dtype.kind == "i"
     assert found.n_chains == (1 if name == "stacked dims" else 3)
-    named = isinstance(GIVEN[name], (xr.DataArray, xr.DataTree))
+    named = isinstance(GIVEN[name], (xr.DataArray, xr.Dataset, xr.DataTree))
     assert found.index.tolist() == (NAMES if named else list(range(6)))
     np.testing.assert_array_equal(
         found.by_chain, LABEL if found.n_chains == 3 else LABEL.reshape(1, 12, 6)
@@ -128,7 +129,7 @@ def test_clusters_are_counted_where_they_are_not_stored():
         (np.zeros((3, 0), int), r"post: .* at least one row at one draw, got shape \(3, 0\)"),
         ([[0.0, 0.5]], "post: expected whole numbers, .* got 0.5; are these draws of parameters"),
         ([[0.0, np.inf]], "post: expected whole numbers, .* got inf"),
-        ([[0.0, np.nan]], "post: expected a label for every row at every draw, got 1 that are NaN"),
+        ([[0.0, np.nan]], "post: expected a label for every row at every draw, got 1 that is NaN"),
         ([["a", "b"]], "post: expected whole numbers, .* got <U1; number the clusters"),
         ([[0, 1], [0]], "post: expected labels of the same rows at every draw, got lists of diff"),
         (dims("chain", "draw", "obs")[0, 0], r"post: .* got \(obs\); one partition alone is no"),
@@ -141,6 +142,37 @@ def test_clusters_are_counted_where_they_are_not_stored():
             xr.DataTree.from_dict({"allocation": xr.Dataset({"z": dims("chain", "draw", "obs")})}),
             "post.allocation: expected a variable label .* got z; rename it",
         ),
+        (np.array([[0, np.nan], [np.nan, 1]]), "post: .* got 2 that are NaN; leave those draws"),
+        ([[0, None], [0, 1]], "post: expected a label for every row .* got 1 that is missing"),
+        (
+            pd.DataFrame({"a": [0, pd.NA], "b": [1, 1]}, dtype="Int64"),
+            "post: expected a label for every row .* got 1 that is missing",
+        ),
+        (
+            np.ma.masked_equal([[0, 1], [1, 1]], 0),
+            "post: expected a label for every row .* got 1 that is masked",
+        ),
+        (
+            np.array([["a", 1]], dtype=object),
+            "post: expected whole numbers, .* number the clusters",
+        ),
+        (
+            xr.Dataset({"z": dims("chain", "draw", "obs")}),
+            "post: expected a variable label .* got z; rename it",
+        ),
+        (
+            xr.DataTree.from_dict(
+                {"posterior": xr.Dataset({"z": (("chain", "draw", "z_dim_0"), LABEL)})}
+            ),
+            r"post: expected the group allocation, got whole numbers z in the posterior; .* pass "
+            r'post.posterior\["z"\].rename\(z_dim_0="obs"\)$',
+        ),
+        (
+            xr.DataTree.from_dict(
+                {"point_estimate": xr.Dataset({"weights": ("component", [1.0])})}
+            ),
+            "post: expected draws, got a point of fit_em; sample first$",
+        ),
         (xr.DataTree(), "tree: expected the group posterior"),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
@@ -148,3 +180,41 @@ def test_clusters_are_counted_where_they_are_not_stored():
 def test_what_is_no_draws_of_labels(post, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         label_draws(post)
+
+
+@pytest.mark.parametrize(
+    "post",
+    [
+        None,
+        3,
+        {"label": LABEL},
+        bm.GaussianMixture(2),
+        bm.Mixture(bm.Dirichlet(2), random_prior(2)),
+    ],
+)
+def test_things_without_rows(post):
+    message = f"^post: expected a tree or labels of draws, got {type(post).__name__}; pass the tree"
+    with pytest.raises(ValueError, match=message):
+        label_draws(post)
+
+
+def test_names_of_files_are_to_be_loaded():
+    with pytest.raises(ValueError, match=r"got str; bm.load\('post.nc'\) reads one$"):
+        label_draws("post.nc")
+
+
+def test_results_are_no_labels():
+    for given in (bm.similarity(LABEL), bm.partition(LABEL, random_seed=1)):
+        with pytest.raises(ValueError, match=r"^post: expected a tree or labels of draws, got "):
+            label_draws(given)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "object"])
+def test_columns_of_a_frame_are_the_rows(dtype):
+    found = label_draws(pd.DataFrame(LABEL[0], columns=NAMES, dtype=dtype))
+    np.testing.assert_array_equal(found.label, LABEL[0])
+    assert found.index.tolist() == NAMES
+
+
+def test_masked_arrays_with_nothing_masked():
+    np.testing.assert_array_equal(label_draws(np.ma.array(LABEL)).by_chain, LABEL)

@@ -71,7 +71,7 @@ LAYERS = (
             "sampling_varying",
             *("row_probabilities", "membership"),
             *("invariants", "diagnostics", "partition_spread", "summaries"),
-            *("label_draws", "partition", "similarity", "similarity_sources"),
+            *("label_draws", "partition", "partition_result", "similarity", "similarity_sources"),
             *("comparison", "compared_fit", "compared_tables", "cross_validation"),
             *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),
             "random_measure",

@@ -188,7 +188,30 @@ def test_rows_that_move_are_those_in_between():
     assert found.moving.index.tolist() == [20]
     assert found.moving["certainty"].tolist() == pytest.approx([0.6])
     assert found.moving["next_affinity"].tolist() == pytest.approx([0.4])
-    assert "20 of 21 rows are at least 95% certain of their cluster; 1 may move" in str(found)
+
+
+@pytest.mark.parametrize(("elsewhere", "moves"), [(8, True), (7, True), (6, False), (0, False)])
+def test_a_row_moves_when_the_next_cluster_has_it_half_as_often(elsewhere, moves):
+    """Of 20 draws it is in its own cluster in 12, in another in some, alone in the others."""
+    stays, leaves, alone = (np.r_[np.repeat([0, 1], 9), own] for own in (0, 1, 2))
+    draws = [stays] * 12 + [leaves] * elsewhere + [alone] * (8 - elsewhere)
+    found = bm.partition(draws, loss="binder", random_seed=1)
+    assert found.moving.index.tolist() == [18] * moves
+    assert found.rows["next_affinity"][18] == pytest.approx(elsewhere / 20)
+
+
+def test_those_that_move_stand_with_the_least_ahead_first(truth):
+    moving = bm.partition(noisy(truth, 30, 0.5), loss="binder", random_seed=1).moving
+    ahead = (moving["certainty"] - moving["next_affinity"]).to_numpy()
+    assert len(ahead) > 5
+    assert np.all(np.diff(ahead) >= 0)
+
+
+def test_rows_of_a_single_cluster_do_not_move():
+    draws = [[0, 0, 0, 0]] * 3 + [[0, 1, 2, 3]]
+    found = bm.partition(draws, random_seed=1)
+    assert found.rows["next_label"].tolist() == [-1] * 4
+    assert found.moving.empty
 
 
 def test_two_partitions_are_told_apart():
@@ -203,7 +226,14 @@ def test_two_partitions_are_told_apart():
     assert found.modes[1].expected_loss == pytest.approx(
         by_definition("vi", halves, draws[80:]), rel=1e-9
     )
-    assert "gathers around 2 partitions" in str(found)
+    assert found.sentences()[-1] == (
+        "The posterior gathers around 2 partitions: 2 clusters in 67% of the draws; 3 clusters in "
+        "33% of the draws."
+    )
+    same, new = found.modes
+    np.testing.assert_array_equal(same.labels, found.labels)
+    np.testing.assert_array_equal(new.labels[30:], found.labels[30:])
+    assert not set(new.labels.values[:15]) & set(found.labels.values[30:])
 
 
 def test_rows_that_move_together_make_no_modes():
@@ -221,7 +251,8 @@ def test_one_cloud_of_partitions_has_no_modes(found):
 
 def test_the_ball_holds_what_was_asked(found):
     for prob in (0.5, 0.89):
-        ball = bm.partition(noisy(np.repeat([0, 1], 9), 80, 0.1), ci_prob=prob).credible_ball
+        draws = noisy(np.repeat([0, 1], 9), 80, 0.1)
+        ball = bm.partition(draws, ci_prob=prob, random_seed=1).credible_ball
         assert ball.prob == prob
         assert (ball.distance <= ball.radius + 1e-12).mean() >= prob
         assert (ball.distance < ball.radius - 1e-12).mean() < prob
@@ -270,12 +301,119 @@ def test_few_draws_and_few_rows(label):
     assert str(found)
 
 
-def test_reads_as_sentences(found):
-    said = str(found)
-    assert "3 clusters lose least: expected variation of information" in said
-    assert "bits over 200 draws" in said
-    assert "of the draws are within" in said
-    assert found._repr_html_().count("<li>") == len(found.sentences())
+PAIR, OTHER = np.r_[np.repeat([0, 1], 10), 0], np.r_[np.repeat([0, 1], 10), 1]
+
+
+def sentences(draws: list[np.ndarray], **arguments: object) -> list[str]:
+    """In words, with R for the numbers of runs."""
+    found = bm.partition(draws, random_seed=1, **arguments)
+    assert 1 <= found.runs[0] <= found.runs[1]
+    runs = f"{found.runs[0]} of {found.runs[1]} runs"
+    return [sentence.replace(runs, "R") for sentence in found.sentences()]
+
+
+def test_says_one_row_that_moves():
+    """Binder's loss of 16 draws of 40 that put 20 pairs wrong, of 441 both ways round."""
+    assert sentences([PAIR, PAIR, PAIR, OTHER, OTHER] * 8, loss="binder") == [
+        "2 clusters lose least: Binder's loss of 0.0363 from a draw, on average over 40 draws (R "
+        "of the search ended there).",
+        "100% of the draws, with 2 clusters, are within 0.0907 of it.",
+        "20 of 21 rows are together with the others of their cluster in at least 95% of the draws, "
+        "on average.",
+        "1 row may move: it is together with the rows of another cluster more than half as often "
+        "as with those of its own.",
+    ]
+
+
+def test_says_several_rows_that_move():
+    b = np.where(np.arange(60) < 6, 1, np.repeat([0, 1], 30))
+    a = np.repeat([0, 1], 30)
+    assert sentences([a, a, a, b, b] * 20, loss="omari")[3] == (
+        "6 rows may move: they are together with the rows of another cluster more than half as "
+        "often as with those of their own."
+    )
+
+
+def test_says_several_clusters_and_no_row_that_moves(found):
+    loss, radius = found.expected_loss, found.credible_ball.radius
+    inside = np.mean(found.credible_ball.distance <= radius + 1e-12)
+    certain = (found.rows["certainty"] >= 0.95).sum()
+    assert found.sentences() == [
+        f"3 clusters lose least: variation of information of {loss:.3g} bits from a draw, on "
+        f"average over 200 draws ({found.runs[0]} of {found.runs[1]} runs of the search ended "
+        "there).",
+        f"{inside:.0%} of the draws, with 3 clusters, are within {radius:.3g} bits of it.",
+        f"{certain} of 60 rows are together with the others of their cluster in at least 95% of "
+        "the draws, on average.",
+        "No row moves between clusters.",
+    ]
+    assert found._repr_html_().count("<li>") == 4
+
+
+def test_says_one_cluster_of_one_row():
+    assert sentences([[0]]) == [
+        "1 cluster loses least: variation of information of 0 bits from a draw, on average over 1 "
+        "draw (R of the search ended there).",
+        "100% of the draws, with 1 cluster, are within 0 bits of it.",
+        "1 of 1 row is together with the others of their cluster in at least 95% of the draws, on "
+        "average.",
+        "No row moves between clusters.",
+    ]
+
+
+def test_says_that_more_clusters_may_lose_less(truth):
+    found = sentences([truth, truth, truth * 0], max_clusters=2, loss="omari")
+    index = (2 * adjusted_rand_score(truth, np.minimum(truth, 1)) + 0) / 3
+    assert found[0] == (
+        f"2 clusters, the most allowed, lose least: an adjusted Rand index of {index:.3g} with a "
+        "draw, on average over 3 draws (R of the search ended there). More may lose less; raise "
+        "max_clusters."
+    )
+    assert found[1] == (
+        "100% of the draws, with 1 to 3 clusters, have an adjusted Rand index of at least 0 with "
+        "it."
+    )
+
+
+def test_says_the_costs(truth):
+    assert sentences([truth] * 3, costs=(1, 2.5))[0].startswith(
+        "3 clusters lose least: variation of information at costs 1, 2.5 of 0 bits from a draw"
+    )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        (1, "Cluster 0 comes apart: two of its rows are together in 75% of the draws."),
+        (2, "Clusters 0 (75%) and 1 (75%) come apart: so often are two of their rows together."),
+        (
+            5,
+            "Clusters 0 (75%), 1 (75%), 2 (75%) and 2 more come apart: so often are two of their "
+            "rows together.",
+        ),
+    ],
+)
+def test_says_which_clusters_come_apart(blocks, said):
+    """In one draw of four every row is alone."""
+    whole = np.repeat(np.arange(blocks), 4)
+    assert said in sentences([whole, whole, whole, np.arange(len(whole))])
+    assert not any("apart" in own for own in sentences([whole] * 4))
+
+
+@pytest.mark.parametrize("ci_prob", [0.5, 0.9])
+def test_sizes_of_a_cluster_over_the_draws_that_have_it(truth, ci_prob):
+    draws = noisy(truth, 60, 0.3)
+    found = bm.partition(draws, ci_prob=ci_prob, random_seed=1)
+    for k in range(found.n_clusters):
+        own, sizes = found.labels.values == k, []
+        for draw in draws:
+            theirs = [draw == name for name in np.unique(draw)]
+            sizes += [c.sum() for c in theirs if (c & own).sum() > 0.5 * (c | own).sum()]
+        lower, upper = np.quantile(sizes, [(1 - ci_prob) / 2, (1 + ci_prob) / 2])
+        assert found.table.loc[k, "size_lower"] == pytest.approx(lower)
+        assert found.table.loc[k, "size_upper"] == pytest.approx(upper)
+        assert found.table.loc[k, "size_mean"] == pytest.approx(np.mean(sizes))
+        assert found.table.loc[k, "found"] == pytest.approx(len(sizes) / 60)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +425,10 @@ def test_reads_as_sentences(found):
         ({"n_runs": 0}, "n_runs: expected"),
         ({"max_clusters": 0}, "max_clusters: expected"),
         ({"ci_prob": 2}, "ci_prob: expected"),
+        ({"ci_prob": "a"}, "ci_prob: expected a number between 0 and 1, got 'a'"),
+        ({"costs": "ab"}, "costs: expected two positive numbers, .* got 'ab'"),
+        ({"costs": ("1", "2")}, "costs: expected two positive numbers, .* got "),
+        ({"costs": [[1], [1, 2]]}, "costs: expected two positive numbers, .* got "),
     ],
 )
 def test_says_what_is_wrong(arguments, message):

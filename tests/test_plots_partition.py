@@ -18,9 +18,10 @@ from scipy.spatial.distance import squareform
 
 from bayesmix import plots, schema
 from bayesmix.inputs import as_table
-from bayesmix.partition import Partition
+from bayesmix.partition_result import Partition
 from bayesmix.partitions.ball import Bound, CredibleBall
 from bayesmix.plots.style import color, marker
+from bayesmix.similarity import Similarity
 
 NAMES = np.array([f"row{i}" for i in range(30)])
 LABEL = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], [15, 10, 5]))
@@ -32,17 +33,17 @@ DISTANCE = np.linspace(0, 0.8, 100)
 
 
 @dataclass(frozen=True)
-class Together:
-    """Probabilities of all pairs of rows, with the interface that the picture asks for."""
+class Pairs:
+    """Probabilities of all pairs of rows, as a source of similarity."""
 
     probability: np.ndarray
 
-    @property
-    def n(self) -> int:
-        return len(self.probability)
+    def block(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return self.probability[np.ix_(rows, columns)]
 
-    def block(self, rows: np.ndarray) -> xr.DataArray:
-        return xr.DataArray(self.probability[np.ix_(rows, rows)], dims=("obs", "obs_bis"))
+
+def similarity_of(probability: np.ndarray) -> Similarity:
+    return Similarity(Pairs(probability), np.arange(len(probability)))
 
 
 def bound(label: np.ndarray, distance: float, several: int = 1) -> Bound:
@@ -61,7 +62,14 @@ def partition_of(label: np.ndarray, *bounds: Bound, loss: str = "vi") -> Partiti
     rows = {"label": label, "certainty": certainty, "next_label": other, "next_affinity": nearby}
     upper, lower, horizontal = bounds
     ball = CredibleBall(
-        0.95, DISTANCE[94], DISTANCE, np.full(100, 3), horizontal, upper=upper, lower=lower
+        prob=0.95,
+        share=0.95,
+        radius=DISTANCE[94],
+        distance=DISTANCE,
+        n_clusters=np.full(100, 3),
+        horizontal=horizontal,
+        upper=upper,
+        lower=lower,
     )
     return Partition(
         xr.DataArray(label, {"obs": names}, ("obs",)),
@@ -98,7 +106,7 @@ def together():
     values = np.where(LABEL[:, None] == LABEL, 0.7, 0.1) + rng.uniform(-0.1, 0.1, (30, 30))
     values = (values + values.T) / 2
     np.fill_diagonal(values, 1)
-    return Together(values)
+    return similarity_of(values)
 
 
 def cells(ax: plt.Axes) -> np.ndarray:
@@ -106,14 +114,16 @@ def cells(ax: plt.Axes) -> np.ndarray:
     return np.asarray(image.get_array())
 
 
-def rows_shown(ax: plt.Axes, together: Together) -> np.ndarray:
+def rows_shown(ax: plt.Axes, together: Similarity) -> np.ndarray:
     """Rows of a heat map, recognized by their values: no two pairs have the same."""
     shown = cells(ax)
-    first = [np.flatnonzero((together.probability == value).any(axis=1)) for value in shown[0, 1:]]
+    first = [
+        np.flatnonzero((together.source.probability == value).any(axis=1)) for value in shown[0, 1:]
+    ]
     common = set(first[0]).intersection(*first[1:])
     (head,) = common
     rows = [head, *((set(pair) - common).pop() for pair in first)]
-    np.testing.assert_array_equal(together.probability[np.ix_(rows, rows)], shown)
+    np.testing.assert_array_equal(together.source.probability[np.ix_(rows, rows)], shown)
     return np.array(rows)
 
 
@@ -125,7 +135,7 @@ class TestSimilarity:
         for k in range(3):
             own = np.flatnonzero(np.equal(LABEL, k))
             own = own[np.argsort(-CERTAINTY[own])]
-            apart = squareform(1 - together.probability[np.ix_(own, own)], checks=False)
+            apart = squareform(1 - together.source.probability[np.ix_(own, own)], checks=False)
             expected = own[leaves_list(linkage(apart, "average"))]
             np.testing.assert_array_equal(rows[LABEL[rows] == k], expected)
 
@@ -148,7 +158,7 @@ class TestSimilarity:
         _, given = plt.subplots()
         ax = plots.similarity(together, ax=given)
         assert ax is given
-        apart = squareform(1 - together.probability, checks=False)
+        apart = squareform(1 - together.source.probability, checks=False)
         expected = leaves_list(linkage(apart, "average"))
         np.testing.assert_array_equal(rows_shown(ax, together), expected)
         assert not ax.get_lines()
@@ -168,14 +178,16 @@ class TestSimilarity:
         assert len(ax.get_xticks()) == 30
         one = np.repeat([0, 1], [99, 1])
         edge = bound(one, 0.1)
-        ax = plots.similarity(Together(np.eye(100)), partition_of(one, edge, edge, edge))
+        ax = plots.similarity(similarity_of(np.eye(100)), partition_of(one, edge, edge, edge))
         assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0"]
 
     def test_bad_arguments(self, partition, together):
+        with pytest.raises(ValueError, match=r"most_rows: expected a whole number of .* got 2.5"):
+            plots.similarity(together, most_rows=2.5)
         with pytest.raises(ValueError, match="most_rows: expected at least 2, got 1"):
             plots.similarity(together, most_rows=1)
         with pytest.raises(ValueError, match="similarity: expected 30 rows, as the partition has"):
-            plots.similarity(Together(np.eye(4)), partition)
+            plots.similarity(similarity_of(np.eye(4)), partition)
 
 
 X = np.random.default_rng(4).normal(size=(30, 3)) + LABEL[:, None] * [4, 2, 0]
@@ -211,6 +223,15 @@ class TestBallOfRows:
             "upper bound\n2 clusters, 0.5 bits away",
             "lower bound, one of several\n4 clusters, 0.6 bits away",
             "horizontal bound\n3 clusters, 0.7 bits away",
+        ]
+
+    def test_the_same_partition_twice_is_said(self):
+        far, near = bound(SPLIT, 0.6), bound(LABEL, 0.0)
+        titles = [ax.get_title() for ax in plots.ball(partition_of(LABEL, near, far, far), TABLE)]
+        assert titles[1:4] == [
+            "upper bound\nthe same as estimate",
+            "lower bound\n4 clusters, 0.6 bits away",
+            "horizontal bound\nthe same as lower",
         ]
 
     def test_the_features_asked_for(self, partition):
@@ -254,6 +275,7 @@ class TestBallOfRows:
             (TABLE, "up", "features: expected one or two names, got 'up'"),
             (TABLE, ["east", "north", "up"], "features: expected one or two names"),
             (TABLE, ["west"], "expected features among east, north, up, got 'west'"),
+            (None, ["east"], "features: expected x that has them, got none; pass the rows as x"),
         ],
     )
     def test_bad_arguments(self, partition, x, features, message):
@@ -302,25 +324,43 @@ class TestBallOfStrips:
         ticks = [tick.get_text() for tick in strips.get_yticklabels()]
         assert ("bits" in ticks[1]) == (loss == "vi")
 
+    @pytest.mark.parametrize("radius", [0.0, 0.003, 0.01, 0.3, 0.77, 0.8])
+    def test_draws_in_the_ball_stand_before_its_radius(self, partition, radius):
+        """Also those that are at the radius but for rounding."""
+        distance = np.append(DISTANCE, [radius, np.nextafter(radius, 1)])
+        ball = replace(partition.credible_ball, distance=distance, radius=radius)
+        _, ax = plots.ball(replace(partition, credible_ball=ball))
+        before = [b.get_height() for b in ax.patches if b.get_x() + b.get_width() < radius + 1e-9]
+        assert sum(before) == (distance <= radius + 1e-12).sum()
+        assert sum(bar.get_height() for bar in ax.patches) == 102
+        assert ax.get_xlim()[1] > max(radius, 0.8) + 0.01
+
     def test_draws_that_all_agree(self, partition):
         ball = partition.credible_ball
-        sure = replace(partition, credible_ball=replace(ball, distance=np.zeros(100), radius=0.0))
-        _, ax = plots.ball(sure)
-        assert ax.patches[0].get_height() == 100
-        assert ax.get_title(loc="left") == "100% of the draws are within 0 bits"
+        for far in (0.0, 0.3):
+            alike = replace(ball, distance=np.full(100, far), radius=far, share=1.0)
+            _, ax = plots.ball(replace(partition, credible_ball=alike))
+            (bar,) = [bar for bar in ax.patches if bar.get_height()]
+            assert bar.get_x() + bar.get_width() == pytest.approx(far, abs=1e-9)
+            assert ax.get_xlim()[0] <= 0
+            assert far + 0.01 < ax.get_xlim()[1] < 1.5
+            assert ax.get_title(loc="left") == f"100% of the draws are within {far:.3g} bits"
 
     def test_one_cluster_everywhere(self):
         one = np.zeros(30, int)
         edge = bound(one, 0.0)
         ax, _ = plots.ball(partition_of(one, edge, edge, edge))
-        assert ax.get_yticklabels()[1].get_text() == "upper bound\n1 cluster, 0 bits away"
+        assert ax.get_yticklabels()[1].get_text() == "upper bound\nthe same as estimate"
         assert [text.get_text() for text in ax.texts] == ["0"] * 4
 
 
 def most_between(partition: Partition) -> pd.DataFrame:
+    """Those that move, then the others; each by what their cluster is ahead."""
     rows = partition.rows
     ahead = rows["certainty"] - rows["next_affinity"]
-    return rows.assign(ahead=ahead).sort_values("ahead")
+    stays = 2 * rows["next_affinity"] <= rows["certainty"]
+    assert 0 < stays.sum() < 30
+    return rows.assign(ahead=ahead, stays=stays).sort_values(["stays", "ahead"])
 
 
 class TestMoves:
@@ -348,7 +388,7 @@ class TestMoves:
         rows = most_between(partition).head(5)
         expected = [f"{row.Index}  {row.label} → {row.next_label}" for row in rows.itertuples()]
         assert [tick.get_text() for tick in ax.get_xticklabels()] == expected
-        assert "5 of 30," in ax.get_xlabel()
+        assert "5 of 30;" in ax.get_xlabel()
 
     def test_one_cluster_has_no_next_one(self):
         one = np.zeros(30, int)
@@ -356,14 +396,54 @@ class TestMoves:
         ax = plots.moves(partition_of(one, edge, edge, edge), n_rows=100)
         assert ax.get_xticklabels()[0].get_text().endswith("  0")
         assert all(len(line.get_xdata()) < 2 for line in ax.get_lines())
-        assert "30 of 30," in ax.get_xlabel()
+        assert ax.get_xlabel().endswith("30 of 30; none moves")
 
 
 def test_partitioned_draws_strips_distances_and_rows(partition):
+    """Rows: all that move, others up to ten."""
     strips, distances, moves = plots.partitioned(partition)
     assert cells(strips).shape == (4, 30, 3)
     assert sum(bar.get_height() for bar in distances.patches) == 100
-    assert "30 of 30," in moves.get_xlabel()
+    n_moving = len(partition.moving)
+    assert n_moving > 10
+    assert f" {n_moving} of 30; those first that may move, {n_moving}" in moves.get_xlabel()
+    few = partition.rows.assign(next_affinity=np.where(np.arange(30) < 2, 0.9, 0))
+    few_moves = plots.partitioned(replace(partition, rows=few))[2]
+    assert " 10 of 30; those first that may move, 2" in few_moves.get_xlabel()
+    many = replace(partition, rows=partition.rows.assign(next_affinity=0.9))
+    assert "30 of 30; those first that may move, 30" in plots.partitioned(many)[2].get_xlabel()
+
+
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        (plots.ball, "partition"),
+        (plots.moves, "partition"),
+        (plots.partitioned, "partition"),
+        (plots.similarity, "similarity"),
+        (lambda given: plots.similarity(similarity_of(np.eye(4)), given), "partition"),
+    ],
+    ids=["ball", "moves", "partitioned", "similarity", "similarity by"],
+)
+@pytest.mark.parametrize("given", [LABEL, "found"], ids=["labels", "text"])
+def test_what_is_no_result_is_refused(draw, name, given):
+    message = f"^{name}: expected what bayesmix.{name} returns, got {type(given).__name__}$"
+    with pytest.raises(ValueError, match=message):
+        draw(given)
+
+
+@pytest.mark.parametrize("n_rows", [0, -3, 2.5, "all"])
+def test_numbers_of_rows_are_counts(partition, n_rows):
+    with pytest.raises(ValueError, match=r"^n_rows: expected a whole number of at least 1"):
+        plots.moves(partition, n_rows=n_rows)
+
+
+def test_thousands_have_commas():
+    label = np.repeat([0, 1], 2500)
+    edge = bound(label, 0.1)
+    many = partition_of(label, edge, edge, edge)
+    assert plots.ball(many)[0].get_xlabel() == "2,000 of 5,000 rows, by cluster"
+    assert "40 of 5,000;" in plots.moves(many).get_xlabel()
 
 
 def test_eighteen_clusters_have_eighteen_colors():
@@ -384,6 +464,24 @@ def test_eighteen_clusters_have_eighteen_colors():
     ids=["similarity", "ball of rows", "ball of strips", "moves", "partitioned"],
 )
 def test_renders(partition, together, draw, tmp_path):
-    """Layout and fonts, which the artists alone do not show."""
-    draw(partition, together).figure.savefig(tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").stat().st_size > 5000
+    """Layout and fonts, which the artists alone do not show: text inside the figure, none lost."""
+    figure = draw(partition, together).figure
+    figure.savefig(tmp_path / "picture.png", dpi=70)
+    whole = figure.bbox
+    for ax in figure.axes:
+        box = ax.get_tightbbox()
+        assert whole.x0 - 1 <= box.x0 < box.x1 <= whole.x1 + 1
+        assert whole.y0 - 1 <= box.y0 < box.y1 <= whole.y1 + 1
+        assert ax.get_window_extent().height > 0.1 * whole.height
+    ink = (plt.imread(tmp_path / "picture.png")[..., :3] < 0.95).any(axis=2)
+    assert ink.mean() > 0.02
+
+
+def test_every_row_is_seen_in_a_small_picture(partition, tmp_path):
+    """Markers without an edge vanish at few dots per inch."""
+    single = partition_of(np.zeros(30, int), *[bound(np.zeros(30, int), 0.0)] * 3)
+    x = pd.DataFrame({"east": np.linspace(0, 1, 30), "north": np.tile([0.0, 1.0], 15)})
+    ax = plots.ball(single, x)[0]
+    for scatter in of_clusters(ax):
+        assert np.all(np.asarray(scatter.get_linewidths()) > 0)
+        assert same_color(scatter.get_edgecolors()[0, :3], scatter.get_facecolors()[0, :3])

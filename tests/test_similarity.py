@@ -299,14 +299,14 @@ def test_a_varying_number_of_clusters_needs_labels():
     for own in (post, bm.relabel(post, n_clusters=3)):
         expected = shares(own["allocation"]["label"].values.reshape(-1, 12))
         np.testing.assert_allclose(bm.similarity(own).to_dataarray(), expected, rtol=1e-7)
+        with pytest.raises(ValueError, match=r'^method: expected "labels", because where the num'):
+            bm.similarity(own, method="responsibilities")
         bare = own.drop_nodes("allocation")
-        for given, method in (
-            (own, "responsibilities"),
-            (bare, "responsibilities"),
-            (bare, "auto"),
-        ):
-            with pytest.raises(ValueError, match=r"^post: expected labels, .*; sample with store="):
-                bm.similarity(given, method=method)
+        for method in ("responsibilities", "labels", "auto"):
+            with pytest.raises(
+                ValueError, match=r"^post: expected the group allocation, .* store="
+            ):
+                bm.similarity(bare, method=method)
 
 
 def test_it_says_what_it_is():
@@ -330,9 +330,27 @@ def test_refusals():
         found.block(40)
     with pytest.raises(IndexError, match=r"^columns: expected positions from 0 to 39, .* got 'a'"):
         found.block(3, "a")
+    with pytest.raises(IndexError, match=r"^rows: expected positions .*; names are not positions$"):
+        found.block(["a", "b"])
+    for wrong in (None, "1GB"):
+        with pytest.raises(ValueError, match=r"^max_bytes: expected a number of at least 0, got "):
+            found.to_dataarray(max_bytes=wrong)
+    for wrong in (["a"] * 40, [1j] * 40):
+        with pytest.raises(ValueError, match=r"^v: expected real numbers, got an array of dtype "):
+            found.matvec(wrong)
     with pytest.raises(ValueError, match=r"^i: expected the position of one row, .*; use block"):
         found.row(slice(2))
     with pytest.raises(ValueError, match=r"^method: expected one of auto, labels, resp.* got 'x'"):
         bm.similarity(labels(9, 40), method="x")
     with pytest.raises(ValueError, match=r'^method: expected "labels", because labels alone have'):
         bm.similarity(labels(9, 40), method="responsibilities")
+
+
+def test_positions_as_a_tuple_are_a_list():
+    found = bm.similarity(labels(9, 40))
+    xr.testing.assert_identical(found.block((0, 7)), found.block([0, 7]))
+
+
+def test_of_few_rows_all_others_are_neighbors():
+    assert bm.similarity(labels(9, 4)).nearest().sizes["rank"] == 3
+    assert bm.similarity(labels(9, 40)).nearest().sizes["rank"] == 10

@@ -51,6 +51,8 @@ class CredibleBall:
 
     prob: float
     """Share of the draws that was asked for; at least so many are inside."""
+    share: float
+    """Share of the draws inside."""
     radius: float
     """Smallest distance within which they are; bits where the loss is variation of information."""
     distance: Floats
@@ -88,6 +90,7 @@ def credible_ball(label: Integers, rows: Signatures, loss: Loss, prob: float) ->
 
     return CredibleBall(
         prob,
+        len(inside) / rows.n_draws,
         float(distance[inside].max()),
         distance,
         rows.n_clusters,

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LOSSES", "Loss", "loss_of"]
 
-LOSSES = ("vi", "binder", "omari")
+_WORDS = {
+    "vi": "variation of information",
+    "binder": "Binder's loss",
+    "omari": "one minus the adjusted Rand index",
+}
+LOSSES = tuple(_WORDS)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,28 @@ class Loss:
     def unit(self) -> str:
         """Unit of its values; empty if they have none."""
         return "bits" if self.name == "vi" else ""
+
+    @property
+    def words(self) -> str:
+        """What it is, with its costs unless both are one."""
+        costs = "" if self.merge == self.split == 1 else f" at costs {self.merge:g}, {self.split:g}"
+        return _WORDS[self.name] + costs
+
+    def amount(self, value: float) -> str:
+        """A value with its unit."""
+        return f"{value:.3g} {self.unit}".strip()
+
+    def expected(self, value: float) -> str:
+        """A mean over draws, as part of a sentence."""
+        if self.name == "omari":
+            return f"an adjusted Rand index of {1 - value:.3g} with a draw"
+        return f"{self.words} of {self.amount(value)} from a draw"
+
+    def within(self, radius: float) -> str:
+        """What draws within a radius are, as part of a sentence."""
+        if self.name == "omari":
+            return f"have an adjusted Rand index of at least {1 - radius:.3g} with it"
+        return f"are within {self.amount(radius)} of it"
 
     @property
     def symmetric(self) -> Loss:
@@ -66,7 +93,7 @@ def loss_of(name: str, costs: tuple[float, float] = (1.0, 1.0)) -> Loss:
     """Check a loss that a user asks for; costs of merging and of splitting."""
     if name not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
-    values = np.asarray(costs, float)
+    values = _numbers(costs)
     if values.shape != (2,) or not np.all(np.isfinite(values)) or not np.all(values > 0):
         raise ValueError(
             f"costs: expected two positive numbers, of merging and of splitting, got {costs!r}"
@@ -77,6 +104,15 @@ def loss_of(name: str, costs: tuple[float, float] = (1.0, 1.0)) -> Loss:
             f'{costs!r}; use loss="vi" or "binder"'
         )
     return Loss(name) if name == "omari" else Loss(name, float(values[0]), float(values[1]))
+
+
+def _numbers(costs: Any) -> Floats:
+    """Costs as an array, an empty one of what are no numbers."""
+    try:
+        values = np.asarray(costs)
+    except ValueError:  # of different lengths
+        return np.empty(0)
+    return values.astype(float) if values.dtype.kind in "iuf" else np.empty(0)
 
 
 def _rand(n: int, of_point: Any, of_draw: Any, joint: Any) -> Any:

@@ -13,14 +13,22 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesmix.draws import data_of, evenly
 from bayesmix.inputs import as_table
-from bayesmix.partitions.losses import loss_of
-from bayesmix.plots.style import POINT_COLOR, color, column, marker, require_rows_of
+from bayesmix.partition_result import counted
+from bayesmix.partitions.losses import Loss
+from bayesmix.plots.style import (
+    POINT_COLOR,
+    color,
+    column,
+    marker,
+    require_partition,
+    require_rows_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from bayesmix.partition import Partition
+    from bayesmix.partition_result import Partition
 
     Floats = NDArray[np.float64]
     Labels = NDArray[np.integer]
@@ -31,11 +39,8 @@ _PLACES = ("estimate", "upper", "lower", "horizontal")
 _MAX_ROWS = 1500  # more make rings a blot
 _MAX_CELLS = 2000
 _NUMBERED = 0.02  # share of a strip, or of the rows, from which on a cluster has its number
-_DISTANCE = {
-    "vi": "variation of information from the estimate, bits",
-    "binder": "Binder's loss from the estimate",
-    "omari": "1 − adjusted Rand index with the estimate",
-}
+_BARS = 40
+_ROUNDING = 1e-12  # by which distances of draws at the radius may exceed it
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -45,7 +50,9 @@ def ball(
     """Draw the estimate, the bounds of its credible ball, and the draws' distances.
 
     Clusters of a bound have the color and number of the estimate's cluster with which they share
-    more than half of their union. Rows whose cluster is another than in the estimate are ringed.
+    more than half of their union; other clusters are new. Ringed are rows that are not in the
+    estimate's cluster: of a cluster in two halves all, as neither is more than half of it. A bound
+    that is the same partition as one before says so.
 
     Parameters
     ----------
@@ -64,8 +71,11 @@ def ball(
         With ``x`` of shape (5,): estimate, upper bound (fewest clusters), lower bound (most),
         horizontal bound (farthest), distances; else (2,): strips, distances.
     """
+    require_partition(partition)
     if x is not None:
         return _scatters(partition, *_coordinates(partition, x, features))
+    if features is not None:
+        raise ValueError("features: expected x that has them, got none; pass the rows as x")
     _, axes = plt.subplots(2, 1, figsize=(9, 4.6), layout="constrained", height_ratios=[5, 3])
     strips(partition, axes[0])
     distances(partition, axes[1])
@@ -95,23 +105,37 @@ def strips(partition: Partition, ax: Axes) -> None:
     n = labels.shape[1]
     ax.set(
         xticks=[],
-        xlabel=f"{n} rows, by cluster" if m == n else f"{m} of {n} rows, by cluster",
+        xlabel=("" if m == n else f"{m:,} of ") + f"{counted(n, 'row')}, by cluster",
     )
-    ax.set_yticks(range(4), _titles(partition), fontsize="small")
+    ax.set_yticks(range(4), _titles(partition, labels), fontsize="small")
     ax.tick_params(length=0)
 
 
 def distances(partition: Partition, ax: Axes) -> None:
-    """Histogram of the draws' distances from the estimate, the radius marked."""
-    found = partition.credible_ball
-    bins = np.linspace(0, max(found.distance.max(), 1e-3), 41).tolist()
-    ax.hist(found.distance, bins, color=color(0), alpha=0.4)
+    """Histogram of the draws' distances from the estimate; bars left of the line are inside."""
+    found, loss = partition.credible_ball, Loss(partition.loss)
+    edges = _edges(found.distance, found.radius)
+    ax.hist(found.distance, edges.tolist(), color=color(0), alpha=0.4)
     ax.axvline(found.radius, color=POINT_COLOR)
-    inside = np.mean(found.distance <= found.radius)
-    far = _amount(partition, found.radius)
-    ax.set_title(f"{inside:.0%} of the draws are within {far}", fontsize="small", loc="left")
-    ax.set(xlabel=_DISTANCE[partition.loss], ylabel="draws")
-    ax.margins(x=0)
+    share, far = f"{found.share:.0%}", loss.amount(found.radius)
+    ax.set_title(f"{share} of the draws are within {far}", fontsize="small", loc="left")
+    unit = f", {loss.unit}" if loss.unit else ""
+    ax.set(xlabel=f"{loss.words} from the estimate{unit}", ylabel="draws")
+    width = edges[-1] - edges[-2]
+    ax.set_xlim(edges[0], edges[-1] + 2 * width if found.distance.any() else 1)
+
+
+def _edges(distance: Floats, radius: float) -> Floats:
+    """Ends of bars (m,): one at the radius, so that the draws at it stand before the line."""
+    top, end = float(distance.max()), radius + _ROUNDING
+    width = (top or 1.0) / _BARS
+    before = max(round(radius / width), 1)
+    if radius >= width / 2:
+        width = end / before
+    after = max(int((top - end) / width) + 1, 0) if top > end else 0
+    edges: Floats = end + width * np.arange(-before, after + 1, dtype=float)
+    edges[0] = min(edges[0], 0)
+    return edges
 
 
 def _labels(partition: Partition) -> Labels:
@@ -120,23 +144,18 @@ def _labels(partition: Partition) -> Labels:
     return np.stack([partition.labels.values, *bounds])
 
 
-def _titles(partition: Partition) -> list[str]:
-    """What each of the four is: clusters, distance from the estimate."""
-    titles = [f"estimate\n{_clusters(partition.n_clusters)}"]
-    for name in _PLACES[1:]:
+def _titles(partition: Partition, labels: Labels) -> list[str]:
+    """What each of the four (4, n) is: clusters and distance, or which of those before it."""
+    titles, loss = [f"estimate\n{counted(partition.n_clusters, 'cluster')}"], Loss(partition.loss)
+    for i, name in enumerate(_PLACES[1:], start=1):
         bound = getattr(partition.credible_ball, name)
         several = "" if len(bound.labels) == 1 else ", one of several"
-        far = _amount(partition, bound.distance)
-        titles.append(f"{name} bound{several}\n{_clusters(bound.n_clusters[0])}, {far} away")
+        says = f"{counted(int(bound.n_clusters[0]), 'cluster')}, {loss.amount(bound.distance)} away"
+        same = np.flatnonzero((labels[:i] == labels[i]).all(axis=1))
+        if same.size:
+            says = f"the same as {_PLACES[same[0]]}"
+        titles.append(f"{name} bound{several}\n{says}")
     return titles
-
-
-def _amount(partition: Partition, distance: float) -> str:
-    return f"{distance:.3g} {loss_of(partition.loss).unit}".strip()
-
-
-def _clusters(number: int) -> str:
-    return "1 cluster" if number == 1 else f"{number} clusters"
 
 
 def _coordinates(
@@ -158,20 +177,20 @@ def _scatters(partition: Partition, names: tuple[str, ...], values: Floats) -> N
     figure = plt.figure(figsize=(12, 5.2), layout="constrained")
     panels = figure.subplot_mosaic([[*_PLACES], ["distances"] * 4], height_ratios=[3, 1])
     rows = evenly(len(values), _MAX_ROWS)
-    estimate = partition.labels.values
-    for place, label, title in zip(_PLACES, _labels(partition), _titles(partition), strict=True):
+    labels = _labels(partition)
+    for place, label, title in zip(_PLACES, labels, _titles(partition, labels), strict=True):
         ax = panels[place]
         if place != "estimate":
             ax.sharex(panels["estimate"])
             ax.sharey(panels["estimate"])
             ax.tick_params(labelleft=False)
-        _scatter(ax, values[rows], label[rows], (label != estimate)[rows])
+        _scatter(ax, values[rows], label[rows], (label != labels[0])[rows])
         ax.set(xlabel=names[0], title=title)
         ax.title.set_fontsize("medium")
     panels["estimate"].set_ylabel(names[1] if len(names) == 2 else "cluster")
     distances(partition, panels["distances"])
-    shown = "" if len(rows) == len(values) else f"; {len(rows)} of {len(values)} rows shown"
-    figure.suptitle(f"rings: another cluster than in the estimate{shown}", fontsize="medium")
+    shown = "" if len(rows) == len(values) else f"; {len(rows):,} of {len(values):,} rows shown"
+    figure.suptitle(f"ringed: not in the estimate's cluster{shown}", fontsize="medium")
     return np.array([panels[name] for name in (*_PLACES, "distances")], dtype=object)
 
 
@@ -186,7 +205,7 @@ def _scatter(ax: Axes, x: Floats, label: Labels, moved: NDArray[np.bool_]) -> No
     for k in np.unique(label):
         own = label == k
         look: dict[str, Any] = {"color": color(int(k)), "marker": marker(int(k))}
-        ax.scatter(x[own, 0], x[own, 1], s=size, linewidths=0, alpha=0.7, **look)
+        ax.scatter(x[own, 0], x[own, 1], s=size, linewidths=0.6, alpha=0.7, **look)
         if not flat and own.mean() >= _NUMBERED:
             _number(ax, np.median(x[own, 0]), np.median(x[own, 1]), k)
     ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR}

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
+from bayesmix.inputs import require_count
+from bayesmix.partition_result import by_doubt
 from bayesmix.plots.ball import distances, strips
-from bayesmix.plots.style import axes_or_new, color, marker
+from bayesmix.plots.style import axes_or_new, color, marker, require_partition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from bayesmix.partition import Partition
+    from bayesmix.partition_result import Partition
 
 __all__ = ["moves", "partitioned"]
 
 _ASIDE = 0.16
+_FEWEST, _MOST = 10, 40  # rows beside a ball
 
 
 def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> Axes:
@@ -32,16 +35,20 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
     partition : Partition
         Result of `bayesmix.partition`.
     n_rows : int, default 40
-        How many rows, those first whose own cluster is the least ahead of the next one.
+        How many rows: `Partition.moving` first, then those whose own cluster is the least ahead of
+        the next one.
     ax : matplotlib Axes, optional
 
     Returns
     -------
     matplotlib Axes
     """
+    require_partition(partition)
+    require_count(n_rows, "n_rows")
     ax = axes_or_new(ax, (9, 4))
-    ahead = partition.rows["certainty"] - partition.rows["next_affinity"]
-    rows = partition.rows.iloc[np.argsort(ahead, kind="stable")[:n_rows]]
+    order, n_moving = by_doubt(partition.rows)
+    rows = partition.rows.iloc[order[:n_rows]]
+    first = f"those first that may move, {n_moving:,}" if n_moving else "none moves"
     own, other = (rows[name].to_numpy(int) for name in ("label", "next_label"))
     for i, (share, following) in enumerate(rows[["certainty", "next_affinity"]].to_numpy(float)):
         if other[i] >= 0:
@@ -54,8 +61,7 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
         ylim=(-0.03, 1.03),
         xlim=(-0.8, len(rows) - 0.2),
         ylabel="share of draws together",
-        xlabel=f"row  its cluster → the next: {len(rows)} of {len(partition.rows)}, "
-        "those first that are the most between two",
+        xlabel=f"row  its cluster → the next: {len(rows):,} of {len(partition.rows):,}; {first}",
     )
     steps = [f"{a} → {b}" if b >= 0 else f"{a}" for a, b in zip(own, other, strict=True)]
     names = [f"{name}  {step}" for name, step in zip(rows.index, steps, strict=True)]
@@ -65,17 +71,18 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
 
 
 def partitioned(partition: Partition) -> NDArray[np.object_]:
-    """Draw a partition's credible ball and the rows that are not sure of their cluster.
+    """Draw a partition's credible ball and the rows that may move, with others up to ten.
 
     Returns
     -------
     ndarray of matplotlib Axes, shape (3,)
         Estimate and bounds as strips; the draws' distances from the estimate; `moves`.
     """
+    require_partition(partition)
     _, axes = plt.subplots(3, 1, figsize=(9, 8), layout="constrained", height_ratios=[4, 2.5, 5])
     strips(partition, axes[0])
     distances(partition, axes[1])
-    moves(partition, ax=axes[2])
+    moves(partition, n_rows=min(max(len(partition.moving), _FEWEST), _MOST), ax=axes[2])
     return axes
 
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.draws import evenly
-from bayesmix.plots.style import axes_or_new, require_rows_of
+from bayesmix.inputs import require_count
+from bayesmix.partition_result import counted
+from bayesmix.plots.style import axes_or_new, require_partition, require_rows_of
+from bayesmix.similarity import Similarity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from bayesmix.partition import Partition
-    from bayesmix.similarity import Similarity
+    from bayesmix.partition_result import Partition
 
 __all__ = ["similarity"]
 
@@ -50,6 +52,13 @@ def similarity(
     -------
     matplotlib Axes
     """
+    if not isinstance(found, Similarity):
+        raise ValueError(
+            f"similarity: expected what bayesmix.similarity returns, got {type(found).__name__}"
+        )
+    if partition is not None:
+        require_partition(partition)
+    require_count(most_rows, "most_rows")
     if most_rows < 2:
         raise ValueError(f"most_rows: expected at least 2, got {most_rows}")
     ax = axes_or_new(ax, (6.4, 5.4))
@@ -67,11 +76,12 @@ def similarity(
         shown[np.ix_(order, order)], cmap="Blues", vmin=0, vmax=1, interpolation="nearest"
     )
     ax.figure.colorbar(image, ax=ax, label="probability of being together", shrink=0.85)
-    count = f"{found.n}" if len(rows) == found.n else f"{len(rows)} of {found.n}"
+    count = counted(found.n, "row")
+    count = count if len(rows) == found.n else f"{len(rows):,} of {count}"
     if partition is None:
-        ax.set(xlabel=f"{count} rows, alike ones side by side", xticks=[], yticks=[])
+        ax.set(xlabel=f"{count}, alike ones side by side", xticks=[], yticks=[])
     else:
-        ax.set(xlabel=f"{count} rows by cluster", ylabel="cluster")
+        ax.set(xlabel=f"{count} by cluster", ylabel="cluster")
         _mark(ax, label)
     return ax
 

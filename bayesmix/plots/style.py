@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex, to_rgb
+
+from bayesmix.partition_result import Partition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmix.inputs import Table
-    from bayesmix.partition import Partition
 
-__all__ = ["POINT_COLOR", "axes_or_new", "color", "column", "marker", "require_rows_of"]
+__all__ = [
+    "POINT_COLOR",
+    "axes_or_new",
+    "color",
+    "column",
+    "marker",
+    "require_partition",
+    "require_rows_of",
+]
 
 # Okabe & Ito 2008, without yellow (too pale on white) and black (kept for the point fit).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -50,11 +59,19 @@ def column(table: Table, name: str) -> int:
     return table.features.index(str(name))
 
 
+def require_partition(value: Any, name: str = "partition") -> None:
+    """Refuse what is not the result of `bayesmix.partition`."""
+    if not isinstance(value, Partition):
+        raise ValueError(
+            f"{name}: expected what bayesmix.partition returns, got {type(value).__name__}"
+        )
+
+
 def require_rows_of(partition: Partition, n: int, name: str) -> None:
     """Refuse what has another number of rows than the partition."""
     expected = len(partition.labels)
     if n != expected:
         raise ValueError(
-            f"{name}: expected {expected} rows, as the partition has, got {n}; pass what it was "
-            "computed from"
+            f"{name}: expected {expected:,} rows, as the partition has, got {n:,}; pass what it "
+            "was computed from"
         )
