@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Confusion", "confusion", "draw_losses", "expected_loss"]
 
 _TASK_DRAWS = 64  # a line of labels
+_TASK_CELLS = 1 << 20  # of the tables of a task, unless one draw has more
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +76,34 @@ def confusion(label: NDArray[np.integer[Any]], rows: Signatures) -> Confusion:
 
 def draw_losses(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -> Floats:
     """Loss of a partition where each draw in turn is true, (S,)."""
-    table = confusion(label, rows)
-    of_draw = table.by_draw(loss.of_counts(table.count.sum(axis=1)))
-    joint = table.by_draw(loss.of_counts(table.count).sum(axis=1))
-    of_point = loss.of_counts(table.sizes).sum()
-    return np.asarray(loss.from_sums(int(rows.weight.sum()), of_point, of_draw, joint))
+    n = int(rows.weight.sum())
+    values = loss.of_counts(np.arange(n + 1))
+    own = np.ascontiguousarray(label, np.int64)
+    of_point = values[np.bincount(own, rows.weight).astype(np.int64)].sum()
+    of_draw, joint = (_sums(one, rows, values) for one in (np.zeros_like(own), own))
+    return np.asarray(loss.from_sums(n, of_point, of_draw, joint))
 
 
 def expected_loss(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -> float:
     """Mean loss of a partition over the draws."""
     return float(draw_losses(label, rows, loss).mean())
+
+
+def _sums(own: Counts, rows: Signatures, values: Floats) -> Floats:
+    """Sums of values at the rows that clusters share with those of each draw, (S,)."""
+    width = int(own.max()) + 1
+    cells = width * int(rows.n_clusters.max())
+    each = min(max(_TASK_CELLS // cells, 1), _TASK_DRAWS)
+    found = np.empty(rows.n_draws)
+
+    def task(i: int) -> None:
+        draws = each * i, min(each * (i + 1), rows.n_draws)
+        _sum(own, width, rows.label, rows.weight, rows.n_clusters, *draws, values, found)
+
+    nothing = own[:0], 1, rows.label[:0], rows.weight[:0], rows.n_clusters, 0, 0, values, found
+    compile_once(("draw losses", rows.label.dtype), "losses of partitions", lambda: _sum(*nothing))
+    run_tasks(task, -(-rows.n_draws // each))
+    return found
 
 
 def _make_count(fingerprint: str) -> Callable:
@@ -106,4 +125,39 @@ def _make_count(fingerprint: str) -> Callable:
     return count_rows
 
 
-_count = cached(_make_count)
+def _make_sum(fingerprint: str) -> Callable:
+    def sum_values(
+        own: Counts,
+        width: int,
+        label: NDArray[np.unsignedinteger[Any]],
+        weight: Counts,
+        n_clusters: Counts,
+        first: int,
+        stop: int,
+        values: Floats,
+        found: Floats,
+    ) -> None:
+        """Sums for draws first, ..., stop - 1; by columns if they are fewer than cells."""
+        fingerprint  # noqa: B018
+        start = np.zeros(stop - first + 1, np.int64)
+        start[1:] = np.cumsum(width * n_clusters[first:stop])
+        count = np.zeros(start[-1], np.int32)
+        for i in range(len(own)):
+            for s in range(first, stop):
+                count[start[s - first] + width * label[i, s] + own[i]] += weight[i]
+        for s in range(first, stop):
+            table, total = count[start[s - first] : start[s - first + 1]], 0.0
+            if len(table) <= len(own):
+                for shared in table:
+                    total += values[shared]
+            else:
+                for i in range(len(own)):
+                    cell = width * label[i, s] + own[i]
+                    total += values[table[cell]]
+                    table[cell] = 0
+            found[s] = total
+
+    return sum_values
+
+
+_count, _sum = cached(_make_count), cached(_make_sum)
