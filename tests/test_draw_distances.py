@@ -95,20 +95,12 @@ def test_spread_rows_are_a_sample():
 
 @pytest.mark.parametrize("loss", [*(Loss(name) for name in LOSSES), loss_of("vi", (1, 3))])
 def test_losses_are_those_of_pairs_of_draws(loss):
-    """Few clusters, whose tables have fewer cells than columns; many; draws of many tasks."""
+    """Clusters of more columns than draws have clusters, and of fewer; draws of many tasks."""
     for s, n, k in [(150, 40, 2), (9, 30, 12), (70, 6, 6)]:
         rows, every = signatures_of(draws(s, n, k)), np.arange(s)
         found = [draw_losses(rows.label[:, t], rows, loss) for t in (0, s - 1)]
         expected = draw_distances(rows, loss, every[[0, -1]], every)
         np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
-def test_losses_by_draws_one_by_one(monkeypatch):
-    """As with tables so large that no two of them are held at once."""
-    rows = signatures_of(draws(150, 40, 5))
-    expected = draw_losses(rows.label[:, 3], rows, Loss("vi"))
-    monkeypatch.setattr("bayesmix.partitions.tables._TASK_CELLS", 1)
-    np.testing.assert_array_equal(draw_losses(rows.label[:, 3], rows, Loss("vi")), expected)
 
 
 def test_memory_of_losses_is_that_of_some_draws():

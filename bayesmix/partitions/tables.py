@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Confusion", "confusion", "draw_losses", "expected_loss"]
 
 _TASK_DRAWS = 64  # a line of labels
-_TASK_CELLS = 1 << 20  # of the tables of a task, unless one draw has more
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,18 +91,17 @@ def expected_loss(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss)
 
 def _sums(own: Counts, rows: Signatures, values: Floats) -> Floats:
     """Sums of values at the rows that clusters share with those of each draw, (S,)."""
-    width = int(own.max()) + 1
-    cells = width * int(rows.n_clusters.max())
-    each = min(max(_TASK_CELLS // cells, 1), _TASK_DRAWS)
-    found = np.empty(rows.n_draws)
+    order, start = own.argsort(kind="stable"), np.append(0, np.cumsum(np.bincount(own)))
+    found = np.zeros(rows.n_draws)
+    same = rows.label, rows.weight, rows.n_clusters, values
 
     def task(i: int) -> None:
-        draws = each * i, min(each * (i + 1), rows.n_draws)
-        _sum(own, width, rows.label, rows.weight, rows.n_clusters, *draws, values, found)
+        draws = _TASK_DRAWS * i, min(_TASK_DRAWS * (i + 1), rows.n_draws)
+        _sum(order, start, *same, *draws, found)
 
-    nothing = own[:0], 1, rows.label[:0], rows.weight[:0], rows.n_clusters, 0, 0, values, found
+    nothing = order, start, *same, 0, 0, found
     compile_once(("draw losses", rows.label.dtype), "losses of partitions", lambda: _sum(*nothing))
-    run_tasks(task, -(-rows.n_draws // each))
+    run_tasks(task, -(-rows.n_draws // _TASK_DRAWS))
     return found
 
 
@@ -127,37 +126,50 @@ def _make_count(fingerprint: str) -> Callable:
 
 def _make_sum(fingerprint: str) -> Callable:
     def sum_values(
-        own: Counts,
-        width: int,
+        order: Counts,
+        start: Counts,
         label: NDArray[np.unsignedinteger[Any]],
         weight: Counts,
         n_clusters: Counts,
+        values: Floats,
         first: int,
         stop: int,
-        values: Floats,
         found: Floats,
     ) -> None:
-        """Sums for draws first, ..., stop - 1; by columns if they are fewer than cells."""
+        """Add to (S,) for draws first, ..., stop - 1; one cluster of columns after the other."""
         fingerprint  # noqa: B018
-        start = np.zeros(stop - first + 1, np.int64)
-        start[1:] = np.cumsum(width * n_clusters[first:stop])
-        count = np.zeros(start[-1], np.int32)
-        for i in range(len(own)):
-            for s in range(first, stop):
-                count[start[s - first] + width * label[i, s] + own[i]] += weight[i]
-        for s in range(first, stop):
-            table, total = count[start[s - first] : start[s - first + 1]], 0.0
-            if len(table) <= len(own):
-                for shared in table:
-                    total += values[shared]
-            else:
-                for i in range(len(own)):
-                    cell = width * label[i, s] + own[i]
-                    total += values[table[cell]]
-                    table[cell] = 0
-            found[s] = total
+        if first == stop:
+            return
+        count = np.zeros((stop - first, n_clusters[first:stop].max()), np.int32)
+        for j in range(len(start) - 1):
+            columns = order[start[j] : start[j + 1]]
+            for i in columns:
+                for s in range(first, stop):
+                    count[s - first, label[i, s]] += weight[i]
+            _take(columns, label[:, first:stop], count, values, found[first:stop])
 
     return sum_values
+
+
+@njit(nogil=True, error_model="numpy")
+def _take(
+    columns: Counts,
+    label: NDArray[np.unsignedinteger[Any]],
+    count: NDArray[np.int32],
+    values: Floats,
+    found: Floats,
+) -> None:
+    """Add values at counts (b, R) to (b,) and clear them; by columns if fewer than cells."""
+    if len(columns) < count.shape[1]:
+        for i in columns:
+            for s in range(len(found)):
+                found[s] += values[count[s, label[i, s]]]
+                count[s, label[i, s]] = 0
+        return
+    for s in range(len(found)):
+        for shared in count[s]:
+            found[s] += values[shared]
+    count[:] = 0
 
 
 _count, _sum = cached(_make_count), cached(_make_sum)
