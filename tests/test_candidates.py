@@ -116,11 +116,11 @@ def test_cuts_may_have_many_more_clusters_than_draws(name):
 @every_loss
 def test_linked_columns_keep_their_cut(loss, monkeypatch):
     """Of more columns than are linked: a cut of the sample, and all others go where they belong."""
-    z = draws(60, 200, 4)
+    z = draws(60, 200, 4, moved=0.7)
     rows = signatures_of(z)
     assert len(rows) == 200
-    monkeypatch.setattr(MOST_LINKED, 20)
-    at = np.linspace(0, 199, 20).astype(int)
+    monkeypatch.setattr(MOST_LINKED, 50)
+    at = np.linspace(0, 199, 50).astype(int)
     starts = candidates(rows, loss, None)
     few = signatures_of(z[:, at])
     expected = [own[few.of_row] for own in candidates(few, loss, None)[-4:]]

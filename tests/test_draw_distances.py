@@ -103,6 +103,19 @@ def test_losses_are_those_of_pairs_of_draws(loss):
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+def test_memory_of_distances_is_that_of_one_table(monkeypatch):
+    """A million cells of four bytes in every thread, where tables are larger than columns."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    rows = signatures_of(np.tile(np.arange(1000), (5, 1)))
+    draw_distances(rows, Loss("vi"), np.arange(2))
+    tracemalloc.start()
+    found = draw_distances(rows, Loss("vi"), np.arange(5))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6e6
+    np.testing.assert_array_equal(found, 0)
+
+
 def test_memory_of_losses_is_that_of_some_draws():
     """Tables of all draws at once would be 320 MB of integers, and as much of numbers."""
     rows = signatures_of(np.tile(np.arange(100), (4000, 1)))
