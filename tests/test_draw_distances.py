@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -77,19 +79,52 @@ def test_equal_columns_count_as_often_as_they_occur(loss):
 
 
 def test_spread_rows_are_a_sample():
-    """Every third of rows that come three times in a row, then all of them."""
-    z = np.repeat(draws(15, 10)[:, np.arange(40) ** 2 % 7], 3, axis=1)
+    """Fewer rows than there are distinct columns; otherwise everything, which costs no more."""
+    z = np.repeat(draws(15, 40)[:, np.arange(120) ** 2 % 37], 3, axis=1)
     rows, every = signatures_of(z), np.arange(15)
-    expected = draw_distances(rows, Loss("vi"), every)
-    for count in (40, 120, 1000):
-        few = rows.spread(count)
-        assert (len(few), few.n, few.weight.sum()) == (4, *[min(count, 120)] * 2)
+    assert len(rows) == 19
+    for count in (1, 2, 9, 18):
+        few, at = rows.spread(count), np.linspace(0, 359, count).astype(int)
+        np.testing.assert_array_equal(few.label[few.of_row].T, rows.label[rows.of_row].T[:, at])
         np.testing.assert_array_equal(few.weight, np.bincount(few.of_row))
+        expected = draw_distances(signatures_of(z[:, at]), Loss("vi"), every)
         np.testing.assert_allclose(draw_distances(few, Loss("vi"), every), expected, atol=1e-12)
-    own = rows.spread(9)
-    np.testing.assert_array_equal(
-        own.label[own.of_row].T, rows.label[rows.of_row].T[:, np.linspace(0, 119, 9).astype(int)]
-    )
+    for count in (19, 360, 1000):
+        assert rows.spread(count) is rows
+
+
+@pytest.mark.parametrize("loss", [*(Loss(name) for name in LOSSES), loss_of("vi", (1, 3))])
+def test_losses_are_those_of_pairs_of_draws(loss):
+    """Clusters of more columns than draws have clusters, and of fewer; draws of many tasks."""
+    for s, n, k in [(150, 40, 2), (9, 30, 12), (70, 6, 6)]:
+        rows, every = signatures_of(draws(s, n, k)), np.arange(s)
+        found = [draw_losses(rows.label[:, t], rows, loss) for t in (0, s - 1)]
+        expected = draw_distances(rows, loss, every[[0, -1]], every)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_memory_of_distances_is_that_of_one_table(monkeypatch):
+    """A million cells of four bytes in every thread, where tables are larger than columns."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    rows = signatures_of(np.tile(np.arange(1000), (5, 1)))
+    draw_distances(rows, Loss("vi"), np.arange(2))
+    tracemalloc.start()
+    found = draw_distances(rows, Loss("vi"), np.arange(5))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6e6
+    np.testing.assert_array_equal(found, 0)
+
+
+def test_memory_of_losses_is_that_of_some_draws():
+    """Tables of all draws at once would be 320 MB of integers, and as much of numbers."""
+    rows = signatures_of(np.tile(np.arange(100), (4000, 1)))
+    draw_losses(np.zeros(len(rows), int), rows, Loss("vi"))
+    tracemalloc.start()
+    draw_losses(np.arange(len(rows)), rows, Loss("vi"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e7
 
 
 @pytest.mark.parametrize("loss", [*(Loss(name) for name in LOSSES), loss_of("binder", (1, 4))])

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayesmix.partitions.agreement import agreement_square
+from bayesmix.partitions.cut_losses import cut_losses
 from bayesmix.partitions.draw_candidates import best_draws
 from bayesmix.partitions.linkage import cuts, merges
-from bayesmix.partitions.members import affinities
-from bayesmix.partitions.tables import confusion, expected_loss
+from bayesmix.partitions.members import nearest_clusters
+from bayesmix.partitions.signatures import evenly
+from bayesmix.partitions.tables import confusion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,17 +56,19 @@ def candidates(rows: Signatures, loss: Loss, max_clusters: int | None) -> list[L
 def _best_cuts(linked: Signatures, loss: Loss, most: int) -> list[Labels]:
     """The two cuts of each linkage that lose least, (U,) of the linked columns."""
     apart = 1 - agreement_square(linked.label)
-    most = min(most, len(linked), 2 * int(linked.n_clusters.max()))
+    most = min(most, len(linked))
     found: list[Labels] = []
     for method in _METHODS:
-        cut = cuts(merges(apart.copy(), linked.weight, method), range(1, most + 1))
-        losses = [expected_loss(own, linked, loss) for own in cut]
-        found += [cut[i] for i in np.argsort(losses, kind="stable")[:_BEST_CUTS]]
+        tree = merges(apart.copy(), linked.weight, method)
+        losses = cut_losses(tree, linked, loss, most)
+        found += [*cuts(tree, 1 + np.argsort(losses, kind="stable")[:_BEST_CUTS])]
     return found
 
 
 def _extended(label: Labels, linked: Signatures, rows: Signatures) -> Labels:
-    """Clusters of all columns: where a column is most often together with linked rows."""
+    """Clusters of all columns: others are put where they are most often together with rows."""
     if linked is rows:
         return label
-    return affinities(confusion(label, linked), rows).argmax(axis=1)
+    found = nearest_clusters(confusion(label, linked), rows)
+    found[rows.of_row[evenly(rows.n, linked.n)]] = label[linked.of_row]
+    return found

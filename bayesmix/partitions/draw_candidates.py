@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.partitions.draw_distances import draw_distances
+from bayesmix.partitions.signatures import evenly
 from bayesmix.partitions.tables import expected_loss
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def best_draws(rows: Signatures, loss: Loss, count: int) -> NDArray[np.intp]:
         return draw_distances(rows, loss, every).mean(axis=1).argsort(kind="stable")[:count]
     few = rows.spread(max(_MOST_COUNTS // s**2, _ENOUGH_ROWS))
     n_true = min(s, max(_MOST_COUNTS // (s * len(few)), 1))
-    true = np.linspace(0, s - 1, n_true).astype(np.intp)
+    true = evenly(s, n_true)
     look_best = draw_distances(few, loss, every, true).mean(axis=1).argsort(kind="stable")
     some = look_best[: _SCREENED * count]
     exact = [expected_loss(rows.label[:, own], rows, loss) for own in some]

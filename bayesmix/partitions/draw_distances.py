@@ -1,7 +1,7 @@
 """Losses between draws themselves: every one of some draws as the estimate where others are true.
 
 Two draws share a table of counts; what a column adds to it does not wait for the last one, since
-four tables are filled side by side.
+four tables are filled side by side, unless one alone has more cells than there are columns.
 """
 
 from __future__ import annotations
@@ -101,11 +101,12 @@ def _make_fill(fingerprint: str) -> Callable:
         fingerprint  # noqa: B018
         b, u = other.shape
         width = n_other.max() if b else 0
-        count = np.zeros((_BESIDE, n_one * width), np.int64)
+        beside = b - b % _BESIDE if n_one * width <= u else 0
+        count = np.zeros((_BESIDE if beside else 1, n_one * width), np.int32)
         at = np.empty(u, np.int64)
         for i in range(u):
             at[i] = width * one[i]
-        for first in range(0, b - _BESIDE + 1, _BESIDE):
+        for first in range(0, beside, _BESIDE):
             p, q, r, s = other[first], other[first + 1], other[first + 2], other[first + 3]
             for i in range(u):
                 own, rows = at[i], weight[i]
@@ -115,7 +116,7 @@ def _make_fill(fingerprint: str) -> Callable:
                 count[3, own + s[i]] += rows
             for k in range(_BESIDE):
                 joint[first + k] = _take(count[k], at, other[first + k], values)
-        for last in range(b - b % _BESIDE, b):
+        for last in range(beside, b):
             for i in range(u):
                 count[0, at[i] + other[last, i]] += weight[i]
             joint[last] = _take(count[0], at, other[last], values)

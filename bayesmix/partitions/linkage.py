@@ -9,7 +9,7 @@ point of weight w is w points that are nowhere apart; of clusters a, b merged, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,7 @@ from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
     Method = Literal["average", "complete"]
@@ -63,7 +63,7 @@ def merges(
     return MergeTree(_numbered(pair[order]), height[order])
 
 
-def cuts(tree: MergeTree, n_clusters: Sequence[int]) -> NDArray[np.int64]:
+def cuts(tree: MergeTree, n_clusters: ArrayLike) -> NDArray[np.int64]:
     """Labels of points in partitions into so many clusters, at most U; (len(n_clusters), U)."""
     merged = len(tree.pair)
     u = merged + 1

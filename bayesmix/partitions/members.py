@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.integer[Any]]
 
-__all__ = ["Members", "affinities", "members"]
+__all__ = ["Members", "members", "nearest_clusters"]
 
 _TASK_ROWS = 1 << 11
 
@@ -82,24 +82,26 @@ def members(label: Integers, rows: Signatures, tails: tuple[float, float]) -> Me
     return Members(*of_rows, *_of_clusters(table, tails), _together(table))
 
 
-def affinities(table: Confusion, rows: Signatures) -> Floats:
-    """Mean share of draws in which columns are together with the rows of each cluster, (U, J).
+def nearest_clusters(table: Confusion, rows: Signatures) -> NDArray[np.int64]:
+    """Clusters of other rows that columns have the highest affinity to, (U,).
 
     Parameters
     ----------
     table : Confusion
-        Of clusters of other rows.
+        Of the clusters.
     rows : Signatures
     """
-    shared = np.zeros((len(rows), table.count.shape[1]), np.int64)
+    found = np.empty(len(rows), np.int64)
     _compile(rows, table)
 
     def task(i: int) -> None:
         own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), len(rows)))
-        _add_shared(rows.label[own], table.start, table.count, shared[own])
+        shared = np.zeros((own.stop - own.start, len(table.sizes)), np.int64)
+        _add_shared(rows.label[own], table.start, table.count, shared)
+        found[own] = (shared / table.sizes).argmax(axis=1)
 
     run_tasks(task, -(-len(rows) // _TASK_ROWS))
-    return shared / (rows.n_draws * table.sizes)
+    return found
 
 
 def _of_columns(

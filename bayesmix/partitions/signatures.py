@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import typeof
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.integer[Any]]
 
-__all__ = ["Signatures", "each_row", "signatures_of"]
+__all__ = ["Signatures", "each_row", "evenly", "signatures_of"]
 
-_MOST_NAMES = 1 << 12  # labels above are renamed first, so that a table of names stays small
+_FEW_NAMES, _MOST_NAMES = (
+    1 << 8,
+    1 << 12,
+)  # wider labels are numbered, to keep tables of names small
 _TASK_ROWS = 1 << 12
 _EMPTY = -1
 
@@ -66,13 +70,6 @@ class Signatures:
         label = np.ascontiguousarray(self.label[:, which])
         return replace(self, label=label, n_clusters=self.n_clusters[which])
 
-    def some(self, which: NDArray[np.intp]) -> Signatures:
-        """Some columns, with the rows that have them and no others; clusters keep their numbers."""
-        weight = self.weight[which]
-        of_row = np.repeat(np.arange(len(which)), weight)
-        label = np.ascontiguousarray(self.label[which])
-        return Signatures(label, self.n_clusters, weight, of_row)
-
     def split(self, label: Integers) -> tuple[Signatures, NDArray[np.int64]]:
         """Columns whose rows are in one cluster of (n,) labels each, and that cluster, (U,)."""
         code = self.of_row * (int(label.max()) + 1) + label
@@ -85,10 +82,10 @@ class Signatures:
         return Signatures(columns, self.n_clusters, weight, of_row), label[first].astype(np.int64)
 
     def spread(self, count: int) -> Signatures:
-        """So many rows evenly spread, or all if no more columns: a sample to try things on."""
+        """A sample of so many rows, evenly spread; itself where that has no more columns."""
         if len(self) <= count:
             return self
-        own = self.of_row[np.linspace(0, self.n - 1, count).astype(np.intp)]
+        own = self.of_row[evenly(self.n, count)]
         which, of_row, weight = np.unique(own, return_inverse=True, return_counts=True)
         label = np.ascontiguousarray(self.label[which])
         return Signatures(label, self.n_clusters, weight, of_row)
@@ -98,6 +95,11 @@ class Signatures:
         if len(self) == self.n:
             return self
         return each_row(self.label[self.of_row], self.n_clusters)
+
+
+def evenly(n: int, count: int) -> NDArray[np.intp]:
+    """So many of n places, evenly spread from the first to the last, (count,)."""
+    return np.linspace(0, n - 1, count).astype(np.intp)
 
 
 def each_row(label: NDArray[np.unsignedinteger[Any]], n_clusters: NDArray[np.int64]) -> Signatures:
@@ -118,22 +120,43 @@ def signatures_of(label: Integers) -> Signatures:
 
 def _compact(label: Integers) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64]]:
     """Labels (n, S) from 0 by first appearance in every draw, and how many each draw has."""
-    if label.min() < 0 or label.max() >= _MOST_NAMES:
-        label = np.stack([np.unique(own, return_inverse=True)[1] for own in label])
     s, n = label.shape
-    names = np.empty((s, int(label.max()) + 1), np.int64)
+    least, width = _span(label)
+    if width > max(min(n, _MOST_NAMES), _FEW_NAMES):
+        label = _numbered(label)
+        least, width = _span(label)
+    names = np.empty((s, width), np.int16 if width <= 1 << 15 else np.int32)
     n_clusters = np.empty(s, np.int64)
-    _compile(label)
-    run_tasks(lambda i: _name(label[i], names[i], n_clusters[i : i + 1]), s)
+    _prepare(_name, label, least, 0, 0, names, n_clusters)
+    run_tasks(lambda i: _name(label, least, i, i + 1, names, n_clusters), s)
     out = np.empty((n, s), np.min_scalar_type(int(n_clusters.max()) - 1))
 
     def rename(i: int) -> None:
-        own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), n))
-        _rename(label[:, own], names, out[own])
+        own = _TASK_ROWS * i, min(_TASK_ROWS * (i + 1), n)
+        _rename(label, least, *own, names, out)
 
-    _rename(label[:, :0], names, out[:0])
+    _prepare(_rename, label, least, 0, 0, names, out)
     run_tasks(rename, -(-n // _TASK_ROWS))
     return out, n_clusters
+
+
+def _span(label: Integers) -> tuple[Integers, int]:
+    """Least label of every draw, (S,), and how many numbers the widest draw may use."""
+    least, most = label.min(axis=1), label.max(axis=1)
+    apart = most.astype(np.uint64) - least.astype(np.uint64)  # right even where signed ones wrap
+    return least, int(apart.max()) + 1
+
+
+def _numbered(label: Integers) -> NDArray[np.unsignedinteger[Any]]:
+    """Labels by their ranks among the draw's own, (S, n)."""
+    found: list[NDArray[np.unsignedinteger[Any]]] = [np.empty(0, np.uint8)] * len(label)
+
+    def task(i: int) -> None:
+        own, rank = np.unique(label[i], return_inverse=True)
+        found[i] = rank.astype(np.min_scalar_type(len(own) - 1))
+
+    run_tasks(task, len(label))
+    return np.stack(found)
 
 
 def _collapsed(
@@ -147,54 +170,61 @@ def _collapsed(
         own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), n))
         _digest(compact[own], hashes[own])
 
-    _digest(compact[:0], hashes[:0])
+    _prepare(_digest, compact[:0], hashes[:0])
     run_tasks(digest, -(-n // _TASK_ROWS))
     table = np.full(1 << int(2 * n).bit_length(), _EMPTY)
     of_row, first = np.empty(n, np.int64), np.empty(n, np.int64)
+    _prepare(_number, compact[:0], hashes, table, of_row, first)
     found = _number(compact, hashes, table, of_row, first)
     return of_row, first[:found]
 
 
-def _compile(label: Integers) -> None:
-    def run() -> None:
-        few = label[:1, :1]
-        names, number = np.empty((1, int(few.max()) + 1), np.int64), np.empty(1, np.int64)
-        _name(few[0], names[0], number)
-        out = np.empty((1, 1), np.uint8)
-        _rename(few, names, out)
-        hashes, index = np.empty(1, np.uint64), np.empty(1, np.int64)
-        _digest(out, hashes)
-        _number(out, hashes, np.full(2, _EMPTY), index, index.copy())
-
-    compile_once(("signatures", label.dtype), "labels of draws", run)
+def _prepare(kernel: Any, *nothing: Any) -> None:
+    """Compile a kernel for arguments of these types, which leave it nothing to do."""
+    types = tuple(typeof(own) for own in nothing)
+    compile_once((kernel, types), "labels of draws", lambda: kernel(*nothing))
 
 
 def _make_name(fingerprint: str) -> Callable:
-    def name(label: Integers, names: NDArray[np.int64], n_clusters: NDArray[np.int64]) -> None:
-        """Number the labels of one draw by first appearance."""
+    def name(
+        label: Integers,
+        least: Integers,
+        first: int,
+        stop: int,
+        names: NDArray[np.signedinteger[Any]],
+        n_clusters: NDArray[np.int64],
+    ) -> None:
+        """Number the labels of draws first, ..., stop - 1 of (S, n) by first appearance."""
         fingerprint  # noqa: B018
-        names[:] = -1
-        found = 0
-        for own in label:
-            if names[own] < 0:
-                names[own] = found
-                found += 1
-        n_clusters[0] = found
+        for draw in range(first, stop):
+            own, found = names[draw], 0
+            own[:] = -1
+            for i in range(label.shape[1]):
+                k = label[draw, i] - least[draw]
+                if own[k] < 0:
+                    own[k] = found
+                    found += 1
+            n_clusters[draw] = found
 
     return name
 
 
 def _make_rename(fingerprint: str) -> Callable:
     def rename(
-        label: Integers, names: NDArray[np.int64], out: NDArray[np.unsignedinteger[Any]]
+        label: Integers,
+        least: Integers,
+        first: int,
+        stop: int,
+        names: NDArray[np.signedinteger[Any]],
+        out: NDArray[np.unsignedinteger[Any]],
     ) -> None:
-        """Labels (S, b) by their new names, (b, S): 64 draws at a time, so that lines are whole."""
+        """Rows first, ..., stop - 1 of (S, n) by new names, to (n, S); 64 draws are whole lines."""
         fingerprint  # noqa: B018
-        s, n = label.shape
-        for first in range(0, s, 64):
-            for i in range(n):
-                for draw in range(first, min(first + 64, s)):
-                    out[i, draw] = names[draw, label[draw, i]]
+        s = len(label)
+        for start in range(0, s, 64):
+            for i in range(first, stop):
+                for draw in range(start, min(start + 64, s)):
+                    out[i, draw] = names[draw, label[draw, i] - least[draw]]
 
     return rename
 

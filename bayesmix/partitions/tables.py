@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
@@ -75,16 +76,33 @@ def confusion(label: NDArray[np.integer[Any]], rows: Signatures) -> Confusion:
 
 def draw_losses(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -> Floats:
     """Loss of a partition where each draw in turn is true, (S,)."""
-    table = confusion(label, rows)
-    of_draw = table.by_draw(loss.of_counts(table.count.sum(axis=1)))
-    joint = table.by_draw(loss.of_counts(table.count).sum(axis=1))
-    of_point = loss.of_counts(table.sizes).sum()
-    return np.asarray(loss.from_sums(int(rows.weight.sum()), of_point, of_draw, joint))
+    n = int(rows.weight.sum())
+    values = loss.of_counts(np.arange(n + 1))
+    own = np.ascontiguousarray(label, np.int64)
+    of_point = values[np.bincount(own, rows.weight).astype(np.int64)].sum()
+    of_draw, joint = (_sums(one, rows, values) for one in (np.zeros_like(own), own))
+    return np.asarray(loss.from_sums(n, of_point, of_draw, joint))
 
 
 def expected_loss(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -> float:
     """Mean loss of a partition over the draws."""
     return float(draw_losses(label, rows, loss).mean())
+
+
+def _sums(own: Counts, rows: Signatures, values: Floats) -> Floats:
+    """Sums of values at the rows that clusters share with those of each draw, (S,)."""
+    order, start = own.argsort(kind="stable"), np.append(0, np.cumsum(np.bincount(own)))
+    found = np.zeros(rows.n_draws)
+    same = rows.label, rows.weight, rows.n_clusters, values
+
+    def task(i: int) -> None:
+        draws = _TASK_DRAWS * i, min(_TASK_DRAWS * (i + 1), rows.n_draws)
+        _sum(order, start, *same, *draws, found)
+
+    nothing = order, start, *same, 0, 0, found
+    compile_once(("draw losses", rows.label.dtype), "losses of partitions", lambda: _sum(*nothing))
+    run_tasks(task, -(-rows.n_draws // _TASK_DRAWS))
+    return found
 
 
 def _make_count(fingerprint: str) -> Callable:
@@ -106,4 +124,52 @@ def _make_count(fingerprint: str) -> Callable:
     return count_rows
 
 
-_count = cached(_make_count)
+def _make_sum(fingerprint: str) -> Callable:
+    def sum_values(
+        order: Counts,
+        start: Counts,
+        label: NDArray[np.unsignedinteger[Any]],
+        weight: Counts,
+        n_clusters: Counts,
+        values: Floats,
+        first: int,
+        stop: int,
+        found: Floats,
+    ) -> None:
+        """Add to (S,) for draws first, ..., stop - 1; one cluster of columns after the other."""
+        fingerprint  # noqa: B018
+        if first == stop:
+            return
+        count = np.zeros((stop - first, n_clusters[first:stop].max()), np.int32)
+        for j in range(len(start) - 1):
+            columns = order[start[j] : start[j + 1]]
+            for i in columns:
+                for s in range(first, stop):
+                    count[s - first, label[i, s]] += weight[i]
+            _take(columns, label[:, first:stop], count, values, found[first:stop])
+
+    return sum_values
+
+
+@njit(nogil=True, error_model="numpy")
+def _take(
+    columns: Counts,
+    label: NDArray[np.unsignedinteger[Any]],
+    count: NDArray[np.int32],
+    values: Floats,
+    found: Floats,
+) -> None:
+    """Add values at counts (b, R) to (b,) and clear them; by columns if fewer than cells."""
+    if len(columns) < count.shape[1]:
+        for i in columns:
+            for s in range(len(found)):
+                found[s] += values[count[s, label[i, s]]]
+                count[s, label[i, s]] = 0
+        return
+    for s in range(len(found)):
+        for shared in count[s]:
+            found[s] += values[shared]
+    count[:] = 0
+
+
+_count, _sum = cached(_make_count), cached(_make_sum)
