@@ -11,9 +11,9 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.partitions import climbing
+from bayesmix.partitions import climbing, room
 from bayesmix.partitions import search as searching
-from bayesmix.partitions.climbing import Climber, Problem
+from bayesmix.partitions.climbing import Climber, problem_of
 from bayesmix.partitions.losses import Loss
 from bayesmix.partitions.moves import merge_costs, place
 from bayesmix.partitions.search import search
@@ -115,7 +115,7 @@ def shaken_up(loss, seed=0):
     z = rng.integers(4, size=(12, 30))[:, rng.integers(30, size=60)]
     rows = signatures_of(z)
     assert rows.weight.max() > 1
-    return Climber(Problem(rows, loss, 100), rng.integers(5, size=len(rows)), rng)
+    return Climber(problem_of(rows, loss, 100), rng.integers(5, size=len(rows)), rng)
 
 
 @every_loss
@@ -247,7 +247,7 @@ def test_the_best_start_is_returned_if_runs_find_no_better(loss, monkeypatch):
     z = planted(80, 30, 5)[1]
     best = found(z, loss)
     monkeypatch.setattr(climbing, "_MOST_SWEEPS", 0)
-    monkeypatch.setattr(climbing, "_MOST_FAILED", 0)
+    monkeypatch.setattr(searching, "_PATIENCE", 0)
     monkeypatch.setattr(searching, "_first", lambda r, rows, _: np.zeros(len(rows), int))
     start = best.label[np.unique(signatures_of(z).of_row, return_index=True)[1]]
     assert found(z, loss, n_runs=1).expected_loss > best.expected_loss
@@ -324,7 +324,7 @@ def test_extremes(loss, row):
 @pytest.mark.parametrize("row", [[0, 0, 0], [0, 1, 2]])
 def test_settles_at_extremes(loss, row):
     rows = signatures_of(np.array([row, row])).expanded()
-    climber = Climber(Problem(rows, loss, 9), np.array([0, 0, 1]), np.random.default_rng(0))
+    climber = Climber(problem_of(rows, loss, 9), np.array([0, 0, 1]), np.random.default_rng(0))
     climber.settle()
     np.testing.assert_array_equal(in_order_of_appearance(climber.label), row)
 
@@ -345,8 +345,8 @@ def test_no_worse_than_cuts_of_trees(loss):
 @pytest.mark.parametrize("collapsed", [True, False])
 @pytest.mark.parametrize("loss", [Loss("vi"), Loss("binder"), Loss("omari")], ids=lambda o: o.name)
 def test_samples_of_large_problems_lead_to_all_rows(loss, collapsed, monkeypatch):
-    monkeypatch.setattr(searching, "_MOST_CELLS", 1)
-    monkeypatch.setattr(searching, "_SAMPLE", (400, 30))
+    monkeypatch.setattr(room, "_MOST_CELLS", 1)
+    monkeypatch.setattr(room, "_SAMPLE", (400, 30))
     truth, z = planted(3000, 60, 6)
     rows = signatures_of(z) if collapsed else signatures_of(z).expanded()
     start = truth[np.unique(rows.of_row, return_index=True)[1]]
