@@ -16,6 +16,7 @@ from bayesmix.partitions.moves import (
     place,
     sweep,
 )
+from bayesmix.partitions.shared_sums import compile_sums, shared_sums
 from bayesmix.partitions.tables import confusion
 
 if TYPE_CHECKING:
@@ -52,20 +53,22 @@ class Problem:
     """The loss, as the moves take it."""
 
     def tables(self, label: Labels) -> Tables:
-        """Tables of a partition (U,); -1 is in no cluster."""
+        """Tables of a partition (U,); -1 is in no cluster, and may open as many as draws have."""
         rows, n_clusters = self.rows, int(label.max()) + 1
-        count = np.zeros((int(rows.start[-1]), table_width(n_clusters)), np.int32)
+        usual = min(self.limit, int(np.median(rows.n_clusters))) if label.min() < 0 else 0
+        width = table_width(max(n_clusters, usual))
+        count = np.zeros((int(rows.start[-1]), width), np.int32)
         own = np.where(label < 0, n_clusters, label)
         count[:, :n_clusters] = confusion(own, rows).count[:, :n_clusters]
         size = count[: rows.start[1]].sum(axis=0, dtype=np.int64)
         value = self.terms.value
-        joint = np.add.reduceat(value[count].sum(axis=1), rows.start[:-1])
+        joint = shared_sums(rows.start, value, count)
         return Tables(label.astype(np.int64), size, count, np.diff(value)[count], joint)
 
     def value(self, tables: Tables) -> float:
         """Expected loss."""
-        value, start = self.terms.value, self.rows.start
-        joint = np.add.reduceat(value[tables.shared].sum(axis=1), start[:-1])
+        value = self.terms.value
+        joint = shared_sums(self.rows.start, value, tables.shared)
         of_point = value[tables.size].sum()
         return float(self.loss.from_sums(self.rows.n, of_point, self.terms.of_draw, joint).mean())
 
@@ -76,6 +79,7 @@ def problem_of(rows: Signatures, loss: Loss, limit: int) -> Problem:
     each_row = Items(rows.label, rows.of_row, np.ones(rows.n, np.int64), rows.start)
     terms = _terms(rows, loss)
     compile_moves(each_column, terms)
+    compile_sums()
     return Problem(rows, loss, limit, each_column, each_row, terms)
 
 
@@ -110,7 +114,7 @@ class Climber:
     @property
     def label(self) -> Labels:
         """Cluster of every item, no gaps."""
-        return _resized(self.tables).label
+        return _renamed(self.tables)[1]
 
     def allocate(self) -> None:
         """Put the items that are in no cluster into one, in random order."""
@@ -203,17 +207,24 @@ def table_width(n_clusters: int) -> int:
     return -(-(n_clusters + 1 + n_clusters // 16 * 4) // _LANES) * _LANES
 
 
-def _resized(tables: Tables) -> Tables:
-    """Leave empty clusters out, but for at least one at the end."""
+def _renamed(tables: Tables) -> tuple[Labels, Labels]:
+    """Clusters that are not empty, and labels that number these without gaps."""
     keep = np.flatnonzero(tables.size)
     names = np.full(len(tables.size) + 1, -1)  # the last is that of -1
     names[keep] = np.arange(len(keep))
-    width = table_width(len(keep))
+    return keep, names[tables.label]
+
+
+def _resized(tables: Tables) -> Tables:
+    """Leave empty clusters out, but for at least one at the end."""
+    keep, label = _renamed(tables)
+    k, width = len(keep), table_width(len(keep))
+    which: Any = slice(k) if np.all(keep == np.arange(k)) else keep  # a slice is copied faster
     size, count = np.zeros(width, np.int64), np.zeros((len(tables.shared), width), np.int32)
     gain = np.zeros((len(tables.gain), width))
-    size[: len(keep)] = tables.size[keep]
-    count[:, : len(keep)], gain[:, : len(keep)] = tables.shared[:, keep], tables.gain[:, keep]
-    return Tables(names[tables.label], size, count, gain, tables.joint)
+    size[:k] = tables.size[which]
+    count[:, :k], gain[:, :k] = tables.shared[:, which], tables.gain[:, which]
+    return Tables(label, size, count, gain, tables.joint)
 
 
 def _copy(tables: Tables) -> Tables:
