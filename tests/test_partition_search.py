@@ -421,6 +421,10 @@ def test_limit_is_never_below_a_start(n_clusters, monkeypatch):
     assert n_clusters <= most_clusters(rows, [start]) <= 60
 
 
+def test_limit_is_at_most_one_cluster_for_each_row():
+    assert most_clusters(signatures_of(np.tile(np.arange(9), (4, 1))), []) == 9
+
+
 @every_loss
 @pytest.mark.parametrize(
     ("row", "most"), [([0], 1), ([0] * 5, 1), ([0, 1, 2], 3), ([0, 0, 1, 1, 2, 2], 3)]
@@ -458,6 +462,14 @@ def test_capped_at_two_of_five(loss, sample, monkeypatch):
     assert not found(z, loss, max_clusters=5, n_runs=4).capped
 
 
+def test_a_gain_by_no_more_clusters_is_not_capped(monkeypatch):
+    truth, rows = many_clusters()
+    monkeypatch.setattr(searching, "_run", lambda problem, label, _: searching._End(label, 9.0))
+    rng = np.random.default_rng(0)
+    assert not searching._gains_by_one_more(rows, Loss("vi"), 40, truth, rng)
+    assert searching._gains_by_one_more(rows, Loss("vi"), 1, truth * 0, rng)
+
+
 def test_compiles_and_prepares_before_threads(monkeypatch):
     threads = []
     for module, name in (climbing, "compile_moves"), (climbing, "_terms"):
@@ -473,5 +485,7 @@ def test_compiles_and_prepares_before_threads(monkeypatch):
 
 
 def test_counts_are_plain_numbers():
-    own = found(planted(60, 20, 5)[1], Loss("vi"), n_runs=np.int64(3))
+    z = np.random.default_rng(0).integers(8, size=(6, 60))
+    own = found(z, Loss("binder"), n_runs=np.int64(12))
+    assert own.n_best < 12
     assert [type(v) for v in (own.n_runs, own.n_best, own.capped)] == [int, int, bool]

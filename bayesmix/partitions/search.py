@@ -108,7 +108,7 @@ def search(
     reached = [k >= 0 and finished[k].loss <= winner.loss + SAME for k in came_to]
     label = _by_size(winner.label)
     capped = False
-    if limit <= label.max() + 1 < rows.n and winner.loss > SAME:
+    if label.max() + 1 >= limit:
         first = np.unique(rows.of_row, return_index=True)[1]
         seen = label if part is rows else label[first[which]][part.of_row]
         capped = _gains_by_one_more(part, loss, limit, seen, of_limit)

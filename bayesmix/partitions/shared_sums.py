@@ -34,7 +34,7 @@ def _make_shared_sums(fingerprint: str) -> Callable:
         for s in range(len(out)):
             for r in range(start[s], start[s + 1]):
                 for count in shared[r]:
-                    if count > 0:
+                    if count > 1:  # F is 0 at 0 and 1
                         out[s] += value[count]
         return out
 
