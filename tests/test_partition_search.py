@@ -421,6 +421,14 @@ def test_limit_is_never_below_a_start(n_clusters, monkeypatch):
     assert n_clusters <= most_clusters(rows, [start]) <= 60
 
 
+def test_one_draw_is_always_seen(monkeypatch):
+    rows = signatures_of(planted(60, 20, 5)[1])
+    monkeypatch.setattr(room, "_RUN_BYTES", 1)
+    monkeypatch.setattr(room, "_LAST_BYTES", 1)
+    assert sampled(rows, 5, np.random.default_rng(0))[1].n_draws == 1
+    assert evenly_seen(rows, 5).n_draws == 1
+
+
 def test_limit_is_at_most_one_cluster_for_each_row():
     assert most_clusters(signatures_of(np.tile(np.arange(9), (4, 1))), []) == 9
 
@@ -485,7 +493,7 @@ def test_compiles_and_prepares_before_threads(monkeypatch):
 
 
 def test_counts_are_plain_numbers():
-    z = np.random.default_rng(0).integers(8, size=(6, 60))
+    z = np.random.default_rng(0).integers(4, size=(10, 200))
     own = found(z, Loss("binder"), n_runs=np.int64(12))
     assert own.n_best < 12
     assert [type(v) for v in (own.n_runs, own.n_best, own.capped)] == [int, int, bool]
