@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 
 import numpy as np
@@ -11,11 +12,12 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
-from bayesmix.partitions import climbing
+from bayesmix.partitions import climbing, room
 from bayesmix.partitions import search as searching
-from bayesmix.partitions.climbing import Climber, Problem
+from bayesmix.partitions.climbing import Climber, problem_of
 from bayesmix.partitions.losses import Loss
 from bayesmix.partitions.moves import merge_costs, place
+from bayesmix.partitions.room import evenly_seen, most_clusters, most_needed, sampled
 from bayesmix.partitions.search import search
 from bayesmix.partitions.signatures import signatures_of
 from bayesmix.partitions.tables import expected_loss
@@ -30,6 +32,9 @@ LOSSES = [
     Loss("omari"),
 ]
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda own: f"{own.name}-{own.merge}")
+equal_costs = pytest.mark.parametrize(
+    "loss", [Loss("vi"), Loss("binder"), Loss("omari")], ids=lambda own: own.name
+)
 
 partitions = cache(set_partitions)
 
@@ -115,7 +120,7 @@ def shaken_up(loss, seed=0):
     z = rng.integers(4, size=(12, 30))[:, rng.integers(30, size=60)]
     rows = signatures_of(z)
     assert rows.weight.max() > 1
-    return Climber(Problem(rows, loss, 100), rng.integers(5, size=len(rows)), rng)
+    return Climber(problem_of(rows, loss, 100), rng.integers(5, size=len(rows)), rng)
 
 
 @every_loss
@@ -247,7 +252,7 @@ def test_the_best_start_is_returned_if_runs_find_no_better(loss, monkeypatch):
     z = planted(80, 30, 5)[1]
     best = found(z, loss)
     monkeypatch.setattr(climbing, "_MOST_SWEEPS", 0)
-    monkeypatch.setattr(climbing, "_MOST_FAILED", 0)
+    monkeypatch.setattr(searching, "_PATIENCE", 0)
     monkeypatch.setattr(searching, "_first", lambda r, rows, _: np.zeros(len(rows), int))
     start = best.label[np.unique(signatures_of(z).of_row, return_index=True)[1]]
     assert found(z, loss, n_runs=1).expected_loss > best.expected_loss
@@ -324,7 +329,7 @@ def test_extremes(loss, row):
 @pytest.mark.parametrize("row", [[0, 0, 0], [0, 1, 2]])
 def test_settles_at_extremes(loss, row):
     rows = signatures_of(np.array([row, row])).expanded()
-    climber = Climber(Problem(rows, loss, 9), np.array([0, 0, 1]), np.random.default_rng(0))
+    climber = Climber(problem_of(rows, loss, 9), np.array([0, 0, 1]), np.random.default_rng(0))
     climber.settle()
     np.testing.assert_array_equal(in_order_of_appearance(climber.label), row)
 
@@ -343,10 +348,10 @@ def test_no_worse_than_cuts_of_trees(loss):
 
 
 @pytest.mark.parametrize("collapsed", [True, False])
-@pytest.mark.parametrize("loss", [Loss("vi"), Loss("binder"), Loss("omari")], ids=lambda o: o.name)
+@equal_costs
 def test_samples_of_large_problems_lead_to_all_rows(loss, collapsed, monkeypatch):
-    monkeypatch.setattr(searching, "_MOST_CELLS", 1)
-    monkeypatch.setattr(searching, "_SAMPLE", (400, 30))
+    monkeypatch.setattr(room, "_MOST_CELLS", 1)
+    monkeypatch.setattr(room, "_SAMPLE", (400, 30))
     truth, z = planted(3000, 60, 6)
     rows = signatures_of(z) if collapsed else signatures_of(z).expanded()
     start = truth[np.unique(rows.of_row, return_index=True)[1]]
@@ -365,3 +370,130 @@ def test_large():
     rows = signatures_of(z)
     label = own.label[np.unique(rows.of_row, return_index=True)[1]]
     assert own.expected_loss == pytest.approx(expected_loss(label, rows, Loss("vi")), abs=1e-12)
+
+
+def many_clusters(s=60, sure=0.7):
+    """Labels (S, 120) about 12 clusters, as columns, and these clusters."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(12, size=120)
+    z = np.where(rng.random((s, 120)) < sure, truth, rng.integers(12, size=(s, 120)))
+    return truth, signatures_of(z)
+
+
+@equal_costs
+def test_many_draws_do_not_force_few_clusters(loss, monkeypatch):
+    truth, rows = many_clusters(sure=0.8)
+    monkeypatch.setattr(room, "_RUN_BYTES", 12 * int(rows.start[-1]) * 5)
+    monkeypatch.setattr(room, "_LAST_BYTES", 12 * int(rows.start[-1]) * 8)
+    assert most_clusters(rows, []) == 24
+    part, last = sampled(rows, 12, np.random.default_rng(0))[1], evenly_seen(rows, 12)
+    assert part.n_draws < last.n_draws < rows.n_draws
+    own = search(rows, loss, [], generator=np.random.default_rng(0))
+    assert adjusted_rand_score(truth, own.label) > 0.9
+    assert own.expected_loss == pytest.approx(expected_loss(own.label, rows, loss), abs=1e-12)
+    assert not own.capped
+
+
+@every_loss
+def test_a_start_that_wins_settles(loss, monkeypatch):
+    truth, rows = many_clusters()
+    monkeypatch.setattr(searching, "_run", lambda problem, label, _: searching._End(label * 0, 9.0))
+    monkeypatch.setattr(searching, "_PATIENCE", 0)
+    start = truth.copy()
+    start[:10] = 0
+    finish = searching._finished
+
+    def finished(problem, label, rows, generator):
+        end = finish(problem, label, rows, generator)
+        return searching._End(end.label, 9.0) if label.max() == 0 else end
+
+    monkeypatch.setattr(searching, "_finished", finished)
+    own = search(rows, loss, [start], n_runs=0, generator=np.random.default_rng(0))
+    assert own.expected_loss < expected_loss(start, rows, loss) - 1e-6
+
+
+@pytest.mark.parametrize("n_clusters", [3, 40])
+def test_limit_is_never_below_a_start(n_clusters, monkeypatch):
+    rows = signatures_of(planted(60, 20, 5)[1]).expanded()
+    start = np.arange(60) % n_clusters
+    assert most_needed(rows, [start]) == max(n_clusters, 5)
+    monkeypatch.setattr(room, "_RUN_BYTES", 1)
+    assert n_clusters <= most_clusters(rows, [start]) <= 60
+
+
+def test_one_draw_is_always_seen(monkeypatch):
+    rows = signatures_of(planted(60, 20, 5)[1])
+    monkeypatch.setattr(room, "_RUN_BYTES", 1)
+    monkeypatch.setattr(room, "_LAST_BYTES", 1)
+    assert sampled(rows, 5, np.random.default_rng(0))[1].n_draws == 1
+    assert evenly_seen(rows, 5).n_draws == 1
+
+
+def test_limit_is_at_most_one_cluster_for_each_row():
+    assert most_clusters(signatures_of(np.tile(np.arange(9), (4, 1))), []) == 9
+
+
+@every_loss
+@pytest.mark.parametrize(
+    ("row", "most"), [([0], 1), ([0] * 5, 1), ([0, 1, 2], 3), ([0, 0, 1, 1, 2, 2], 3)]
+)
+def test_not_capped_where_no_more_could_be_better(loss, row, most):
+    own = found(np.tile(row, (9, 1)), loss, max_clusters=most)
+    assert own.label.max() + 1 == most
+    assert own.expected_loss == 0
+    assert own.capped is False
+
+
+@equal_costs
+def test_not_capped_by_as_many_clusters_as_are_best(loss):
+    z = planted(100, 40, 4)[1]
+    free = found(z, loss)
+    most = int(free.label.max()) + 1
+    for allowed, capped in (most, False), (most - 1, True):
+        own = found(z, loss, max_clusters=allowed)
+        assert own.capped is capped
+    assert own.expected_loss > free.expected_loss > 0
+
+
+@equal_costs
+@pytest.mark.parametrize("sample", [False, True])
+def test_capped_at_two_of_five(loss, sample, monkeypatch):
+    if sample:
+        monkeypatch.setattr(room, "_MOST_CELLS", 1)
+        monkeypatch.setattr(room, "_SAMPLE", (300, 20))
+    rng = np.random.default_rng(1)
+    truth = rng.integers(5, size=400)
+    z = np.where(rng.random((40, 400)) < 0.9, truth, rng.integers(5, size=(40, 400)))
+    own = found(z, loss, max_clusters=2, n_runs=4)
+    assert own.label.max() == 1
+    assert own.capped
+    assert not found(z, loss, max_clusters=5, n_runs=4).capped
+
+
+def test_a_gain_by_no_more_clusters_is_not_capped(monkeypatch):
+    truth, rows = many_clusters()
+    monkeypatch.setattr(searching, "_run", lambda problem, label, _: searching._End(label, 9.0))
+    rng = np.random.default_rng(0)
+    assert not searching._gains_by_one_more(rows, Loss("vi"), 40, truth, rng)
+    assert searching._gains_by_one_more(rows, Loss("vi"), 1, truth * 0, rng)
+
+
+def test_compiles_and_prepares_before_threads(monkeypatch):
+    threads = []
+    for module, name in (climbing, "compile_moves"), (climbing, "_terms"):
+        own = getattr(module, name)
+
+        def noted(*args, own=own):
+            threads.append(threading.current_thread() is threading.main_thread())
+            return own(*args)
+
+        monkeypatch.setattr(module, name, noted)
+    found(planted(60, 20, 5)[1], Loss("vi"))
+    assert threads == [True, True]
+
+
+def test_counts_are_plain_numbers():
+    z = np.random.default_rng(0).integers(4, size=(10, 200))
+    own = found(z, Loss("binder"), n_runs=np.int64(12))
+    assert own.n_best < 12
+    assert [type(v) for v in (own.n_runs, own.n_best, own.capped)] == [int, int, bool]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from bayesmix.partitions.moves import (
     place,
     sweep,
 )
+from bayesmix.partitions.shared_sums import compile_sums, shared_sums
 from bayesmix.partitions.tables import confusion
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.int64]
 
-__all__ = ["Climber", "Problem"]
+__all__ = ["SAME", "Climber", "Problem", "problem_of", "table_width"]
+
+SAME = 1e-9  # losses as near are one
 
 _LANES = 8  # clusters side by side in tables come in multiples
 _MOST_SWEEPS = 1000
-_MOST_FAILED = 10  # attempts to break up a cluster
-_SAME = 1e-10  # losses as near are one
 _ROUNDING = 1e-10
 _ROUNDING_RAND = 1e-12
 
@@ -45,49 +45,53 @@ class Problem:
     loss: Loss
     limit: int
 
-    @cached_property
-    def items(self) -> Items:
-        """One for each distinct column."""
-        rows = self.rows
-        return Items(rows.label, np.arange(len(rows)), rows.weight, rows.start)
-
-    @cached_property
-    def each_row(self) -> Items:
-        """One for each row."""
-        rows = self.rows
-        return Items(rows.label, rows.of_row, np.ones(rows.n, np.int64), rows.start)
-
-    @cached_property
-    def terms(self) -> Terms:
-        """The loss, as the moves take it."""
-        rows, loss, rand = self.rows, self.loss, self.loss.name == "omari"
-        value = loss.of_counts(np.arange(2 * rows.n + 2))
-        sizes = confusion(np.zeros(len(rows), np.int64), rows)
-        of_draw = sizes.by_draw(value[sizes.count[:, 0]])
-        both = loss.merge + loss.split
-        slack = _ROUNDING_RAND if rand else _ROUNDING * both * (value[rows.n + 1] - value[rows.n])
-        pairs, linear = max(rows.n * (rows.n - 1) / 2, 1.0), loss.name != "vi"
-        return Terms(value, loss.merge, both, of_draw, pairs, linear, rand, slack)
+    items: Items
+    """One for each distinct column."""
+    each_row: Items
+    """One for each row."""
+    terms: Terms
+    """The loss, as the moves take it."""
 
     def tables(self, label: Labels) -> Tables:
-        """Tables of a partition (U,); -1 is in no cluster."""
+        """Tables of a partition (U,); -1 is in no cluster, and may open as many as draws have."""
         rows, n_clusters = self.rows, int(label.max()) + 1
-        table = confusion(np.where(label < 0, n_clusters, label), rows).count[:, :n_clusters]
-        count = np.zeros((len(table), _width(n_clusters)), np.int32)
-        count[:, :n_clusters] = table
+        usual = min(self.limit, int(np.median(rows.n_clusters))) if label.min() < 0 else 0
+        width = table_width(max(n_clusters, usual))
+        count = np.zeros((int(rows.start[-1]), width), np.int32)
+        own = np.where(label < 0, n_clusters, label)
+        count[:, :n_clusters] = confusion(own, rows).count[:, :n_clusters]
         size = count[: rows.start[1]].sum(axis=0, dtype=np.int64)
         value = self.terms.value
-        joint = np.add.reduceat(value[count].sum(axis=1), rows.start[:-1])
-        found = Tables(label.astype(np.int64), size, count, value[count + 1] - value[count], joint)
-        compile_moves(self.items, self.terms, found)
-        return found
+        joint = shared_sums(rows.start, value, count)
+        return Tables(label.astype(np.int64), size, count, np.diff(value)[count], joint)
 
     def value(self, tables: Tables) -> float:
         """Expected loss."""
-        value, start = self.terms.value, self.rows.start
-        joint = np.add.reduceat(value[tables.shared].sum(axis=1), start[:-1])
+        value = self.terms.value
+        joint = shared_sums(self.rows.start, value, tables.shared)
         of_point = value[tables.size].sum()
         return float(self.loss.from_sums(self.rows.n, of_point, self.terms.of_draw, joint).mean())
+
+
+def problem_of(rows: Signatures, loss: Loss, limit: int) -> Problem:
+    """Prepare what all runs share, and compile what they use, before threads begin."""
+    each_column = Items(rows.label, np.arange(len(rows)), rows.weight, rows.start)
+    each_row = Items(rows.label, rows.of_row, np.ones(rows.n, np.int64), rows.start)
+    terms = _terms(rows, loss)
+    compile_moves(each_column, terms)
+    compile_sums()
+    return Problem(rows, loss, limit, each_column, each_row, terms)
+
+
+def _terms(rows: Signatures, loss: Loss) -> Terms:
+    rand, linear = loss.name == "omari", loss.name != "vi"
+    value = loss.of_counts(np.arange(2 * rows.n + 2))
+    sizes = confusion(np.zeros(len(rows), np.int64), rows)
+    of_draw = sizes.by_draw(value[sizes.count[:, 0]])
+    both = loss.merge + loss.split
+    slack = _ROUNDING_RAND if rand else _ROUNDING * both * (value[rows.n + 1] - value[rows.n])
+    pairs = max(rows.n * (rows.n - 1) / 2, 1.0)
+    return Terms(value, loss.merge, both, of_draw, pairs, linear, rand, slack)
 
 
 class Climber:
@@ -110,7 +114,7 @@ class Climber:
     @property
     def label(self) -> Labels:
         """Cluster of every item, no gaps."""
-        return _resized(self.tables).label
+        return _renamed(self.tables)[1]
 
     def allocate(self) -> None:
         """Put the items that are in no cluster into one, in random order."""
@@ -132,10 +136,10 @@ class Climber:
         if self._sweep(firsts):
             self.settle()
 
-    def shake(self) -> None:
-        """Break up clusters and settle again, until that has gained nothing for some time."""
+    def shake(self, patience: int) -> None:
+        """Break up clusters and settle again, until so many attempts have gained nothing."""
         least, failed = self.problem.value(self.tables), 0
-        while failed < _MOST_FAILED:
+        while failed < patience:
             kept = _copy(self.tables)
             which = self._members()
             if self.generator.random() < 0.5:
@@ -143,10 +147,10 @@ class Climber:
             else:
                 self._split(which)
             self.settle(which)
-            if abs(self.problem.value(self.tables) - least) > _SAME:
+            if abs(self.problem.value(self.tables) - least) > SAME:
                 self.settle()
             value = self.problem.value(self.tables)
-            if value < least - _SAME:
+            if value < least - SAME:
                 least, failed = value, 0
             else:
                 self.tables, failed = kept, failed + 1
@@ -162,7 +166,7 @@ class Climber:
                 break
             self.tables = _resized(self.tables)
         occupied, wide = int(np.count_nonzero(self.tables.size)), len(self.tables.size)
-        if occupied == wide or _width(occupied) <= 3 * wide // 4:
+        if occupied == wide or table_width(occupied) <= 3 * wide // 4:
             self.tables = _resized(self.tables)
         return moved
 
@@ -198,22 +202,29 @@ class Climber:
             place(which, target, self.items, problem.terms, tables)
 
 
-def _width(n_clusters: int) -> int:
+def table_width(n_clusters: int) -> int:
     """Columns of tables for some clusters and at least one more; a quarter where they are many."""
     return -(-(n_clusters + 1 + n_clusters // 16 * 4) // _LANES) * _LANES
 
 
-def _resized(tables: Tables) -> Tables:
-    """Leave empty clusters out, but for at least one at the end."""
+def _renamed(tables: Tables) -> tuple[Labels, Labels]:
+    """Clusters that are not empty, and labels that number these without gaps."""
     keep = np.flatnonzero(tables.size)
     names = np.full(len(tables.size) + 1, -1)  # the last is that of -1
     names[keep] = np.arange(len(keep))
-    width = _width(len(keep))
+    return keep, names[tables.label]
+
+
+def _resized(tables: Tables) -> Tables:
+    """Leave empty clusters out, but for at least one at the end."""
+    keep, label = _renamed(tables)
+    k, width = len(keep), table_width(len(keep))
+    which: Any = slice(k) if np.all(keep == np.arange(k)) else keep  # a slice is copied faster
     size, count = np.zeros(width, np.int64), np.zeros((len(tables.shared), width), np.int32)
     gain = np.zeros((len(tables.gain), width))
-    size[: len(keep)] = tables.size[keep]
-    count[:, : len(keep)], gain[:, : len(keep)] = tables.shared[:, keep], tables.gain[:, keep]
-    return Tables(names[tables.label], size, count, gain, tables.joint)
+    size[:k] = tables.size[which]
+    count[:, :k], gain[:, :k] = tables.shared[:, which], tables.gain[:, which]
+    return Tables(label, size, count, gain, tables.joint)
 
 
 def _copy(tables: Tables) -> Tables:

@@ -80,11 +80,13 @@ class Tables(NamedTuple):
     """F summed over the intersections with each draw's clusters, (S,); of the Rand index only."""
 
 
-def compile_moves(items: Items, terms: Terms, tables: Tables) -> None:
+def compile_moves(items: Items, terms: Terms) -> None:
     """Compile all moves for labels of this type before threads use them."""
 
     def run() -> None:
         nothing = np.empty(0, np.int64)
+        one, cell = np.zeros(1), np.zeros((1, 1))
+        tables = Tables(nothing, one.astype(np.int64), cell.astype(np.int32), cell, one)
         sweep(nothing, 0, items, terms, tables, 1)
         place(nothing, nothing, items, terms, tables)
         merge_costs(items.start[:1], terms, tables)

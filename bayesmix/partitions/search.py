@@ -7,15 +7,14 @@ the runs see a sample of both.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.partitions.climbing import Climber, Problem
-from bayesmix.partitions.signatures import Signatures
+from bayesmix.partitions.climbing import SAME, Climber, Problem, problem_of
+from bayesmix.partitions.room import evenly_seen, most_clusters, most_needed, sampled
 from bayesmix.partitions.tables import expected_loss
 from bayesmix.threads import run_tasks
 
@@ -23,19 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.partitions.losses import Loss
+    from bayesmix.partitions.signatures import Signatures
 
     Labels = NDArray[np.int64]
 
 __all__ = ["Found", "search"]
 
-_MOST_CELLS = 5 * 10**6  # columns times draws that every run sees
-_SAMPLE = 10_000, 300  # rows and draws of a sample
-_TABLE_BYTES = 1 << 28
-_CELL_BYTES = 12  # of tables against draws
-_PAIR_BYTES = 16  # of tables of pairs of clusters
-_SAME = 1e-9  # losses as near are one
 _BROKEN_UP = 4  # of the ends of runs, those of least loss
 _FINISHED = 2  # of what these come to
+_PATIENCE = 10  # failed attempts to break up a cluster
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +46,7 @@ class Found:
     n_best: int
     """How many of them ended at the least loss."""
     capped: bool
-    """Whether it has as many clusters as were allowed: more might be better."""
+    """Whether it has as many clusters as were allowed, and one more was seen to be better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +68,9 @@ def search(
 ) -> Found:
     """Search for the partition of least expected loss.
 
+    Of draws with very many clusters the runs, and if need be the last stage, see only so many that
+    tables have room for; what these lead to is compared, as are the starts, by the loss over all.
+
     Parameters
     ----------
     rows : Signatures
@@ -83,14 +81,18 @@ def search(
     n_runs : int
         Further runs, from random partitions.
     max_clusters : int, optional
-        By default as many as tables of 256 MiB have room for.
+        By default as many as tables of 256 MiB have room for, and not fewer than twice those of any
+        draw, nor than a start has.
     generator : numpy.random.Generator
     """
     tidy = [_without_gaps(start) for start in starts]
-    problem = Problem(rows, loss, max_clusters or _room(rows))
-    *generators, of_sample, of_given = generator.spawn(n_runs + len(starts) + 2)
-    which, part = _sampled(rows, of_sample)
-    small = problem if part is rows else Problem(part, loss, problem.limit)
+    limit = max_clusters or most_clusters(rows, tidy)
+    *generators, of_sample, of_given, of_limit = generator.spawn(n_runs + len(starts) + 3)
+    needed = min(limit, most_needed(rows, tidy))
+    which, part = sampled(rows, needed, of_sample)
+    last = evenly_seen(rows, needed)
+    problem = problem_of(last, loss, limit)
+    small = problem if part is last else problem_of(part, loss, limit)
     firsts = [_first(r, part, generators[r]) for r in range(n_runs)]
     firsts += [_without_gaps(start[which]) for start in tidy]
     ends, came_to = _explored(small, firsts, generators)
@@ -98,14 +100,18 @@ def search(
     def finish(k: int) -> _End:
         label = np.full(len(rows), -1)
         label[which] = ends[k].label
-        return _finished(problem, label, generators[k])
+        return _finished(problem, label, rows, generators[k])
 
     finished = _each(finish, len(ends))
-    given = [start for start in tidy if max_clusters is None or start.max() < max_clusters]
-    winner = _best(problem, finished, given, part is not rows, of_given)
-    reached = [k >= 0 and finished[k].loss <= winner.loss + _SAME for k in came_to]
+    given = [start for start in tidy if start.max() < limit]
+    winner = _best(problem, finished, given, rows, of_given)
+    reached = [k >= 0 and finished[k].loss <= winner.loss + SAME for k in came_to]
     label = _by_size(winner.label)
-    capped = int(label.max()) + 1 >= problem.limit
+    capped = False
+    if label.max() + 1 >= limit:
+        first = np.unique(rows.of_row, return_index=True)[1]
+        seen = label if part is rows else label[first[which]][part.of_row]
+        capped = _gains_by_one_more(part, loss, limit, seen, of_limit)
     return Found(label, winner.loss, len(firsts), int(sum(reached)), capped)
 
 
@@ -115,15 +121,12 @@ def _explored(
     """Make runs, and break up their few best ends; what is distinct, and what each came to."""
     ends = _each(lambda r: _run(problem, firsts[r], generators[r]), len(firsts))
     group, leaders = _distinct(ends, _BROKEN_UP)
-    shaken = _each(lambda k: _shaken(problem, ends[leaders[k]], generators[k]), len(leaders))
+    leading = [ends[k] for k in leaders]
+    shaken = _each(
+        lambda k: _shaken(problem, leading[k].label, generators[k], _PATIENCE), len(leading)
+    )
     regroup, again = _distinct(shaken, _FINISHED)
     return [shaken[k] for k in again], regroup[group[group >= 0]]
-
-
-def _room(rows: Signatures) -> int:
-    """Clusters that tables have room for."""
-    most = _TABLE_BYTES // (_CELL_BYTES * int(rows.start[-1]))
-    return max(1, min(most, math.isqrt(_TABLE_BYTES // _PAIR_BYTES)))
 
 
 def _without_gaps(label: NDArray[np.integer[Any]]) -> Labels:
@@ -135,18 +138,6 @@ def _each(work: Callable[[int], _End], count: int) -> list[_End]:
     found: dict[int, _End] = {}
     run_tasks(lambda i: found.update({i: work(i)}), count)
     return [found[i] for i in range(count)]
-
-
-def _sampled(rows: Signatures, generator: np.random.Generator) -> tuple[Labels, Signatures]:
-    """Columns that the runs see, and they as a problem of their own: all if they are not many."""
-    if len(rows) * rows.n_draws <= _MOST_CELLS:
-        return np.arange(len(rows)), rows
-    n, s = (min(own, most) for own, most in zip((rows.n, rows.n_draws), _SAMPLE, strict=True))
-    drawn = rows.of_row[generator.choice(rows.n, n, replace=False)]
-    which, weight = np.unique(drawn, return_counts=True)
-    draws = np.sort(generator.choice(rows.n_draws, s, replace=False))
-    label, of_row = rows.label[which][:, draws], np.repeat(np.arange(len(which)), weight)
-    return which, Signatures(np.ascontiguousarray(label), rows.n_clusters[draws], weight, of_row)
 
 
 def _first(r: int, rows: Signatures, generator: np.random.Generator) -> Labels:
@@ -171,45 +162,68 @@ def _distinct(ends: list[_End], most: int) -> tuple[Labels, Labels]:
     losses = np.array([end.loss for end in ends])
     order = np.argsort(losses, kind="stable")
     group = np.empty(len(ends), np.int64)
-    group[order] = np.append(0, np.cumsum(np.diff(losses[order]) > _SAME))
+    group[order] = np.append(0, np.cumsum(np.diff(losses[order]) > SAME))
     leaders = np.unique(group, return_index=True)[1][:most]
     return np.where(group < most, group, -1), leaders
 
 
-def _shaken(problem: Problem, end: _End, generator: np.random.Generator) -> _End:
-    climber = Climber(problem, end.label, generator)
-    climber.shake()
+def _shaken(problem: Problem, label: Labels, generator: np.random.Generator, patience: int) -> _End:
+    climber = Climber(problem, label, generator)
+    climber.shake(patience)
     return _End(climber.label, problem.value(climber.tables))
 
 
-def _finished(problem: Problem, label: Labels, generator: np.random.Generator) -> _End:
-    """Where columns (U,), some in no cluster yet, settle; clusters of all rows."""
+def _finished(
+    problem: Problem, label: Labels, rows: Signatures, generator: np.random.Generator
+) -> _End:
+    """Where columns (U,), some in no cluster yet, settle, all rows against some draws or all.
+
+    The loss is that over all.
+    """
     climber = Climber(problem, label, generator)
     climber.allocate()
     climber.settle()
     climber.settle_rows()
-    return _End(climber.label, problem.value(climber.tables))
+    own = climber.label
+    if problem.rows is rows:
+        return _End(own, problem.value(climber.tables))
+    columns, of_column = rows.split(own)
+    return _End(own, expected_loss(of_column, columns, problem.loss))
 
 
 def _best(
     problem: Problem,
     finished: list[_End],
     given: list[Labels],
-    sampled: bool,
+    rows: Signatures,
     generator: np.random.Generator,
 ) -> _End:
     """Return the best of what runs have led to and of given partitions (U,).
 
-    A given one can be better only where the runs from it have seen a sample: it settles, too.
+    A given one can be better where the runs from it have seen a sample, or were cut off: it
+    settles, too.
     """
-    rows = problem.rows
     ends = [_End(label, expected_loss(label, rows, problem.loss)) for label in given]
     best = min(finished, key=lambda end: end.loss)
     start = min(ends, key=lambda end: end.loss, default=best)
     if start.loss >= best.loss:
         return best
-    settled = [_finished(problem, start.label, generator)] if sampled else []
-    return min([_End(start.label[rows.of_row], start.loss), *settled], key=lambda end: end.loss)
+    settled = _finished(problem, start.label, rows, generator)
+    return min(settled, _End(start.label[rows.of_row], start.loss), key=lambda end: end.loss)
+
+
+def _gains_by_one_more(
+    rows: Signatures, loss: Loss, limit: int, label: Labels, generator: np.random.Generator
+) -> bool:
+    """Whether more clusters than allowed were seen to be better than (n,) labels, once settled."""
+    columns, own = rows.split(label)
+    problem = problem_of(columns, loss, limit)
+    settled = _run(problem, own, generator)
+    wider = replace(problem, limit=limit + 1)
+    end = _shaken(
+        wider, _run(wider, settled.label, generator).label, generator, _PATIENCE + 2 * limit
+    )
+    return bool(end.label.max() >= limit and end.loss < settled.loss - SAME)
 
 
 def _by_size(label: Labels) -> Labels:
