@@ -66,7 +66,7 @@ def _best_cuts(linked: Signatures, loss: Loss, most: int) -> list[Labels]:
 
 
 def _extended(label: Labels, linked: Signatures, rows: Signatures) -> Labels:
-    """Clusters of all columns: others are put where they are most often together with rows."""
+    """Clusters of all columns; those not linked go where they have the highest affinity."""
     if linked is rows:
         return label
     found = nearest_clusters(confusion(label, linked), rows)
