@@ -266,8 +266,7 @@ def _make_merge_costs(fingerprint: str) -> Callable:
     def merge_costs(start: Counts, terms: Terms, tables: Tables) -> Floats:
         """Change of the loss by merging clusters j < l, (J, J); 0 elsewhere."""
         fingerprint  # noqa: B018
-        value, size, s_all = terms.value, tables.size, len(start) - 1
-        j_all = len(size)
+        value, size, s_all, j_all = terms.value, tables.size, len(start) - 1, len(tables.size)
         joint, out = np.zeros((j_all, j_all)), np.zeros((j_all, j_all))
         of_point = np.sum(value[size])
         for s in range(s_all):
@@ -297,5 +296,4 @@ def _make_merge_costs(fingerprint: str) -> Callable:
     return merge_costs
 
 
-sweep, place = cached(_make_sweep), cached(_make_place)
-merge_costs = cached(_make_merge_costs)
+sweep, place, merge_costs = cached(_make_sweep), cached(_make_place), cached(_make_merge_costs)
