@@ -62,7 +62,8 @@ def partition(
     n_runs : int, default 16
         Random runs.
     max_clusters : int, optional
-        Most clusters that the answer may have; default as many as memory for tables allows.
+        Most clusters that the answer may have; default as many as tables of 256 MiB have room for,
+        and at least twice as many as any draw has.
     ci_prob : float, optional
         Mass of the credible ball and of the intervals of sizes; default ArviZ's
         ``rcParams["stats.ci_prob"]``.

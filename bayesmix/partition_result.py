@@ -67,7 +67,7 @@ class Partition:
     runs: tuple[int, int]
     """How many runs of the search ended at the least loss, of how many."""
     capped: bool
-    """Whether it has as many clusters as were allowed: more might lose less."""
+    """Whether it has as many clusters as were allowed, and one more was seen to lose less."""
     ci_prob: float
     """Mass of the intervals in `table`."""
 
@@ -100,7 +100,7 @@ class Partition:
     def _estimate(self) -> str:
         most, ask = "", ""
         if self.capped:
-            most, ask = ", the most allowed,", " More may lose less; raise max_clusters."
+            most, ask = ", the most allowed,", " More lose less; raise max_clusters."
         lose = "loses" if self.n_clusters == 1 else "lose"
         return (
             f"{counted(self.n_clusters, 'cluster')}{most} {lose} least: "

@@ -366,7 +366,7 @@ def test_says_that_more_clusters_may_lose_less(truth):
     index = (2 * adjusted_rand_score(truth, np.minimum(truth, 1)) + 0) / 3
     assert found[0] == (
         f"2 clusters, the most allowed, lose least: an adjusted Rand index of {index:.3g} with a "
-        "draw, on average over 3 draws (R of the search ended there). More may lose less; raise "
+        "draw, on average over 3 draws (R of the search ended there). More lose less; raise "
         "max_clusters."
     )
     assert found[1] == (
