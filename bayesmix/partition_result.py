@@ -30,7 +30,7 @@ class Mode:
     labels: xr.DataArray
     """Cluster of every row, (obs); a cluster that is one of the estimate's has its number."""
     share: float
-    """Share of the draws that are nearest to it."""
+    """Share of the draws, those nearest to the draw in its middle."""
     expected_loss: float
     """Mean loss over these draws."""
 
