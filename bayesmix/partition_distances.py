@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.integer]
 
-__all__ = ["adjusted_rand_index", "variation_of_information"]
+__all__ = ["adjusted_rand_index", "bits", "pairs", "rand_of_sums", "variation_of_information"]
 
 _BLOCK = 1 << 20  # labels, or cells of tables, at a time
 _DENSE = 16  # cells per row above which a table of all pairs of labels is not worth filling
@@ -61,9 +61,7 @@ def variation_of_information(a: ArrayLike, b: ArrayLike) -> Any:
     0.5
     """
     n = np.shape(a)[-1] if np.ndim(a) else 0
-    counts = np.arange(n + 1)
-    logs = counts * np.log2(np.maximum(counts, 1))
-    of_a, of_b, joint = _sums(a, b, logs)
+    of_a, of_b, joint = _sums(a, b, bits(np.arange(n + 1)))
     return _plain(np.maximum(of_a + of_b - 2 * joint, 0) / n)
 
 
@@ -94,14 +92,28 @@ def adjusted_rand_index(a: ArrayLike, b: ArrayLike) -> Any:
     >>> round(bm.adjusted_rand_index([0, 0, 1, 1], [0, 0, 1, 2]), 3)
     0.571
     """
-    counts = np.arange((np.shape(a)[-1] if np.ndim(a) else 0) + 1.0)
-    pairs = counts * (counts - 1) / 2
-    of_a, of_b, joint = _sums(a, b, pairs)
-    by_chance = of_a * of_b / max(pairs[-1], 1.0)
+    n = np.shape(a)[-1] if np.ndim(a) else 0
+    return _plain(rand_of_sums(n, *_sums(a, b, pairs(np.arange(n + 1)))))
+
+
+def bits(counts: ArrayLike) -> Floats:
+    """C log2 c at counts c, 0 at 0."""
+    c = np.asarray(counts, float)
+    return np.asarray(c * np.log2(np.maximum(c, 1)))
+
+
+def pairs(counts: ArrayLike) -> Floats:
+    """C (c - 1)/2 at counts c."""
+    c = np.asarray(counts, float)
+    return np.asarray(c * (c - 1) / 2)
+
+
+def rand_of_sums(n: int, of_a: Any, of_b: Any, joint: Any) -> Floats:
+    """Adjusted Rand index from pairs in a's clusters, in b's, and in both; n rows in all."""
+    by_chance = of_a * of_b / max(pairs(n), 1.0)
     most = (of_a + of_b) / 2
     same = most == by_chance  # both one cluster, or both n of them
-    found = np.divide(joint - by_chance, most - by_chance, out=np.ones_like(most), where=~same)
-    return _plain(found)
+    return np.where(same, 1.0, (joint - by_chance) / np.where(same, 1.0, most - by_chance))
 
 
 def _sums(a: ArrayLike, b: ArrayLike, values: Floats) -> tuple[Floats, Floats, Floats]:
@@ -116,10 +128,10 @@ def _sums(a: ArrayLike, b: ArrayLike, values: Floats) -> tuple[Floats, Floats, F
     shape = np.broadcast_shapes(one.shape, other.shape)
     left, right = (np.broadcast_to(labels, shape) for labels in (one, other))
 
-    def pairs(s: Any) -> Integers:
+    def cells(s: Any) -> Integers:
         return left[s].astype(np.int64) * n_other + right[s]
 
-    joint = _by_partition(pairs, left, n_one * n_other, values)
+    joint = _by_partition(cells, left, n_one * n_other, values)
     return np.broadcast_to(of_one, shape[:-1]), np.broadcast_to(of_other, shape[:-1]), joint
 
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.partition_distances import bits, pairs, rand_of_sums
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -78,13 +80,12 @@ class Loss:
 
     def of_counts(self, counts: ArrayLike) -> Floats:
         """F at counts of rows."""
-        m = np.asarray(counts, float)
-        return m * np.log2(np.maximum(m, 1)) if self.name == "vi" else m * (m - 1) / 2
+        return bits(counts) if self.name == "vi" else pairs(counts)
 
     def from_sums(self, n: int, of_point: Any, of_draw: Any, joint: Any) -> Any:
         """Losses from sums of F over clusters of c, of z, and of their intersections."""
         if self.name == "omari":
-            return 1 - _rand(n, of_point, of_draw, joint)
+            return 1 - rand_of_sums(n, of_point, of_draw, joint)
         total = self.merge * of_point + self.split * of_draw - (self.merge + self.split) * joint
         return np.maximum(total, 0) / (n if self.name == "vi" else n * n / 2)
 
@@ -113,11 +114,3 @@ def _numbers(costs: Any) -> Floats:
     except ValueError:  # of different lengths
         return np.empty(0)
     return values.astype(float) if values.dtype.kind in "iuf" else np.empty(0)
-
-
-def _rand(n: int, of_point: Any, of_draw: Any, joint: Any) -> Any:
-    """Adjusted Rand index from numbers of pairs; 1 where both are one cluster, or n of them."""
-    by_chance = of_point * of_draw / max(n * (n - 1) / 2, 1.0)
-    most = (of_point + of_draw) / 2
-    same = most == by_chance
-    return np.where(same, 1.0, (joint - by_chance) / np.where(same, 1.0, most - by_chance))
