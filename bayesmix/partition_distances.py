@@ -97,13 +97,13 @@ def adjusted_rand_index(a: ArrayLike, b: ArrayLike) -> Any:
 
 
 def bits(counts: ArrayLike) -> Floats:
-    """C log2 c at counts c, 0 at 0."""
+    """Counts c times log2 c, 0 at 0."""
     c = np.asarray(counts, float)
     return np.asarray(c * np.log2(np.maximum(c, 1)))
 
 
 def pairs(counts: ArrayLike) -> Floats:
-    """C (c - 1)/2 at counts c."""
+    """Pairs among counts c, c (c - 1)/2."""
     c = np.asarray(counts, float)
     return np.asarray(c * (c - 1) / 2)
 

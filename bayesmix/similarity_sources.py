@@ -47,8 +47,9 @@ class OfLabels:
         one, at = np.unique(self.rows.of_row[rows], return_inverse=True)
         other, across = np.unique(self.rows.of_row[columns], return_inverse=True)
         label, found = self.rows.label, np.empty((len(one), len(other)), np.float32)
+        own = label[one]
         for part in blocks(len(other), 2 * self.n_draws):
-            found[:, part] = agreement(label[one], label[other[part]])
+            found[:, part] = agreement(own, label[other[part]])
         return found[at[:, None], across]
 
     def square(self) -> Shares:

@@ -86,8 +86,7 @@ def problem_of(rows: Signatures, loss: Loss, limit: int) -> Problem:
 def _terms(rows: Signatures, loss: Loss) -> Terms:
     rand, linear = loss.name == "omari", loss.name != "vi"
     value = loss.of_counts(np.arange(2 * rows.n + 2))
-    sizes = confusion(np.zeros(len(rows), np.int64), rows)
-    of_draw = sizes.by_draw(value[sizes.count[:, 0]])
+    of_draw = rows.by_draw(value[rows.sizes])
     both = loss.merge + loss.split
     slack = _ROUNDING_RAND if rand else _ROUNDING * both * (value[rows.n + 1] - value[rows.n])
     pairs = max(rows.n * (rows.n - 1) / 2, 1.0)

@@ -52,8 +52,9 @@ def draw_distances(
     one = _transposed(rows, draws)
     other = one if others is None else _transposed(rows, others)
     joint = _joint(one, other, rows.weight, values, same=others is None)
-    of_one, of_other = (_of_sizes(label, rows.weight, values) for label in (one, other))
-    found = np.asarray(loss.from_sums(n, of_one[:, None], of_other, joint))
+    of_draw = rows.by_draw(values[rows.sizes])
+    of_other = of_draw[draws if others is None else others]
+    found = np.asarray(loss.from_sums(n, of_draw[draws][:, None], of_other, joint))
     if others is None:
         np.fill_diagonal(found, 0)  # exactly, whatever the order of the sums
     return found
@@ -62,12 +63,6 @@ def draw_distances(
 def _transposed(rows: Signatures, draws: Integers) -> Integers:
     """Labels of some draws, (A, U), C-contiguous."""
     return np.ascontiguousarray(rows.label[:, draws].T)
-
-
-def _of_sizes(label: Integers, weight: NDArray[np.int64], values: Floats) -> Floats:
-    """Sums of values at the sizes of clusters, (A,)."""
-    sums = [values[np.bincount(own, weight).astype(np.int64)].sum() for own in label]
-    return np.array(sums)
 
 
 def _joint(

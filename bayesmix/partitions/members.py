@@ -115,7 +115,7 @@ def _of_columns(
     affinity = (shared - s * itself) / (s * np.maximum(table.sizes - itself, 1))
     certainty = affinity[itself]
     alone = np.flatnonzero(table.sizes[own] == 1)
-    sizes = table.count.sum(axis=1)[table.start[:-1] + label[alone]]
+    sizes = table.draw_sizes[table.start[:-1] + label[alone]]
     certainty[alone] = (sizes == 1).mean(axis=1)
     if shared.shape[1] == 1:
         return certainty, np.full(b, -1), np.zeros(b)
@@ -127,7 +127,7 @@ def _of_clusters(
     table: Confusion, tails: tuple[float, float]
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Share of draws that have each cluster; mean and ends of its size there; each (J,)."""
-    sizes, matched = table.count.sum(axis=1), table.matched
+    sizes, matched = table.draw_sizes, table.matched
     found = matched.sum(axis=0) / (len(table.start) - 1)
     mean, lower, upper = np.full((3, len(found)), np.nan)
     for j in np.flatnonzero(found):

@@ -27,7 +27,7 @@ def renamed(label: Integers, like: Integers) -> NDArray[np.int64]:
 def named_after(label: Integers, rows: Signatures) -> NDArray[np.int64]:
     """Labels of draws (S, U): matched clusters have the numbers of ``label``, others the next."""
     table = confusion(label, rows)
-    size, matched = table.count.sum(axis=1), table.matched
+    size, matched = table.draw_sizes, table.matched
     name = np.where(matched.any(axis=1), matched.argmax(axis=1), -1)
     found = np.empty(rows.label.T.shape, np.int64)
     for s, own in enumerate(found):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.partitions.climbing import table_width
-from bayesmix.partitions.signatures import Signatures
+from bayesmix.partitions.signatures import Signatures, evenly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def evenly_seen(rows: Signatures, n_clusters: int) -> Signatures:
     s = _draws_with_room(rows, n_clusters, _LAST_BYTES)
     if s == rows.n_draws:
         return rows
-    return rows.draws(np.linspace(0, rows.n_draws - 1, s).astype(np.intp))
+    return rows.draws(evenly(rows.n_draws, s))
 
 
 def _draws_with_room(rows: Signatures, n_clusters: int, most_bytes: int) -> int:

@@ -16,6 +16,7 @@ from numba import typeof
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
+from bayesmix.partitions.tables import confusion
 from bayesmix.threads import run_tasks
 
 if TYPE_CHECKING:
@@ -64,6 +65,15 @@ class Signatures:
     def start(self) -> NDArray[np.int64]:
         """Place of each draw's first cluster, those of all draws one after another, (S + 1,)."""
         return np.append(0, np.cumsum(self.n_clusters))
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows of every draw's clusters, those of all draws one after another, (R,)."""
+        return confusion(np.zeros(len(self), np.int64), self).count[:, 0]
+
+    def by_draw(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sums over each draw's clusters of values (R, ...), (S, ...)."""
+        return np.add.reduceat(values, self.start[:-1], axis=0)
 
     def draws(self, which: NDArray[np.intp]) -> Signatures:
         """Some draws; columns that are equal now stay apart."""

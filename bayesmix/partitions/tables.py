@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,19 +37,20 @@ class Confusion:
     start: Counts
     """Place of each draw's first cluster, (S + 1,)."""
 
-    def by_draw(self, values: Floats) -> Floats:
-        """Sums over each draw's clusters of values (R, ...), (S, ...)."""
-        return np.add.reduceat(values, self.start[:-1], axis=0)
-
-    @property
+    @cached_property
     def sizes(self) -> Counts:
         """Rows of the partition's own clusters, (J,)."""
         return self.count[: self.start[1]].sum(axis=0)
 
+    @cached_property
+    def draw_sizes(self) -> Counts:
+        """Rows of the draws' clusters, (R,)."""
+        return self.count.sum(axis=1)
+
     @property
     def matched(self) -> NDArray[np.bool_]:
         """Which clusters share more than half of their union, (R, J): one at most for any other."""
-        union = self.count.sum(axis=1)[:, None] + self.sizes - self.count
+        union = self.draw_sizes[:, None] + self.sizes - self.count
         return np.asarray(2 * self.count > union)
 
 
@@ -80,8 +82,8 @@ def draw_losses(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -
     values = loss.of_counts(np.arange(n + 1))
     own = np.ascontiguousarray(label, np.int64)
     of_point = values[np.bincount(own, rows.weight).astype(np.int64)].sum()
-    of_draw, joint = (_sums(one, rows, values) for one in (np.zeros_like(own), own))
-    return np.asarray(loss.from_sums(n, of_point, of_draw, joint))
+    of_draw = rows.by_draw(values[rows.sizes])
+    return np.asarray(loss.from_sums(n, of_point, of_draw, _sums(own, rows, values)))
 
 
 def expected_loss(label: NDArray[np.integer[Any]], rows: Signatures, loss: Loss) -> float:
