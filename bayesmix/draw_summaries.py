@@ -11,7 +11,7 @@ from numba import njit
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
 from bayesmix.memory import blocks
-from bayesmix.threads import run_tasks
+from bayesmix.threads import run_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,11 +67,10 @@ def _summarize_block(block: Floats, tails: tuple[float, float], out: Floats, ori
     """Summaries of numbers (S, b, K) from column ``origin`` of ``out`` on: one block at a time."""
     columns = block.reshape(len(block), -1)
 
-    def task(i: int) -> None:
-        own = _TASK * i, min(_TASK * (i + 1), columns.shape[1])
-        _write_summaries(columns, *own, tails, out, origin)
+    def task(own: slice) -> None:
+        _write_summaries(columns, own.start, own.stop, tails, out, origin)
 
-    run_tasks(task, -(-columns.shape[1] // _TASK))
+    run_slices(task, columns.shape[1], _TASK)
 
 
 def _make_write_summaries(fingerprint: str) -> Callable:

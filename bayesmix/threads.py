@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-__all__ = ["available_threads", "run_tasks"]
+__all__ = ["available_threads", "run_slices", "run_tasks"]
 
 
 class _Job:
@@ -131,3 +131,8 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int | None = Non
     for job in jobs:
         if job.error is not None:
             raise job.error
+
+
+def run_slices(task: Callable[[slice], None], n: int, size: int) -> None:
+    """Call ``task`` with places 0 to n - 1 in slices of at most ``size``, as `run_tasks` does."""
+    run_tasks(lambda i: task(slice(size * i, min(size * (i + 1), n))), -(-n // size))

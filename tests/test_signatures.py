@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from bayesmix import threads
 from bayesmix.partitions import signatures
 from bayesmix.partitions.signatures import Signatures, signatures_of
 from tests.exact_partitions import in_order_of_appearance
@@ -92,7 +93,8 @@ def test_nothing_is_compiled_by_threads(label, monkeypatch):
             task(i)
         seen.append(before == [len(kernel.signatures) for kernel in known])
 
-    monkeypatch.setattr(signatures, "run_tasks", run)
+    for module in (signatures, threads):  # by itself, and by way of run_slices
+        monkeypatch.setattr(module, "run_tasks", run)
     signatures_of(label)
     assert seen == [True] * 3
 

@@ -20,7 +20,7 @@ from bayesmix import passes
 from bayesmix import threads as threads_module
 from bayesmix.covariance import structure_of
 from bayesmix.pass_parameters import PassParameters
-from bayesmix.threads import available_threads, run_tasks
+from bayesmix.threads import available_threads, run_slices, run_tasks
 from tests.support import compact, random_parameters, rows_of
 
 HOME = Path(bm.__file__).parents[1]
@@ -44,6 +44,15 @@ def test_every_task_is_done_once(count, threads):
     done: list[int] = []
     run_tasks(done.append, count, threads)
     assert sorted(done) == list(range(count))
+
+
+@pytest.mark.parametrize(("n", "size"), [(0, 4), (3, 4), (8, 4), (9, 4), (5, 1)])
+def test_slices_cover_every_place_once(n, size):
+    done: list[slice] = []
+    run_slices(done.append, n, size)
+    places = [place for own in done for place in range(own.start, own.stop)]
+    assert sorted(places) == list(range(n))
+    assert all(0 < own.stop - own.start <= size for own in done)
 
 
 def test_tasks_run_side_by_side(monkeypatch):

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
-from bayesmix.threads import run_tasks
+from bayesmix.threads import run_slices, run_tasks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,16 +76,14 @@ def agreement_product(rows: Signatures, values: Floats) -> Floats:
     sums, out = np.zeros((int(rows.start[-1]), own.shape[1])), np.zeros_like(own)
     _compile(rows.label.dtype)
 
-    def add(i: int) -> None:
-        draws = _TASK_DRAWS * i, min(_TASK_DRAWS * (i + 1), rows.n_draws)
-        _add(rows.label, rows.start, *draws, own, sums)
+    def add(draws: slice) -> None:
+        _add(rows.label, rows.start, draws.start, draws.stop, own, sums)
 
-    def collect(i: int) -> None:
-        part = slice(_TASK_ROWS * i, _TASK_ROWS * (i + 1))
+    def collect(part: slice) -> None:
         _collect(rows.label[part], rows.start, sums, out[part])
 
-    run_tasks(add, -(-rows.n_draws // _TASK_DRAWS))
-    run_tasks(collect, -(-len(rows) // _TASK_ROWS))
+    run_slices(add, rows.n_draws, _TASK_DRAWS)
+    run_slices(collect, len(rows), _TASK_ROWS)
     out /= rows.n_draws
     return out[rows.of_row]
 
@@ -96,11 +94,10 @@ def _words(label: Labels, n_bits: int) -> Words:
     found = np.empty((len(label), -(-label.shape[1] // _WORD), _GROUP * groups), np.uint64)
     _compile(label.dtype)
 
-    def task(i: int) -> None:
-        own = slice(_TASK_ROWS * i, _TASK_ROWS * (i + 1))
+    def task(own: slice) -> None:
         _cut(label[own], found[own])
 
-    run_tasks(task, -(-len(label) // _TASK_ROWS))
+    run_slices(task, len(label), _TASK_ROWS)
     return found
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
 from bayesmix.partitions.tables import Confusion, confusion
-from bayesmix.threads import run_tasks
+from bayesmix.threads import run_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,12 +72,11 @@ def members(label: Integers, rows: Signatures, tails: tuple[float, float]) -> Me
     certainty, affinity, other = np.empty(u), np.empty(u), np.empty(u, np.int64)
     _compile(rows, table)
 
-    def task(i: int) -> None:
-        own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), u))
+    def task(own: slice) -> None:
         found = _of_columns(label[own], rows.label[own], table)
         certainty[own], other[own], affinity[own] = found
 
-    run_tasks(task, -(-u // _TASK_ROWS))
+    run_slices(task, u, _TASK_ROWS)
     of_rows = certainty[rows.of_row], other[rows.of_row], affinity[rows.of_row]
     return Members(*of_rows, *_of_clusters(table, tails), _together(table))
 
@@ -94,13 +93,12 @@ def nearest_clusters(table: Confusion, rows: Signatures) -> NDArray[np.int64]:
     found = np.empty(len(rows), np.int64)
     _compile(rows, table)
 
-    def task(i: int) -> None:
-        own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), len(rows)))
+    def task(own: slice) -> None:
         shared = np.zeros((own.stop - own.start, len(table.sizes)), np.int64)
         _add_shared(rows.label[own], table.start, table.count, shared)
         found[own] = (shared / table.sizes).argmax(axis=1)
 
-    run_tasks(task, -(-len(rows) // _TASK_ROWS))
+    run_slices(task, len(rows), _TASK_ROWS)
     return found
 
 

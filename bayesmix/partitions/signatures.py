@@ -17,7 +17,7 @@ from numba import typeof
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
 from bayesmix.partitions.tables import confusion
-from bayesmix.threads import run_tasks
+from bayesmix.threads import run_slices, run_tasks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,12 +141,11 @@ def _compact(label: Integers) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray
     run_tasks(lambda i: _name(label, least, i, i + 1, names, n_clusters), s)
     out = np.empty((n, s), np.min_scalar_type(int(n_clusters.max()) - 1))
 
-    def rename(i: int) -> None:
-        own = _TASK_ROWS * i, min(_TASK_ROWS * (i + 1), n)
-        _rename(label, least, *own, names, out)
+    def rename(own: slice) -> None:
+        _rename(label, least, own.start, own.stop, names, out)
 
     _prepare(_rename, label, least, 0, 0, names, out)
-    run_tasks(rename, -(-n // _TASK_ROWS))
+    run_slices(rename, n, _TASK_ROWS)
     return out, n_clusters
 
 
@@ -176,12 +175,11 @@ def _collapsed(
     n = len(compact)
     hashes = np.empty(n, np.uint64)
 
-    def digest(i: int) -> None:
-        own = slice(_TASK_ROWS * i, min(_TASK_ROWS * (i + 1), n))
+    def digest(own: slice) -> None:
         _digest(compact[own], hashes[own])
 
     _prepare(_digest, compact[:0], hashes[:0])
-    run_tasks(digest, -(-n // _TASK_ROWS))
+    run_slices(digest, n, _TASK_ROWS)
     table = np.full(1 << int(2 * n).bit_length(), _EMPTY)
     of_row, first = np.empty(n, np.int64), np.empty(n, np.int64)
     _prepare(_number, compact[:0], hashes, table, of_row, first)

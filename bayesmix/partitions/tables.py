@@ -12,7 +12,7 @@ from numba import njit
 
 from bayesmix.compiling import compile_once
 from bayesmix.kernels.caching import cached
-from bayesmix.threads import run_tasks
+from bayesmix.threads import run_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,13 +66,12 @@ def confusion(label: NDArray[np.integer[Any]], rows: Signatures) -> Confusion:
     own = np.ascontiguousarray(label, np.int64)
     count = np.zeros((int(rows.start[-1]), int(own.max()) + 1), np.int64)
 
-    def task(i: int) -> None:
-        draws = _TASK_DRAWS * i, min(_TASK_DRAWS * (i + 1), rows.n_draws)
-        _count(own, rows.label, rows.weight, rows.start, *draws, count)
+    def task(draws: slice) -> None:
+        _count(own, rows.label, rows.weight, rows.start, draws.start, draws.stop, count)
 
     nothing = own[:0], rows.label[:0], rows.weight[:0], rows.start, 0, 0, count[:0]
     compile_once(("confusion", rows.label.dtype), "tables of partitions", lambda: _count(*nothing))
-    run_tasks(task, -(-rows.n_draws // _TASK_DRAWS))
+    run_slices(task, rows.n_draws, _TASK_DRAWS)
     return Confusion(count, rows.start)
 
 
@@ -97,13 +96,12 @@ def _sums(own: Counts, rows: Signatures, values: Floats) -> Floats:
     found = np.zeros(rows.n_draws)
     same = rows.label, rows.weight, rows.n_clusters, values
 
-    def task(i: int) -> None:
-        draws = _TASK_DRAWS * i, min(_TASK_DRAWS * (i + 1), rows.n_draws)
-        _sum(order, start, *same, *draws, found)
+    def task(draws: slice) -> None:
+        _sum(order, start, *same, draws.start, draws.stop, found)
 
     nothing = order, start, *same, 0, 0, found
     compile_once(("draw losses", rows.label.dtype), "losses of partitions", lambda: _sum(*nothing))
-    run_tasks(task, -(-rows.n_draws // _TASK_DRAWS))
+    run_slices(task, rows.n_draws, _TASK_DRAWS)
     return found
 
 
