@@ -20,6 +20,13 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
+from bayesmix.covariance_laws import (
+    draw_inverse_wishart,
+    log_inverse_gamma,
+    log_inverse_wishart,
+    log_norm_inverse_gamma,
+    log_norm_inverse_wishart,
+)
 from bayesmix.kernels.em import factorize
 
 if TYPE_CHECKING:
@@ -90,6 +97,13 @@ class Structure(ABC):
         """Weighted sum of outer products, own shape; rows (..., K, m, D), weights (..., K, m)."""
 
     @abstractmethod
+    def gathered(self, moments: Floats) -> Floats:
+        """Turn the components' moments (..., K, D, D) into the own shape.
+
+        Without correlations they are (..., K, D, 1), the diagonal alone.
+        """
+
+    @abstractmethod
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         """Divisor that turns a scatter about the mean into the maximum-likelihood covariance."""
 
@@ -109,10 +123,29 @@ class Structure(ABC):
         """
 
     @abstractmethod
+    def log_norm(self, dof: Floats | float, scale: Floats, n_features: int) -> Floats:
+        """Log norm of the laws of covariances, (..., K), tied (...), by scales in the own shape."""
+
+    @abstractmethod
+    def draw(
+        self,
+        generator: np.random.Generator,
+        dof: Floats | float,
+        scale: Floats,
+        n_features: int,
+    ) -> Floats:
+        """Draw covariances by degrees of freedom (..., K), tied (...), and scales, own shape."""
+
+    def scales(self, scale: Floats, n_components: int) -> Floats:
+        """Give every component the scale matrix (..., D, D), in the own shape."""
+        own = np.expand_dims(self.prior_scale(scale), scale.ndim - 2)
+        return np.repeat(own, n_components, scale.ndim - 2)
+
     def draw_covariances(
         self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
     ) -> Floats:
         """Draw from the prior, given scale matrices (S, D, D): (S, ...) in the own shape."""
+        return self.draw(generator, dof, self.scales(scale, n_components), scale.shape[-1])
 
     @abstractmethod
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
@@ -158,6 +191,18 @@ class _Matrices(Structure):
     def prior_scale(self, scale: Floats) -> Floats:
         return scale
 
+    def log_norm(self, dof: Floats | float, scale: Floats, n_features: int) -> Floats:
+        return log_norm_inverse_wishart(dof, np.linalg.cholesky(scale))
+
+    def draw(
+        self,
+        generator: np.random.Generator,
+        dof: Floats | float,
+        scale: Floats,
+        n_features: int,
+    ) -> Floats:
+        return draw_inverse_wishart(generator, dof, scale)
+
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
         return covariances + reg_covar * np.eye(covariances.shape[-1])
 
@@ -198,16 +243,14 @@ class Full(_Matrices):
     def outer(self, delta: Floats, weight: Floats) -> Floats:
         return (weight[..., None] * delta)[..., :, None] * delta[..., None, :]
 
+    def gathered(self, moments: Floats) -> Floats:
+        return moments
+
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
 
     def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
-        return _log_inverse_wishart(factor, dof, scale[..., None, :, :]).sum(axis=-1)
-
-    def draw_covariances(
-        self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
-    ) -> Floats:
-        return _draw_inverse_wishart(generator, dof, np.repeat(scale[:, None], n_components, 1))
+        return log_inverse_wishart(factor, dof, scale[..., None, :, :]).sum(axis=-1)
 
 
 @final
@@ -247,16 +290,17 @@ class Tied(_Matrices):
     def outer(self, delta: Floats, weight: Floats) -> Floats:
         return np.swapaxes(weight[..., None] * delta, -1, -2) @ delta
 
+    def gathered(self, moments: Floats) -> Floats:
+        return moments.sum(axis=-3)
+
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return np.asarray(sizes.sum(axis=-1))
 
-    def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
-        return _log_inverse_wishart(factor, dof, scale)
+    def scales(self, scale: Floats, n_components: int) -> Floats:
+        return scale
 
-    def draw_covariances(
-        self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
-    ) -> Floats:
-        return _draw_inverse_wishart(generator, dof, scale)
+    def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
+        return log_inverse_wishart(factor, dof, scale)
 
 
 class _Variances(Structure):
@@ -276,13 +320,15 @@ class _Variances(Structure):
     def prior_count(self, dof: float, n_features: int) -> float:
         return dof - n_features + 3
 
-    def draw_covariances(
-        self, generator: np.random.Generator, n_components: int, dof: float, scale: Floats
+    def draw(
+        self,
+        generator: np.random.Generator,
+        dof: Floats | float,
+        scale: Floats,
+        n_features: int,
     ) -> Floats:
-        numerator = self.prior_scale(scale)[:, None] / 2
-        shape = (len(scale), n_components, *numerator.shape[2:])
-        gamma = generator.standard_gamma((dof - scale.shape[-1] + 1) / 2, shape)
-        variances: Floats = numerator / gamma
+        shape = (_per_variance(dof, scale) - n_features + 1) / 2
+        variances: Floats = scale / 2 / generator.standard_gamma(shape, scale.shape)
         return variances
 
     def ridge(self, covariances: Floats, reg_covar: float) -> Floats:
@@ -325,16 +371,23 @@ class Diag(_Variances):
     def outer(self, delta: Floats, weight: Floats) -> Floats:
         return weight[..., None] * np.square(delta)
 
+    def gathered(self, moments: Floats) -> Floats:
+        return moments[..., 0]
+
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return sizes
 
     def prior_scale(self, scale: Floats) -> Floats:
         return np.diagonal(scale, axis1=-2, axis2=-1)
 
+    def log_norm(self, dof: Floats | float, scale: Floats, n_features: int) -> Floats:
+        shape = (_per_variance(dof, scale) - n_features + 1) / 2
+        return log_norm_inverse_gamma(shape, scale / 2).sum(axis=-1)
+
     def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
         shape = (dof - scale.shape[-1] + 1) / 2
         rate = self.prior_scale(scale)[..., None, :] / 2
-        return _log_inverse_gamma(factor, shape, rate).sum(axis=(-2, -1))
+        return log_inverse_gamma(factor, shape, rate).sum(axis=(-2, -1))
 
 
 @final
@@ -373,11 +426,17 @@ class Spherical(_Variances):
     def outer(self, delta: Floats, weight: Floats) -> Floats:
         return weight * np.square(delta).sum(axis=-1)
 
+    def gathered(self, moments: Floats) -> Floats:
+        return moments[..., 0].sum(axis=-1)
+
     def likelihood_count(self, sizes: Floats, n_features: int) -> Floats:
         return n_features * sizes
 
     def prior_scale(self, scale: Floats) -> Floats:
         return np.asarray(np.trace(scale, axis1=-2, axis2=-1) / scale.shape[-1])
+
+    def log_norm(self, dof: Floats | float, scale: Floats, n_features: int) -> Floats:
+        return log_norm_inverse_gamma((dof - n_features + 1) / 2, scale / 2)
 
     def scale_hyperprior(self, hyperprior: GammaScale) -> GammaScale:
         return hyperprior.pooled
@@ -385,7 +444,7 @@ class Spherical(_Variances):
     def log_prior_covariances(self, factor: Floats, dof: float, scale: Floats) -> Floats:
         shape = (dof - scale.shape[-1] + 1) / 2
         rate = self.prior_scale(scale)[..., None] / 2
-        return _log_inverse_gamma(factor, shape, rate).sum(axis=-1)
+        return log_inverse_gamma(factor, shape, rate).sum(axis=-1)
 
 
 STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Tied(), Diag(), Spherical())}
@@ -412,37 +471,7 @@ def _inverse_root(variances: Floats) -> Floats:
     return 1 / np.sqrt(variances)
 
 
-def _log_inverse_wishart(factor: Floats, dof: float, scale: Floats) -> Floats:
-    """Log density of Σ ~ IW(dof, S) on the lower triangle of Σ, (...,), from Σ's precision."""
-    from scipy.special import multigammaln
-
-    root = np.linalg.cholesky(scale)
-    d = scale.shape[-1]
-    logs, log_root = (
-        np.log(np.diagonal(a, axis1=-2, axis2=-1)).sum(axis=-1) for a in (factor, root)
-    )
-    trace = np.square(np.swapaxes(factor, -1, -2) @ root).sum(axis=(-2, -1))
-    constant = dof * log_root - 0.5 * dof * d * np.log(2) - multigammaln(dof / 2, d)
-    return constant + (dof + d + 1) * logs - 0.5 * trace
-
-
-def _draw_inverse_wishart(generator: np.random.Generator, dof: float, scale: Floats) -> Floats:
-    """Draw Σ ~ IW(dof, S) for scales (..., D, D), by Bartlett's factor of the precision."""
-    d = scale.shape[-1]
-    factor = np.tril(generator.standard_normal(scale.shape), -1)
-    i = np.arange(d)
-    factor[..., i, i] = np.sqrt(generator.chisquare(dof - i, scale.shape[:-1]))
-    root = np.linalg.solve(factor, np.swapaxes(np.linalg.cholesky(scale), -1, -2))
-    return np.swapaxes(root, -1, -2) @ root
-
-
-def _log_inverse_gamma(factor: Floats, shape: float, rate: Floats) -> Floats:
-    """Log density of σ² ~ IG(shape, rate), elementwise, from 1/σ."""
-    from scipy.special import gammaln
-
-    return (
-        shape * np.log(rate)
-        - gammaln(shape)
-        + 2 * (shape + 1) * np.log(factor)
-        - rate * np.square(factor)
-    )
+def _per_variance(dof: Floats | float, scale: Floats) -> Floats:
+    """Degrees of freedom of every variance: those of a component are those of its features."""
+    dof = np.asarray(dof)
+    return dof[..., None] if 0 < dof.ndim < scale.ndim else dof

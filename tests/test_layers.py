@@ -33,6 +33,9 @@ LAYERS = (
     },
     {
         "covariance",
+        "covariance_laws",
+        "component_given",
+        "label_sums",
         "component_prior",
         "new_component",
         "weight_prior",
@@ -40,7 +43,7 @@ LAYERS = (
         "kernels",
         "pass_parameters",
         "passes",
-        *("moments", "draw_summaries", "partitions"),
+        *("moments", "draw_summaries", "partitions", "bridge"),
         *("schema", "parameter_values", "tree_checks"),
     },
     {
@@ -49,6 +52,7 @@ LAYERS = (
         *("online", "streamed"),
         *("gibbs", "gibbs_varying", "gibbs_run"),
         *("nuts", "nuts_coordinates", "nuts_target"),
+        "stepping_stone",
         *PYMC_MODULES,
     },
     {
@@ -60,7 +64,7 @@ LAYERS = (
             "sampling_request",
             "chain_starts",
             "chain_states",
-            "n_components",
+            *("n_components", "evidence", "loo", "dispute", "prior_choice"),
         ),
         *(
             "draws",
@@ -89,6 +93,7 @@ ENGINES = (
     },
     {"gibbs", "gibbs_varying", "gibbs_run"},
     {"nuts", "nuts_coordinates", "nuts_target"},
+    {"stepping_stone"},
     PYMC_MODULES,
 )
 PYMC = {"pymc", "pytensor", "pymc_extras"}
