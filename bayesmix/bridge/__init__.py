@@ -1,0 +1,1 @@
+"""Bridge sampling as arrays."""
