@@ -1,1 +1,1 @@
-"""Bridge sampling as arrays."""
+"""Bridge sampling of the evidence: points of parameters in, logarithms out; no trees."""
