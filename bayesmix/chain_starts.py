@@ -11,8 +11,11 @@ from bayesmix import passes
 from bayesmix.component_counts import MAX_SUPPORT
 from bayesmix.covariance import structure_of
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
+from bayesmix.gibbs import Chain
+from bayesmix.gibbs_varying import VaryingChain
 from bayesmix.inputs import random_words
 from bayesmix.optima import by_mass, distinct_points, log_mass
+from bayesmix.pass_parameters import PassParameters
 from bayesmix.priors import Dirichlet
 from bayesmix.problem import Problem
 from bayesmix.search import search
@@ -32,6 +35,8 @@ _COUNTS = np.arange(1, MAX_SUPPORT + 1)  # of components
 _SEARCH_ROWS = 2_000  # enough to find where labels may start
 _SEARCH_STARTS = 4
 _CHUNK = 100_000
+_SETTLED_FROM = 10_000  # rows
+_SETTLING = 1_000  # sweeps
 _SEARCH_ITERATIONS = 30
 _NEAR_NATS = 20.0  # an optimum with less of the mass than this is not worth a chain
 _NUMBERS = (2, 4, 8)  # of components EM is asked for where they vary
@@ -46,12 +51,33 @@ def dispersed_labels(
 
     Optima are those of at most 2,000 rows that hold some of the posterior's mass, the most first;
     many clusters are the rows nearest to K random ones. Where the number of components varies
-    optima have 2, 4 or 8 of them, and many are 20, or a cluster for every five rows.
+    optima have 2, 4 or 8 of them, and many are 20, or a cluster for every five rows. Of many rows
+    every chain then has a sample of its own, on which it settles: clusters of thousands of rows
+    seldom merge.
     """
     x = table.values
     with np.errstate(over="ignore", invalid="ignore"):  # of wild values the chains will say so
+        if len(x) >= _SETTLED_FROM:
+            return [_settled(mixture, x, chain, generator) for chain in range(chains)]
         optima = _optima(mixture, x, generator)
         return [_labels(mixture, x, optima, chain, generator) for chain in range(chains)]
+
+
+def _settled(
+    mixture: Mixture, x: Floats, chain: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Labels of all rows by where a chain on a sample of them went."""
+    rows = np.asarray(x[np.sort(generator.permutation(len(x))[:_SEARCH_ROWS])], float)
+    labels = _labels(mixture, rows, _optima(mixture, rows, generator), chain, generator)
+    kind = VaryingChain if mixture.varying else Chain
+    walk = kind.at(mixture, rows, labels, generator.spawn(1)[0])
+    while walk.n_sweeps < _SETTLING:
+        walk.tune(_SETTLING - walk.n_sweeps)
+    walk.sweep()
+    structure = structure_of(mixture.covariance_type)
+    found = structure.compact(walk.covariances)
+    point = PassParameters.from_point(structure, walk.weights, walk.means, found)
+    return passes.sampled_labels(x, point, random_words(generator, 2))
 
 
 def _labels(

@@ -1,181 +1,99 @@
-"""How many clusters: their posterior, and a table that sets it beside what EM's criteria say."""
+"""How many clusters: every way of asking, one after the other, as far as time allows."""
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from bayesmix.component_counts import BetaNegativeBinomial
 from bayesmix.data_priors import weakly_informative
-from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
-from bayesmix.grid import fit_grid, numbers_of
-from bayesmix.inputs import Table, as_generator, as_table, require_varying
-from bayesmix.label_draws import occupied
-from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.prior_clusters import prior_n_clusters
-from bayesmix.priors import ComponentPrior, Dirichlet, Gamma
-from bayesmix.sampling import sample
-from bayesmix.schema import group, mixture_of
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
+from bayesmix.grid import numbers_of
+from bayesmix.inputs import as_generator, as_table, require_count, require_varying
+from bayesmix.k_search import Asked, Search
+from bayesmix.mixture import CovarianceType
+from bayesmix.priors import ComponentPrior, require_positive
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
-    from numpy.typing import NDArray
-
     from bayesmix.inputs import RandomSeed
+    from bayesmix.k_choice import KChoice
 
-    Floats = NDArray[np.float64]
+__all__ = ["choose_k"]
 
-__all__ = ["KChoice", "choose_k", "n_clusters"]
-
-TABLE_COLUMNS = (
-    *("p_n_components", "p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior"),
-    *("log_evidence", "log_evidence_se", "elpd", "elpd_se", "bic", "icl", "aic"),
-)
-_CRITERIA = ("bic", "icl", "aic")
-_STATUS = {"unconfirmed": "converged", "too few rows": "more components than rows"}
-_TOUCHES = 0.05  # probability of as many clusters as components above which K was too small
-
-
-def n_clusters(post: xr.DataTree) -> pd.DataFrame:
-    """Tabulate the posterior of the number of clusters K+, and of components K.
-
-    Clusters are the components that have rows. A fixed K has all its mass in one place.
-
-    Parameters
-    ----------
-    post : DataTree
-        With ``n_clusters`` in its posterior, or labels; else, labels are drawn at every draw of
-        the parameters.
-
-    Returns
-    -------
-    DataFrame
-        Index ``k`` = 1, 2, ..., K, or the largest number in any draw; columns ``n_clusters`` and
-        ``n_components``, the probabilities that there are k, each with its Monte Carlo standard
-        error (``_mcse``), by ArviZ, over all chains. Where no draw has k, or every draw has it,
-        the draws do not tell the error, which is not zero, and it is NaN: S effective draws miss
-        what has less than about 3/S. An infinite process has NaN for the number of components.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.n_clusters(post)["n_clusters"].idxmax()  # doctest: +SKIP
-    2
-    """
-    import pandas as pd
-
-    posterior = group(post, "posterior")
-    index: NDArray[np.int64]
-    clusters = occupied(post, random_seed=0)
-    if "n_components" in posterior:
-        components = posterior["n_components"].transpose("chain", "draw").values
-        index = np.arange(1, int(max(clusters.max(), components.max())) + 1)
-        p_components = _shares(components, index)
-    elif (mixture := mixture_of(post)) is not None and mixture.varying:
-        index = np.arange(1, int(clusters.max()) + 1)
-        p_components = np.full(len(index), np.nan), np.full(len(index), np.nan)
-    else:
-        index = np.arange(1, max(_fixed_components(post), int(clusters.max())) + 1)
-        p_components = (index == index[-1]).astype(float), np.zeros(len(index))
-    columns = [*_shares(clusters, index), *p_components]
-    names = ["n_clusters", "n_clusters_mcse", "n_components", "n_components_mcse"]
-    return pd.DataFrame(dict(zip(names, columns, strict=True)), pd.Index(index, name="k"))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class KChoice:
-    """What is known about the number of clusters; made by `choose_k`."""
-
-    table: pd.DataFrame
-    """Index ``n_components`` = 1, ..., max(k). ``p_n_clusters`` is the posterior probability that
-    there are so many clusters, with ``p_n_clusters_mcse`` (see `n_clusters`) and
-    ``p_n_clusters_prior`` beside it. ``bic``, ``icl`` and ``aic`` are those of EM's maximum
-    likelihood with so many components, low is good; NaN where EM found no genuine optimum.
-    ``p_n_components``, ``log_evidence``, ``log_evidence_se``, ``elpd`` and ``elpd_se`` are not
-    computed yet: NaN."""
-    recommendation: str
-    """The answer, and what speaks against trusting it, in words."""
-    mixture: Mixture
-    """The model of the posterior, with all its priors."""
-    post: xr.DataTree
-    """Draws of that model, without labels."""
-    r_hat: float
-    """Of the number of clusters; NaN where it never changed."""
-    em_status: dict[int, str]
-    """How EM ended for each number of components: "converged", or why there are no criteria."""
-
-    def plot(self) -> NDArray[np.object_]:
-        """Draw the posterior and the prior of the number of clusters, and EM's criteria.
-
-        Returns
-        -------
-        ndarray of matplotlib Axes, shape (2,)
-        """
-        from bayesmix.plots import choice
-
-        return choice(self)
-
-    def __repr__(self) -> str:
-        return f"KChoice({self.recommendation!r})"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        shown = self.table.dropna(axis="columns", how="all")
-        table = shown.to_html(float_format="{:.4g}".format, na_rep="–")
-        return f"<p>{escape(self.recommendation)}</p>{table}"
+_WORK = 2_000_000  # draws of a chain times rows, by default
+_MOST_THIN = 20
+_SWEEPS = 20_000  # sweeps per draw times rows, by default
 
 
 def choose_k(
     x: Any,
     k: Iterable[int] = range(1, 9),
     *,
+    weights: MixtureOfFiniteMixtures | None = None,
     components: ComponentPrior | None = None,
-    covariance_type: CovarianceType = "full",
-    draws: int = 1000,
+    covariance_type: CovarianceType | Iterable[CovarianceType] = "full",
+    draws: int | None = None,
     thin: int | None = None,
     chains: int = 4,
+    target_se: float = 0.05,
+    seconds: float | None = None,
     random_seed: RandomSeed = None,
     progressbar: bool = True,
 ) -> KChoice:
     r"""Ask the data how many clusters there are.
 
-    A sparse finite mixture (Malsiner-Walli et al. 2016) of K = max(k) components leaves those it
-    does not need without rows; the posterior of how many have rows is the answer. Beside it stand
-    BIC, ICL and AIC of EM's best optimum for each number of components, see `fit_grid`.
+    The answer is the posterior of the number of clusters K₊, the components that have rows, under a
+    mixture of finite mixtures (Miller & Harrison 2018): the number of components K has a prior,
+    and given K the weights are Dirichlet(α, ..., α). Beside it stand the same under a sparse finite
+    mixture and a Dirichlet process; for every K in ``k`` the evidence p(x | K) under the same
+    component prior and concentration, see `evidence`, and the expected log predictive density of a
+    new row, see `loo`; and for contrast BIC, ICL and AIC of EM's best optimum, see `fit_grid`.
 
-    The weights have the prior Dirichlet(a, ..., a) with :math:`a \sim \mathrm{Gamma}(2, 4K)`.
-    For many components that is a Dirichlet process whose concentration K a has the prior
-    Gamma(2, 4) of Escobar & West (1995); Frühwirth-Schnatter & Malsiner-Walli (2019) match the
-    two classes so. It leaves the number of clusters open: for 272 rows and K = 8 the prior
-    probabilities of 1 to 5 clusters are 0.19, 0.26, 0.23, 0.17, 0.10. Sparser ones, such as
-    Gamma(1, 200), put 0.82 on a single cluster. The prior is in the table, to be judged with it.
+    Stages follow each other: a first answer from a quarter of the draws, the criteria, the whole
+    posterior, evidence and predictions, the other priors; then what is not exact enough is refined.
+    Ctrl-C, or the end of the time, ends that, and what is done is returned.
+
+    None of it is free of assumptions. A cluster is what one Gaussian makes: where clusters have
+    heavier tails or other shapes, more rows find more components, whatever the criterion (Cai,
+    Campbell & Broderick 2021). The wider the component prior, the fewer clusters; see
+    `sensitivity`. Under a Dirichlet process of fixed concentration the number of clusters grows
+    with n whatever the truth (Miller & Harrison 2014).
 
     Parameters
     ----------
     x : (n, D) array_like or DataFrame
         The data, used as they are.
     k : iterable of int, default range(1, 9)
-        Numbers of components for EM. The largest is the most clusters that the posterior can
-        have.
+        Numbers of components for evidence, predictions and EM. The posterior is not bound to them.
+    weights : MixtureOfFiniteMixtures, optional
+        Prior on K and on the weights; default ``MixtureOfFiniteMixtures(
+        BetaNegativeBinomial(1, 4, 3), 1.0)``: K has the mean 2 (Frühwirth-Schnatter et al. 2021),
+        weights are uniform on the simplex.
     components : NormalInverseWishart or IndependentNormalInverseWishart, optional
-        Prior on the components; default `weakly_informative`. The wider it is, the fewer clusters
-        the posterior has.
-    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
-    draws : int, default 1000
-        Draws kept per chain.
+        Prior on the components; default `weakly_informative`.
+    covariance_type : {"full", "tied", "diag", "spherical"} or several of them, default "full"
+        Of several, all as likely before, the one of the largest evidence (numbers of components
+        weighed by their prior) is chosen first.
+    draws : int, optional
+        Draws kept per chain; default 1000, of more than 2,000 rows fewer, at least 100.
     thin : int, optional
-        Sweeps per draw kept: clusters come and go slowly. Default 20 up to 1,000 rows, less for
-        more rows, 1 from 20,000 on.
+        Sweeps per draw of the posterior of K₊: clusters come and go slowly. Default 20 up to 1,000
+        rows, less for more rows, 1 from 20,000 on.
     chains : int, default 4
-        Started far apart: at optima of EM, in one cluster, in many.
+        Started far apart.
+    target_se : float, default 0.05
+        Standard error, nats, to which each evidence is refined.
+    seconds : float, optional
+        Time budget: no stage begins after it. A few give the first answer alone. By default stages
+        end with at most two rounds of refinement; with a budget what is refined depends on the
+        machine.
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
+        The first answer is printed above it.
 
     Returns
     -------
@@ -185,161 +103,69 @@ def choose_k(
     ------
     ValueError
         If k is not whole numbers of at least 1, or the data cannot carry the fit.
+    KeyboardInterrupt
+        If interrupted before the first answer.
 
     References
     ----------
-    M. D. Escobar and M. West, "Bayesian Density Estimation and Inference Using Mixtures", JASA 90,
-    1995.
+    J. W. Miller and M. T. Harrison, "Inconsistency of Pitman-Yor Process Mixtures for the Number of
+    Components", JMLR 15, 2014; "Mixture Models with a Prior on the Number of Components", JASA
+    113, 2018.
 
-    G. Malsiner-Walli, S. Frühwirth-Schnatter and B. Grün, "Model-Based Clustering Based on Sparse
-    Finite Gaussian Mixtures", Statistics and Computing 26, 2016.
+    S. Frühwirth-Schnatter, G. Malsiner-Walli and B. Grün, "Generalized Mixtures of Finite Mixtures
+    and Telescoping Sampling", Bayesian Analysis 16, 2021.
 
-    S. Frühwirth-Schnatter and G. Malsiner-Walli, "From Here to Infinity: Sparse Finite versus
-    Dirichlet Process Mixtures in Model-Based Clustering", ADAC 13, 2019.
+    D. Cai, T. Campbell and T. Broderick, "Finite Mixture Models Do Not Reliably Learn the Number of
+    Components", ICML 2021.
 
     Examples
     --------
     >>> import bayesmix as bm
     >>> x = bm.datasets.load("galaxy")
-    >>> bm.choose_k(x, random_seed=1).table["p_n_clusters"]  # doctest: +SKIP
+    >>> choice = bm.choose_k(x, random_seed=1)  # doctest: +SKIP
+    >>> choice.table[["p_n_clusters", "log_evidence", "elpd", "bic"]]  # doctest: +SKIP
     """
-    numbers = numbers_of(k, "k")
+    numbers, structures = numbers_of(k, "k"), _structures(covariance_type)
     table = as_table(x)
     require_varying(table, "clusters need rows that differ")
-    prior = weakly_informative(table) if components is None else components
-    most = numbers[-1]
-    mixture = Mixture(Dirichlet(most, Gamma(2, 4 * most)), prior, covariance_type)
-    for_em, for_chains = as_generator(random_seed).spawn(2)
+    weights = _weights(weights)
+    require_positive(target_se, "target_se")
+    require_count(chains, "chains")
+    n = len(table.values)
+    if seconds is not None:
+        require_positive(seconds, "seconds")
+    if draws is None:
+        draws = max(100, min(1000, _WORK // n))
+    require_count(draws, "draws")
+    asked = Asked(
+        table, numbers, structures, weights,
+        weakly_informative(table) if components is None else components,
+        draws, max(1, min(_MOST_THIN, _SWEEPS // n)) if thin is None else thin, chains, target_se,
+    )
+    deadline = time.perf_counter() + (np.inf if seconds is None else seconds)
+    search = Search(asked, as_generator(random_seed), deadline, structures[0])
     with warnings.catch_warnings():
         from sklearn.exceptions import ConvergenceWarning
 
         warnings.simplefilter("ignore", ConvergenceWarning)  # told in the recommendation
-        criteria = _criteria(table, numbers, covariance_type, for_em)
-        post = sample(
-            mixture,
-            table,
-            sampler="gibbs",
-            draws=draws,
-            thin=max(1, min(20, 20_000 // len(table.values))) if thin is None else thin,
-            chains=chains,
-            store=("parameters",),
-            random_seed=for_chains,
-            progressbar=progressbar,
+        return search.run(progressbar)
+
+
+def _structures(given: CovarianceType | Iterable[CovarianceType]) -> list[CovarianceType]:
+    """Check covariance structures: one, or several without repeats."""
+    known = get_args(CovarianceType)
+    found = [given] if isinstance(given, str) else list(given)
+    if not found or any(one not in known for one in found):
+        raise ValueError(f"covariance_type: expected one or more of {known}, got {given!r}")
+    return list(dict.fromkeys(found))
+
+
+def _weights(given: MixtureOfFiniteMixtures | None) -> MixtureOfFiniteMixtures:
+    if given is None:
+        return MixtureOfFiniteMixtures(BetaNegativeBinomial(1, 4, 3), 1.0)
+    if not isinstance(given, MixtureOfFiniteMixtures):
+        raise TypeError(
+            f"weights: expected a MixtureOfFiniteMixtures, got {type(given).__name__}; other "
+            "priors compare by compare_priors"
         )
-    found = _table(post, mixture, len(table.values), criteria)
-    ends = zip(numbers, criteria["status"], strict=True)
-    em_status = {k: _STATUS.get(status, status) for k, status in ends}
-    r_hat = _r_hat(occupied(post))
-    return KChoice(found, _recommend(found, r_hat, em_status), mixture, post, r_hat, em_status)
-
-
-def _fixed_components(post: xr.DataTree) -> int:
-    mixture, sizes = mixture_of(post), group(post, "posterior").sizes
-    if mixture is not None:
-        return mixture.n_components
-    return int(sizes.get("component", 0))
-
-
-def _shares(values: NDArray[Any], index: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Share of the draws (chain, draw) with each of some values, and its standard error."""
-    hits = [values == k for k in index]
-    return np.array([h.mean() for h in hits]), np.array([_mcse(h) for h in hits])
-
-
-def _mcse(hit: NDArray[np.bool_]) -> float:
-    """Standard error of a share over chains; NaN where it is 0 or 1."""
-    if hit.all() or not hit.any() or hit.shape[1] < CHECKABLE:
-        return np.nan
-    chains = hit.mean(axis=1)
-    if np.all((chains == 0) | (chains == 1)):  # each chain stays where it began: one draw each
-        return float(chains.std(ddof=1) / np.sqrt(len(chains)))
-    from arviz_stats import mcse
-
-    return float(mcse(hit.astype(float)))
-
-
-def _r_hat(values: NDArray[Any]) -> float:
-    """R-hat of an integer (chain, draw): infinite if chains stay apart, NaN if it never moves."""
-    if np.ptp(values) == 0 or len(values) < 2 or values.shape[1] < CHECKABLE:
-        return np.nan
-    if np.all(np.ptp(values, axis=1) == 0):
-        return np.inf
-    from arviz_stats import rhat
-
-    return float(rhat(values.astype(float)))
-
-
-def _criteria(
-    table: Table, numbers: list[int], covariance_type: CovarianceType, rng: np.random.Generator
-) -> pd.DataFrame:
-    """BIC, ICL and AIC of EM's genuine optima, and how each fit ended, by number of components."""
-    return fit_grid(table, numbers, [covariance_type], random_seed=rng).droplevel(0)
-
-
-def _table(post: xr.DataTree, mixture: Mixture, n: int, criteria: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    found = n_clusters(post)
-    table = pd.DataFrame(
-        np.nan, index=pd.Index(found.index, name="n_components"), columns=list(TABLE_COLUMNS)
-    )
-    table["p_n_clusters"] = found["n_clusters"]
-    table["p_n_clusters_mcse"] = found["n_clusters_mcse"]
-    table["p_n_clusters_prior"] = prior_n_clusters(mixture.weights, n)
-    table.loc[criteria.index, list(_CRITERIA)] = criteria[list(_CRITERIA)]
-    return table
-
-
-def _recommend(table: pd.DataFrame, r_hat: float, em_status: dict[int, str]) -> str:
-    """Say in words how many clusters, how sure that is, and what BIC says."""
-    p, error, prior, bic = (
-        table[name].to_numpy(float)
-        for name in ("p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior", "bic")
-    )
-    first, second = np.argsort(-p, kind="stable")[:2] if len(p) > 1 else (0, 0)
-    unknown = "in every draw" if p[first] == 1 else "Monte Carlo error unknown"
-    sure = f"Monte Carlo error {error[first]:.2g}" if np.isfinite(error[first]) else unknown
-    said = [
-        f"{_clusters(first + 1)}: posterior probability {p[first]:.2f} ({sure}), prior "
-        f"{prior[first]:.2f}"
-    ]
-    if second != first and p[second] >= 0.01:
-        said[0] += f"; next {_clusters(second + 1)}, {p[second]:.2f}"
-    if r_hat > DIFFERENT_MODES:
-        said.append(
-            f"Do not trust it yet: the chains disagree (R-hat {r_hat:.2f}); take more draws, or "
-            "thin more"
-        )
-    elif r_hat > RHAT_LIMIT:
-        said.append(
-            f"The chains have not quite met (R-hat {r_hat:.3f}, above {RHAT_LIMIT}), so that its "
-            "error is rough; take more draws, or thin more"
-        )
-    elif np.isnan(r_hat) and p[first] < 1:
-        said.append(
-            f"It is not checked: R-hat takes two chains or more, of at least {CHECKABLE} draws"
-        )
-    if len(p) > 1 and p[-1] >= _TOUCHES:
-        said.append(
-            f"As many clusters as components, {len(p)}, have probability {p[-1]:.2f}: there may "
-            "be more; raise max(k)"
-        )
-    if np.isfinite(bic).any():
-        choice = int(np.nanargmin(bic))
-        said.append(f"BIC of EM {'also ' if choice == first else ''}prefers {choice + 1}")
-    return ". ".join([*said, *_without_criteria(em_status)]) + "."
-
-
-def _without_criteria(em_status: dict[int, str]) -> list[str]:
-    missing: dict[str, list[str]] = {}
-    for k, status in em_status.items():
-        if status != "converged":
-            missing.setdefault(status, []).append(str(k))
-    return [
-        f"EM found no genuine optimum for K = {', '.join(numbers)} ({status})"
-        for status, numbers in missing.items()
-    ]
-
-
-def _clusters(k: int) -> str:
-    return "1 cluster" if k == 1 else f"{k} clusters"
+    return given

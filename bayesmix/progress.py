@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["progress"]
+__all__ = ["progress", "stages"]
 
 
 @contextmanager
@@ -34,3 +34,25 @@ def progress(
     with Progress(*columns) as bar:
         task = bar.add_task(description, total=total)
         yield lambda made: bar.advance(task, made)
+
+
+@contextmanager
+def stages(total: int, *, show: bool) -> Iterator[Callable[[str, str], None]]:
+    """Yield a function that names the stage that begins, and prints a line above the bar if any."""
+    if not show:
+        yield lambda stage, said="": None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=total)
+
+        def begin(stage: str, said: str = "") -> None:
+            if said:
+                bar.print(said)
+            bar.update(task, description=stage)
+            bar.advance(task, 1)
+
+        yield begin
+        bar.update(task, completed=total)

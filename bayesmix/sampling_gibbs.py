@@ -38,8 +38,8 @@ def gibbs_tree(asked: Request, generator: np.random.Generator) -> xr.DataTree:
     mixture, table = asked.mixture, asked.table
     for_starts, for_chains = generator.spawn(2)
     words = random_words(for_chains, (asked.chains, 4))
-    starts = dispersed_labels(mixture, table, asked.chains, for_starts)
     _compile(mixture)
+    starts = dispersed_labels(mixture, table, asked.chains, for_starts)
     kind = VaryingChain if mixture.varying else Chain
     chains = [
         kind.at(mixture, table.values, labels, np.random.default_rng(own))

@@ -1,0 +1,127 @@
+"""What is known about the number of clusters: tables of every answer, and a word for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bayesmix.dispute import Dispute, disputed_rows
+from bayesmix.estimator import GaussianMixture
+from bayesmix.prior_choice import Sensitivity, sensitivity
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from bayesmix.evidence import Evidence
+    from bayesmix.inputs import RandomSeed
+    from bayesmix.mixture import Mixture
+    from bayesmix.prior_choice import PriorChoice
+
+__all__ = ["TABLE_COLUMNS", "KChoice"]
+
+TABLE_COLUMNS = (
+    *("p_n_components", "p_n_components_mcse"),
+    *("p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior"),
+    *("log_evidence", "log_evidence_se", "elpd", "elpd_se", "bic", "icl", "aic"),
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KChoice:
+    """What is known about the number of clusters; made by `choose_k`."""
+
+    table: pd.DataFrame
+    """Index ``n_components`` = 1, 2, ... ``p_n_components`` and ``p_n_clusters`` are the posterior
+    probabilities under `mixture` that there are so many components, and so many clusters, with
+    their Monte Carlo errors (``_mcse``, see `n_clusters`) and the prior ``p_n_clusters_prior``.
+    ``log_evidence`` and ``elpd`` are those of as many components, see `evidence` and `loo`, with
+    their errors (``_se``; that of the elpd is over rows). ``bic``, ``icl``, ``aic`` are EM's, low
+    is good; NaN where it found no genuine optimum. What was not come to is NaN."""
+    recommendation: str
+    """The answer, what others say, and what speaks against trusting it, in words."""
+    mixture: Mixture
+    """The mixture of finite mixtures whose posterior is the answer, with all its priors."""
+    post: xr.DataTree
+    """Draws of its posterior, without labels."""
+    r_hat: float
+    """Of the number of clusters; NaN where it never changed."""
+    models: PriorChoice | None
+    """The number of clusters under three priors: ``"MFM"`` is the answer's, ``"sparse"`` a sparse
+    finite mixture, ``"DP"`` a Dirichlet process."""
+    posts: dict[int, xr.DataTree]
+    """Draws for each number of components, without labels."""
+    evidences: dict[int, Evidence]
+    loos: dict[int, object]
+    """ArviZ's ``ELPDData`` for each number of components, as `arviz.compare` takes them."""
+    structures: pd.DataFrame | None
+    """Where several covariance structures were asked for: index ``covariance_type``,
+    ``n_components``; ``log_evidence``, ``log_evidence_se``, and ``p``, the posterior probability
+    of both together, structures as likely before."""
+    criteria: pd.DataFrame
+    """`fit_grid` over all structures."""
+    em_status: dict[int, str]
+    """How EM ended for each number of components: "converged", or why there are no criteria."""
+    unfinished: tuple[str, ...]
+    """What an interrupt or the end of the time left out."""
+
+    def plot(self) -> NDArray[np.object_]:
+        """Draw every answer by number of clusters or components.
+
+        Returns
+        -------
+        ndarray of matplotlib Axes
+        """
+        from bayesmix.plots import choice
+
+        return choice(self)
+
+    def dispute(
+        self, criterion: Literal["bic", "icl", "aic"] = "bic", *, random_seed: RandomSeed = None
+    ) -> Dispute:
+        """Say which rows a component of EM's choice rests on that the posterior does not have.
+
+        Parameters
+        ----------
+        criterion : {"bic", "icl", "aic"}, default "bic"
+            Whose number of components, in the structure of `mixture`.
+        random_seed : int, SeedSequence or Generator, optional
+
+        Raises
+        ------
+        ValueError
+            If EM found no genuine optimum for any number.
+        """
+        if criterion not in ("bic", "icl", "aic"):
+            raise ValueError(f"criterion: expected 'bic', 'icl' or 'aic', got {criterion!r}")
+        values = self.table[criterion].dropna()
+        if values.empty:
+            raise ValueError(
+                f"{criterion}: expected a genuine optimum of EM, found none; see em_status"
+            )
+        point = GaussianMixture(
+            int(values.idxmin()), covariance_type=self.mixture.covariance_type, n_init=20,
+            reg_covar=0.0, random_state=1,
+        ).fit(self.post["observed_data"]["x"].values)
+        return disputed_rows(point, self.post, random_seed=random_seed)
+
+    def sensitivity(self, *, random_seed: RandomSeed = None, **options: object) -> Sensitivity:
+        """Ask again under concentrations and component scales around those of `mixture`.
+
+        Takes the options of the function `sensitivity`.
+        """
+        x = self.post["observed_data"]["x"].to_pandas()
+        return sensitivity(x, self.mixture, random_seed=random_seed, **options)
+
+    def __repr__(self) -> str:
+        return f"KChoice({self.recommendation!r})"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        shown = self.table.dropna(axis="columns", how="all")
+        table = shown.to_html(float_format="{:.4g}".format, na_rep="–")
+        return f"<p>{escape(self.recommendation)}</p>{table}"

@@ -1,0 +1,164 @@
+"""What all answers on the number of clusters say, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from bayesmix.k_choice import KChoice
+
+__all__ = ["first_words", "words"]
+
+_NAMES = {"sparse": "a sparse finite mixture", "DP": "a Dirichlet process"}
+_TOLD = 0.01  # probability from which another number is named
+_TOLD_APART = 2.0  # standard errors
+
+
+def first_words(table: pd.DataFrame) -> str:
+    """Say what the posterior says so far."""
+    return f"So far: {_answer(table)}."
+
+
+def words(found: KChoice) -> str:
+    """Say the answer, what others say, and what speaks against trusting it."""
+    said = [_answer(found.table), *_doubts(found.r_hat, found.table)]
+    said += [*_models(found), *_structure(found), *_evidence(found), *_predictions(found)]
+    said += [*_criteria(found), *_without_criteria(found.em_status), *_unreached(found)]
+    return ". ".join(sentence[0].upper() + sentence[1:] for sentence in said) + "."
+
+
+def _answer(table: pd.DataFrame) -> str:
+    """The most probable number of clusters, and the next."""
+    p, error, prior = (
+        table[name].to_numpy(float)
+        for name in ("p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior")
+    )
+    first, second = np.argsort(-p, kind="stable")[:2] if len(p) > 1 else (0, 0)
+    unknown = "in every draw" if p[first] == 1 else "Monte Carlo error unknown"
+    sure = f"Monte Carlo error {error[first]:.2g}" if np.isfinite(error[first]) else unknown
+    said = (
+        f"{clusters(first + 1)} with probability {p[first]:.2f} ({sure}; prior {prior[first]:.2f})"
+    )
+    if second != first and p[second] >= _TOLD:
+        said += f", {second + 1} with {p[second]:.2f}"
+    return said
+
+
+def _doubts(r_hat: float, table: pd.DataFrame) -> list[str]:
+    if r_hat > DIFFERENT_MODES:
+        return [
+            f"do not trust it yet: the chains disagree (R-hat {r_hat:.2f}); take more draws, or "
+            "thin more"
+        ]
+    if r_hat > RHAT_LIMIT:
+        return [
+            f"the chains have not quite met (R-hat {r_hat:.3f}, above {RHAT_LIMIT}), so that its "
+            "error is rough; take more draws, or thin more"
+        ]
+    if np.isnan(r_hat) and table["p_n_clusters"].max() < 1:
+        return [f"it is not checked: R-hat takes two chains or more, of at least {CHECKABLE} draws"]
+    return []
+
+
+def _models(found: KChoice) -> list[str]:
+    """Most probable numbers under the other priors."""
+    said = []
+    for name in ("sparse", "DP"):
+        if found.models is not None and name in found.models.trees:
+            p = found.models.table.loc[name, "p"]
+            said.append(f"{_NAMES[name]} says {p.idxmax()} ({p.max():.2f})")
+    return [", ".join(said)] if said else []
+
+
+def _structure(found: KChoice) -> list[str]:
+    """Probability of the covariance structure, of those asked for."""
+    if found.structures is None:
+        return []
+    own = found.mixture.covariance_type
+    p = found.structures["p"].groupby(level="covariance_type").sum()
+    return [f"of the covariance structures {own} has posterior probability {p[own]:.2f}"]
+
+
+def _evidence(found: KChoice) -> list[str]:
+    """The number of components of the largest evidence, and by how much."""
+    if len(found.evidences) < 2:
+        return []
+    order = sorted(found.evidences, key=lambda k: -found.evidences[k].log_evidence)
+    best, next_best = order[:2]
+    lead, se = found.evidences[best].bayes_factor(found.evidences[next_best])
+    told = "" if lead > _TOLD_APART * se else ", which the Monte Carlo error does not tell apart"
+    said = [
+        f"the evidence is largest for K = {best}, by {lead:.2f} ± {se:.2g} nats over {next_best}"
+        f"{told}"
+    ]
+    doubted = [str(k) for k in sorted(found.evidences) if found.evidences[k].warnings]
+    if doubted:
+        said.append(f"that of K = {', '.join(doubted)} is not certain yet; see evidences")
+    return said
+
+
+def _predictions(found: KChoice) -> list[str]:
+    """The number of components that predicts best, and those it is not told apart from."""
+    if len(found.loos) < 2:
+        return []
+    best = max(found.loos, key=lambda k: found.loos[k].elpd)
+    near = [k for k in found.loos if k != best and not _worse(found.loos, k, best)]
+    others = f", not told apart from {listed(near)}" if near else ""
+    return [f"LOO predicts new rows best with K = {best}{others}"]
+
+
+def _worse(loos: Mapping[int, Any], k: int, best: int) -> bool:
+    """Whether K = k predicts worse by more than two standard errors of the difference."""
+    each = np.asarray(loos[best].elpd_i) - np.asarray(loos[k].elpd_i)
+    return bool(each.sum() > _TOLD_APART * each.std(ddof=1) * np.sqrt(each.size))
+
+
+def _criteria(found: KChoice) -> list[str]:
+    """What BIC and ICL say, in this structure and over all."""
+    lowest = {
+        name: int(values.idxmin())
+        for name in ("bic", "icl")
+        if not (values := found.table[name].dropna()).empty
+    }
+    if not lowest:
+        return []
+    said = ", ".join(f"{name.upper()} says {k}" for name, k in lowest.items())
+    assert found.criteria is not None
+    structure, k = found.criteria["bic"].idxmin()
+    if structure != found.mixture.covariance_type:
+        said += f" (BIC over all structures {k}, {structure})"
+    return [said]
+
+
+def _without_criteria(em_status: Mapping[int, str]) -> list[str]:
+    missing: dict[str, list[int]] = {}
+    for k, status in em_status.items():
+        if status != "converged":
+            missing.setdefault(status, []).append(k)
+    return [
+        f"EM found no genuine optimum for K = {', '.join(map(str, numbers))} ({status})"
+        for status, numbers in missing.items()
+    ]
+
+
+def _unreached(found: KChoice) -> list[str]:
+    return [f"not come to: {listed(found.unfinished)}"] if found.unfinished else []
+
+
+def clusters(k: int) -> str:
+    """A number of clusters."""
+    return "1 cluster" if k == 1 else f"{k} clusters"
+
+
+def listed(things: Any) -> str:
+    """Name things, the last after "and"."""
+    *first, last = map(str, things)
+    return f"{', '.join(first)} and {last}" if first else last
