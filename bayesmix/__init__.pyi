@@ -3,6 +3,7 @@ from . import diagnostics as diagnostics
 from . import gaussian as gaussian
 from . import plots as plots
 from . import predictive as predictive
+from .cluster_counts import n_clusters as n_clusters
 from .comparison import Comparison as Comparison
 from .comparison import compare_to_posterior as compare_to_posterior
 from .component_counts import BetaNegativeBinomial as BetaNegativeBinomial
@@ -24,14 +25,12 @@ from .membership import membership as membership
 from .mixture import Mixture as Mixture
 from .n_components import KChoice as KChoice
 from .n_components import choose_k as choose_k
-from .n_components import n_clusters as n_clusters
 from .partition import partition as partition
 from .partition_distances import adjusted_rand_index as adjusted_rand_index
 from .partition_distances import variation_of_information as variation_of_information
 from .partition_result import Partition as Partition
 from .prior_clusters import prior_n_clusters as prior_n_clusters
 from .priors import Dirichlet as Dirichlet
-from .priors import Gamma as Gamma
 from .priors import IndependentNormalInverseWishart as IndependentNormalInverseWishart
 from .priors import NormalInverseWishart as NormalInverseWishart
 from .pymc_model import build_model as build_model
@@ -39,10 +38,11 @@ from .relabel import relabel as relabel
 from .replicates import sample_prior_predictive as sample_prior_predictive
 from .report import report as report
 from .sampling import sample as sample
+from .scalar_priors import Beta as Beta
+from .scalar_priors import Gamma as Gamma
 from .schema import as_draws as as_draws
 from .similarity import Similarity as Similarity
 from .similarity import similarity as similarity
-from .stick_priors import Beta as Beta
 from .stick_priors import DirichletProcess as DirichletProcess
 from .stick_priors import PitmanYor as PitmanYor
 from .summaries import summary as summary

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.inputs import require_count
-from bayesmix.priors import require_positive
+from bayesmix.scalar_priors import require_positive
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bayesmix.component_counts import ComponentCount, log_pmf_table
-from bayesmix.priors import Gamma, require_positive
+from bayesmix.scalar_priors import Gamma, require_positive
 
 __all__ = ["MixtureOfFiniteMixtures"]
 

@@ -22,7 +22,8 @@ from bayesmix.loo import loo
 from bayesmix.mixture import Mixture
 from bayesmix.prior_choice import PriorChoice
 from bayesmix.prior_clusters import prior_n_clusters
-from bayesmix.priors import Dirichlet, Gamma
+from bayesmix.priors import Dirichlet
+from bayesmix.scalar_priors import Gamma
 from bayesmix.progress import stages
 from bayesmix.sampling import sample
 from bayesmix.stick_priors import DirichletProcess

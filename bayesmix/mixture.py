@@ -13,9 +13,9 @@ from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.priors import (
     ComponentPrior,
     Dirichlet,
-    Gamma,
 )
-from bayesmix.stick_priors import Beta, DirichletProcess, PitmanYor, WeightPrior
+from bayesmix.scalar_priors import Beta, Gamma
+from bayesmix.stick_priors import DirichletProcess, PitmanYor, WeightPrior
 from bayesmix.truncation import truncation_for
 
 __all__ = [

@@ -16,7 +16,8 @@ from bayesmix.grid import numbers_of
 from bayesmix.inputs import as_generator, as_table, require_count, require_varying
 from bayesmix.k_search import Asked, Search
 from bayesmix.mixture import CovarianceType
-from bayesmix.priors import ComponentPrior, require_positive
+from bayesmix.priors import ComponentPrior
+from bayesmix.scalar_priors import require_positive
 
 if TYPE_CHECKING:
     from bayesmix.inputs import RandomSeed

@@ -17,7 +17,7 @@ from bayesmix.kernels import nuts
 from bayesmix.nuts_coordinates import Coordinates
 from bayesmix.passes import source_of
 from bayesmix.priors import Dirichlet, NormalInverseWishart
-from bayesmix.stick_priors import Beta
+from bayesmix.scalar_priors import Beta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

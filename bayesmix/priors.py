@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from bayesmix.inputs import require_count
+from bayesmix.scalar_priors import Gamma
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,41 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ComponentPrior",
     "Dirichlet",
-    "Gamma",
     "GammaScale",
     "IndependentNormalInverseWishart",
     "NormalInverseWishart",
-    "require_positive",
 ]
-
-
-@dataclass(frozen=True)
-class Gamma:
-    """Gamma prior on a positive number; mean shape/rate, variance shape/rate².
-
-    Parameters
-    ----------
-    shape, rate : float
-        Both above 0; the rate is one over the unit of the number.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> bm.Gamma(2, 4).mean
-    0.5
-    """
-
-    shape: float
-    rate: float
-
-    def __post_init__(self) -> None:
-        for name in ("shape", "rate"):
-            object.__setattr__(self, name, require_positive(getattr(self, name), name))
-
-    @property
-    def mean(self) -> float:
-        """Prior mean."""
-        return self.shape / self.rate
 
 
 @dataclass(frozen=True)
@@ -303,18 +273,6 @@ class IndependentNormalInverseWishart:
 
 
 ComponentPrior = NormalInverseWishart | IndependentNormalInverseWishart
-
-
-def require_positive(value: Any, name: str, *, or_prior: str = "") -> float:
-    """Return a finite number above 0, or say what else was expected."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not 0 < number < np.inf:
-        other = f", or {or_prior}" if or_prior else ""
-        raise ValueError(f"{name}: expected a finite number above 0{other}, got {value!r}")
-    return number
 
 
 def _center(mean: ArrayLike) -> tuple[float, ...]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.priors import Gamma
-from bayesmix.stick_priors import Beta
+from bayesmix.scalar_priors import Beta, Gamma
 
 if TYPE_CHECKING:
     from collections.abc import Callable

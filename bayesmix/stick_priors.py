@@ -17,38 +17,10 @@ import numpy as np
 
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.inputs import require_count
-from bayesmix.priors import Dirichlet, Gamma, require_positive
+from bayesmix.priors import Dirichlet
+from bayesmix.scalar_priors import Beta, Gamma, require_positive
 
-__all__ = ["Beta", "DirichletProcess", "PitmanYor", "StickPrior", "Sticks", "WeightPrior"]
-
-
-@dataclass(frozen=True)
-class Beta:
-    """Beta prior on a number in (0, 1); mean a/(a + b).
-
-    Parameters
-    ----------
-    a, b : float
-        Both above 0.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> bm.Beta(1, 3).mean
-    0.25
-    """
-
-    a: float
-    b: float
-
-    def __post_init__(self) -> None:
-        for name in ("a", "b"):
-            object.__setattr__(self, name, require_positive(getattr(self, name), name))
-
-    @property
-    def mean(self) -> float:
-        """Prior mean."""
-        return self.a / (self.a + self.b)
+__all__ = ["DirichletProcess", "PitmanYor", "StickPrior", "Sticks", "WeightPrior"]
 
 
 class Sticks(NamedTuple):

@@ -22,8 +22,8 @@ from bayesmix.priors import Dirichlet
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bayesmix.priors import Gamma
-    from bayesmix.stick_priors import Beta, StickPrior, WeightPrior
+    from bayesmix.scalar_priors import Beta, Gamma
+    from bayesmix.stick_priors import StickPrior, WeightPrior
 
     Floats = NDArray[np.floating]
 

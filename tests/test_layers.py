@@ -22,6 +22,7 @@ LAYERS = (
         *("progress", "datasets"),
         *(
             "priors",
+            "scalar_priors",
             "component_counts",
             "finite_mixtures",
             "stick_priors",
@@ -64,7 +65,7 @@ LAYERS = (
             "sampling_request",
             "chain_starts",
             "chain_states",
-            *("n_components", "evidence", "loo", "dispute", "prior_choice"),
+            *("n_components", "cluster_counts", "evidence", "loo", "dispute", "prior_choice"),
         ),
         *(
             "draws",
