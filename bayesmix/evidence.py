@@ -291,9 +291,7 @@ def _by_stepping_stones(
             generator=generator,
             report=report,
         )
-    return Evidence(
-        found.log_evidence, found.se, "stepping_stone", mixture, len(table.values)
-    )
+    return Evidence(found.log_evidence, found.se, "stepping_stone", mixture, len(table.values))
 
 
 def _bridged(
@@ -324,9 +322,7 @@ def _bridged(
             break
     told = _doubts(ratio, found.se, target_se)
     n = len(table.values)
-    return Evidence(
-        found.log_evidence, found.se, "bridge", mixture, n, told, ratio, ratio_proposal
-    )
+    return Evidence(found.log_evidence, found.se, "bridge", mixture, n, told, ratio, ratio_proposal)
 
 
 def _halves(draws: Draws) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -103,8 +103,11 @@ class KChoice:
                 f"{criterion}: expected a genuine optimum of EM, found none; see em_status"
             )
         point = GaussianMixture(
-            int(values.idxmin()), covariance_type=self.mixture.covariance_type, n_init=20,
-            reg_covar=0.0, random_state=1,
+            int(values.idxmin()),
+            covariance_type=self.mixture.covariance_type,
+            n_init=20,
+            reg_covar=0.0,
+            random_state=1,
         ).fit(self.post["observed_data"]["x"].values)
         return disputed_rows(point, self.post, random_seed=random_seed)
 

@@ -139,9 +139,15 @@ def choose_k(
         draws = max(100, min(1000, _WORK // n))
     require_count(draws, "draws")
     asked = Asked(
-        table, numbers, structures, weights,
+        table,
+        numbers,
+        structures,
+        weights,
         weakly_informative(table) if components is None else components,
-        draws, max(1, min(_MOST_THIN, _SWEEPS // n)) if thin is None else thin, chains, target_se,
+        draws,
+        max(1, min(_MOST_THIN, _SWEEPS // n)) if thin is None else thin,
+        chains,
+        target_se,
     )
     deadline = time.perf_counter() + (np.inf if seconds is None else seconds)
     search = Search(asked, as_generator(random_seed), deadline, structures[0])

@@ -1,6 +1,7 @@
 """Pictures of a mixture: matplotlib axes in, axes out."""
 
 from bayesmix.plots.ball import ball
+from bayesmix.plots.bridged import bridged
 from bayesmix.plots.choice import choice
 from bayesmix.plots.clusters import clusters, pairs
 from bayesmix.plots.comparison import compared, confidence, forest
@@ -11,6 +12,7 @@ from bayesmix.plots.traces import traces
 
 __all__ = [
     "ball",
+    "bridged",
     "choice",
     "clusters",
     "compared",

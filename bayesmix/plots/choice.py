@@ -1,4 +1,4 @@
-"""How many clusters: posterior and prior side by side, EM's criteria below."""
+"""How many clusters: every answer by their number, one panel each."""
 
 from __future__ import annotations
 
@@ -14,32 +14,52 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from bayesmix.n_components import KChoice
+    from bayesmix.k_choice import KChoice
 
 __all__ = ["choice"]
 
 _WIDTH = 0.4
 _SHOWN = 0.005  # shares from here on have their number above the bar
 _PRIOR_COLOR = "0.72"
+_FAR = 30.0  # nats below the best that are drawn at their place
+_OTHERS = {"sparse": "sparse finite mixture", "DP": "Dirichlet process"}
 
 
 def choice(found: KChoice) -> NDArray[np.object_]:
-    """Draw the posterior and the prior of the number of clusters, and EM's criteria below.
+    """Draw what every criterion says of the number of clusters, or of components.
 
     Returns
     -------
-    ndarray of matplotlib Axes, shape (2,)
+    ndarray of matplotlib Axes
+        One of two: the posterior, and EM's criteria; between them, where they were computed, the
+        evidence and the predictions.
     """
-    _, axes = plt.subplots(
-        2, 1, figsize=(6.4, 5.6), layout="constrained", sharex=True, height_ratios=[3, 2]
-    )
-    _probabilities(axes[0], found.table)
-    _criteria(axes[1], found.table, list(found.em_status))
-    axes[1].set_xticks(found.table.index)
-    return axes
+    shown = [name for name in ("log_evidence", "elpd") if found.table[name].notna().sum() > 1]
+    size = (9.6, 6.4) if shown else (6.4, 5.6)
+    _, grid = plt.subplots(2, 2 if shown else 1, figsize=size, layout="constrained", squeeze=False)
+    axes = grid.ravel()
+    _probabilities(axes[0], found)
+    for ax, name in zip(axes[1:], shown, strict=False):
+        _relative(ax, found, name)
+    last = axes[1 + len(shown)]
+    _criteria(last, found.table, list(found.em_status))
+    for ax in axes[2 + len(shown) :]:
+        ax.remove()
+    for ax in axes[: 2 + len(shown)]:
+        ax.set_xticks(_ticks(found.table))
+        ax.set_xlim(0.4, found.table.index[-1] + 0.6)
+        ax.title.set_fontsize("medium")
+    return axes[: 2 + len(shown)]
 
 
-def _probabilities(ax: Axes, table: pd.DataFrame) -> None:
+def _ticks(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Every number, or so many that they do not touch."""
+    k = table.index.to_numpy()
+    return k[:: 1 + len(k) // 16]
+
+
+def _probabilities(ax: Axes, found: KChoice) -> None:
+    table = found.table
     k = table.index.to_numpy()
     posterior, error = table["p_n_clusters"], 2 * table["p_n_clusters_mcse"]
     ax.bar(k - _WIDTH / 2, posterior, _WIDTH, color=color(0), label="posterior")
@@ -65,15 +85,66 @@ def _probabilities(ax: Axes, table: pd.DataFrame) -> None:
         edgecolor="white",
         label="prior",
     )
+    _other_models(ax, found)
     ax.set(
         ylabel="probability",
         ylim=(0, 1.1),  # an error bar may go beyond
         xlabel="number of clusters",
-        title="Number of clusters: the model's posterior beside its prior",
+        title="Number of clusters: posterior beside prior",
     )
-    ax.tick_params(labelbottom=True)
-    ax.title.set_fontsize("medium")
     ax.legend(fontsize="small")
+
+
+def _other_models(ax: Axes, found: KChoice) -> None:
+    """Mark the posteriors under other priors on the bars."""
+    if found.models is None:
+        return
+    for i, (name, label) in enumerate(_OTHERS.items(), start=1):
+        if name in found.models.trees:
+            p = found.models.table.loc[name, "p"]
+            p = p.reindex(found.table.index).fillna(0.0)
+            style: dict[str, Any] = {"color": color(i), "marker": marker(i)}
+            ax.plot(p.index, p, linestyle="none", markersize=5, label=label, **style)
+
+
+def _relative(ax: Axes, found: KChoice, name: str) -> None:
+    """Draw log evidence or elpd of every number of components, relative to the best."""
+    values, error = _of_evidence(found) if name == "log_evidence" else _of_predictions(found)
+    low = values < -_FAR
+    style: dict[str, Any] = {"color": color(0), "marker": marker(0)}
+    shown = values[~low]
+    ax.errorbar(shown.index, shown, 2 * error[~low], capsize=3, linewidth=1, markersize=5, **style)
+    ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
+    if low.any():
+        ax.plot(
+            values.index[low],
+            np.full(int(low.sum()), 0.04),
+            "v",
+            color="0.3",
+            transform=ax.get_xaxis_transform(),
+            label=f"more than {_FAR:g} nats below",
+        )
+        ax.legend(fontsize="small")
+    words = {
+        "log_evidence": "Log evidence less that of the best (± 2 Monte Carlo errors)",
+        "elpd": "LOO: prediction of new rows, less the best (± 2 standard errors)",
+    }
+    ax.set(ylabel="nats", xlabel="number of components", title=words[name])
+    ax.margins(y=0.15)
+
+
+def _of_evidence(found: KChoice) -> tuple[pd.Series, pd.Series]:
+    values = found.table["log_evidence"].dropna()
+    return values - values.max(), found.table["log_evidence_se"][values.index]
+
+
+def _of_predictions(found: KChoice) -> tuple[pd.Series, pd.Series]:
+    """Differences of the rows' elpd to those of the best, with the errors of the differences."""
+    import pandas as pd
+
+    each = pd.DataFrame({k: np.ravel(loo.elpd_i) for k, loo in sorted(found.loos.items())})
+    each = each.sub(each[each.sum().idxmax()], axis=0)
+    return each.sum(), each.std() * np.sqrt(len(each))
 
 
 def _criteria(ax: Axes, table: pd.DataFrame, tried: list[int]) -> None:
@@ -98,8 +169,7 @@ def _criteria(ax: Axes, table: pd.DataFrame, tried: list[int]) -> None:
     ax.set(
         ylabel="criterion, low is good",
         xlabel="number of components",
-        title="What the criteria of EM's fits say (the lowest is ringed)",
+        title="For contrast, EM's criteria (the lowest is ringed)",
     )
     ax.margins(y=0.15)
-    ax.title.set_fontsize("medium")
     ax.legend(fontsize="small")

@@ -1,0 +1,55 @@
+"""The overlap that a bridge rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.plots.style import axes_or_new, color
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayesmix.evidence import Evidence
+
+__all__ = ["bridged"]
+
+_BINS = 40
+_TAIL = 0.01  # share of either side that may lie beyond the picture
+
+
+def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
+    """Draw log target less log proposal at draws of the posterior and of the proposal.
+
+    Where the two histograms overlap the estimate is good; it lies between them, at the line.
+
+    Raises
+    ------
+    ValueError
+        If the evidence is not of bridge sampling.
+    """
+    if found.log_ratio is None or found.log_ratio_proposal is None:
+        raise ValueError(
+            f"evidence: expected one by bridge sampling, got {found.method}; it has no bridge"
+        )
+    ax = axes_or_new(ax, (6.4, 3.6))
+    posterior, proposal = found.log_ratio.ravel(), found.log_ratio_proposal
+    proposal = proposal[np.isfinite(proposal)]
+    both = np.concatenate([np.quantile(v, [_TAIL, 1 - _TAIL]) for v in (posterior, proposal)])
+    margin = 0.05 * np.ptp(both) + 1e-6
+    bins = np.linspace(both.min() - margin, both.max() + margin, _BINS)
+    for i, (values, label) in enumerate(((posterior, "posterior"), (proposal, "proposal"))):
+        ax.hist(
+            values,
+            bins,
+            density=True,
+            histtype="stepfilled",
+            alpha=0.5,
+            color=color(i),
+            label=f"draws of the {label}",
+        )
+    ax.axvline(found.log_evidence, color="black", linewidth=1, label="log evidence")
+    ax.set(xlabel="log target less log proposal, nats", ylabel="density")
+    ax.legend(fontsize="small")
+    return ax
