@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
 
-__all__ = ["draw", "log_dirichlet", "log_prior"]
+__all__ = ["draw", "draw_dirichlet", "log_dirichlet", "log_prior"]
 
 _TINY = np.finfo(float).tiny
 _LEAST = 1e-300  # an exponential variable over it is a number
@@ -89,7 +89,7 @@ def draw(
         each = np.broadcast_to(prior.concentrations, (size, prior.n_components))
         if concentration is not None:
             each = np.repeat(concentration[:, None], prior.n_components, axis=1)
-        return _normalized(_log_gamma_draws(each, generator)), concentration, None
+        return draw_dirichlet(each, generator), concentration, None
     given = (
         np.full(size, stated) if value is None else value
         for stated, value in ((prior.concentration, concentration), (prior.discount, discount))
@@ -101,6 +101,13 @@ def draw(
     nothing = np.zeros((size, 1))
     logs = np.hstack([piece - both, nothing]) + np.hstack([nothing, left])
     return _normalized(logs), concentration, discount
+
+
+def draw_dirichlet(
+    concentrations: NDArray[np.float64], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw weights (..., K), none of which underflows, by their concentrations."""
+    return _normalized(_log_gamma_draws(concentrations, generator))
 
 
 def log_dirichlet(concentrations: Floats, weights: Floats) -> Floats:

@@ -53,7 +53,7 @@ LAYERS = (
         *("online", "streamed"),
         *("gibbs", "gibbs_varying", "gibbs_run"),
         *("nuts", "nuts_coordinates", "nuts_target"),
-        "stepping_stone",
+        *("stepping_stone", "tempered"),
         *PYMC_MODULES,
     },
     {
@@ -94,7 +94,7 @@ ENGINES = (
     },
     {"gibbs", "gibbs_varying", "gibbs_run"},
     {"nuts", "nuts_coordinates", "nuts_target"},
-    {"stepping_stone"},
+    {"stepping_stone", "tempered"},
     PYMC_MODULES,
 )
 PYMC = {"pymc", "pytensor", "pymc_extras"}
