@@ -18,12 +18,16 @@ from .data_priors import weakly_informative as weakly_informative
 from .diagnostics import diagnose as diagnose
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
+from .evidence import Evidence as Evidence
+from .evidence import evidence as evidence
+from .evidence import p_n_components as p_n_components
 from .finite_mixtures import MixtureOfFiniteMixtures as MixtureOfFiniteMixtures
 from .frozen import frozen as frozen
 from .grid import fit_grid as fit_grid
+from .k_choice import KChoice as KChoice
+from .loo import loo as loo
 from .membership import membership as membership
 from .mixture import Mixture as Mixture
-from .n_components import KChoice as KChoice
 from .n_components import choose_k as choose_k
 from .partition import partition as partition
 from .partition_distances import adjusted_rand_index as adjusted_rand_index

@@ -19,8 +19,8 @@ from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES
 from bayesmix.draws import Draws, data_of, draws_of, evenly
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.mixture import require_mixture
-from bayesmix.scalar_priors import require_positive
 from bayesmix.sampling import sample
+from bayesmix.scalar_priors import require_positive
 from bayesmix.stepping_stone import stepping_stone
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from bayesmix.mixture import Mixture
 from bayesmix.prior_choice import PriorChoice
 from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.priors import Dirichlet
-from bayesmix.scalar_priors import Gamma
 from bayesmix.progress import stages
 from bayesmix.sampling import sample
+from bayesmix.scalar_priors import Gamma
 from bayesmix.stick_priors import DirichletProcess
 
 if TYPE_CHECKING:

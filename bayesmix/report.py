@@ -21,9 +21,10 @@ from bayesmix.data_priors import fraley_raftery
 from bayesmix.diagnostics import Finding, diagnose
 from bayesmix.em import fit_em
 from bayesmix.inputs import Table, as_table, require_varying
+from bayesmix.k_choice import KChoice
 from bayesmix.membership import interval
 from bayesmix.mixture import CovarianceType, Mixture
-from bayesmix.n_components import KChoice, choose_k
+from bayesmix.n_components import choose_k
 from bayesmix.priors import Dirichlet
 from bayesmix.sampling import sample
 from bayesmix.schema import as_draws, group
@@ -149,7 +150,9 @@ def report(
             post = sample(mixture, table, **options)
             if not post.attrs.get("interrupted"):
                 numbers = range(1, max(_MOST_GROUPS, n_components + 2) + 1)
-                announce(f"How many groups: a sparse mixture of {numbers[-1]}, EM for each number")
+                announce(
+                    "How many groups: the posterior of their number, evidence, predictions, EM"
+                )
                 choice = choose_k(table, numbers, covariance_type=covariance_type, **options)
         except KeyboardInterrupt:
             announce(
@@ -346,7 +349,10 @@ def _mass() -> float:
 def _groups(choice: KChoice) -> list[dict[Any, Any]]:
     """Rows of the table on the number of groups, with how EM ended."""
     rows = choice.table.reset_index().to_dict("records")
-    return [{**row, "em_status": choice.em_status[int(row["n_components"])]} for row in rows]
+    return [
+        {**row, "em_status": choice.em_status.get(int(row["n_components"]), "not fitted")}
+        for row in rows
+    ]
 
 
 def _least_certain(made: Report, memberships: pd.DataFrame) -> list[dict[Any, Any]]:

@@ -204,7 +204,9 @@ def _estimate(beta: Floats, run: _Run) -> SteppingStone:
     """Add the ratios of neighbors up."""
     from arviz_stats.base import array_stats
 
-    scaled = np.diff(beta)[:, None] * np.stack([run.log_likelihood[:, :-1], run.log_likelihood[:, 1:]])
+    scaled = np.diff(beta)[:, None] * np.stack(
+        [run.log_likelihood[:, :-1], run.log_likelihood[:, 1:]]
+    )
     pairs = [_log_ratio(*scaled[:, :, t]) for t in range(len(beta) - 1)]
     log_ratio = np.array([pair[0] for pair in pairs])
     errors = np.stack([pair[1] for pair in pairs], axis=-1)

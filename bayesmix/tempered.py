@@ -21,7 +21,7 @@ import numpy as np
 from bayesmix import component_prior, passes, weight_prior
 from bayesmix.compiling import compile_once
 from bayesmix.component_given import components_given
-from bayesmix.covariance import LOG_2PI, structure_of
+from bayesmix.covariance import LOG_2PI
 from bayesmix.inputs import random_words
 from bayesmix.kernels.caching import cached
 from bayesmix.kernels.gibbs.variates import gamma_above
@@ -161,7 +161,9 @@ class TemperedModel:
         rates = rate + 0.5 * precisions.reshape(len(precisions), count, -1).sum(axis=1)
         found = np.empty(rates.shape)
         words = "the law of a covariance scale"
-        compile_once("gamma above", words, lambda: _draw_above(generator, 1.0, rates[:0], floor, found))
+        compile_once(
+            "gamma above", words, lambda: _draw_above(generator, 1.0, rates[:0], floor, found)
+        )
         _draw_above(generator, shape + 0.5 * count * dof, rates, floor, found)
         return found[..., None] * np.eye(d)
 

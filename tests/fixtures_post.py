@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,8 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
 from bayesmix import gaussian, schema
+from bayesmix.cluster_counts import r_hat_of
 from bayesmix.inputs import as_table
-from bayesmix.n_components import TABLE_COLUMNS, KChoice
+from bayesmix.k_choice import TABLE_COLUMNS, KChoice
+from bayesmix.k_words import words
 from tests.support import Parameters, blobs
 
 DRAWS, CHAINS = 300, 2
@@ -162,18 +165,37 @@ def random_permutations(tree: xr.DataTree, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).permuted(identity, axis=-1)
 
 
+def made_choice(clusters: Any, k: range = range(1, 7), **others: Any) -> KChoice:
+    """Make what `choose_k` returns of numbers of clusters (chain, draw), and of others' answers.
+
+    Nothing is sampled or fitted; EM prefers two components.
+    """
+    mixture = bm.Mixture(
+        bm.MixtureOfFiniteMixtures(bm.BetaNegativeBinomial()), bm.weakly_informative([0.0, 1, 3])
+    )
+    by_draw = {"n_clusters": (("chain", "draw"), np.asarray(clusters))}
+    post = xr.DataTree.from_dict({"posterior": xr.Dataset(by_draw)})
+    index = pd.RangeIndex(1, k[-1] + 1, name="n_components")
+    table = pd.DataFrame(np.nan, index, list(TABLE_COLUMNS))
+    counted = bm.n_clusters(post)
+    table["p_n_clusters"] = counted["n_clusters"].reindex(index).fillna(0.0)
+    table["p_n_clusters_mcse"] = counted["n_clusters_mcse"].reindex(index)
+    table["p_n_clusters_prior"] = bm.prior_n_clusters(mixture.weights, 90)[: k[-1]]
+    table["bic"] = table["icl"] = table["aic"] = np.abs(index - 2.0)
+    criteria = pd.concat({"full": table[["bic", "icl", "aic"]]}, names=["covariance_type"])
+    given: dict[str, Any] = {
+        **{"models": None, "posts": {}, "evidences": {}, "loos": {}, "structures": None},
+        **{"criteria": criteria, "em_status": dict.fromkeys(k, "converged"), "unfinished": ()},
+    }
+    r_hat = r_hat_of(np.asarray(clusters))
+    found = KChoice(table, "", mixture, post, r_hat, **(given | others))
+    return replace(found, recommendation=words(found))
+
+
 def fake_choice(x: Any, k: range = range(1, 9), **_: Any) -> KChoice:
-    """Stand in for `choose_k`: a posterior that was never sampled, criteria of no fit."""
-    most = max(k)
-    weights = bm.Dirichlet(most, bm.Gamma(2, 4 * most))
-    mixture = bm.Mixture(weights, bm.weakly_informative(x))
-    table = pd.DataFrame(np.nan, pd.RangeIndex(1, most + 1, name="n_components"), TABLE_COLUMNS)
-    table["p_n_clusters_prior"] = bm.prior_n_clusters(weights, len(as_table(x).values))
-    table["p_n_clusters"] = np.eye(most)[1]
-    table["bic"] = table["icl"] = table["aic"] = np.arange(1.0, most + 1)
-    table.loc[most, ["bic", "icl", "aic"]] = np.nan
-    status = dict.fromkeys(range(1, most), "converged") | {most: "singular"}
-    return KChoice(table, "2 clusters, <for sure>.", mixture, xr.DataTree(), np.nan, status)
+    """Stand in for `choose_k`: two clusters in every draw."""
+    found = made_choice(np.full((4, 100), 2), k)
+    return replace(found, recommendation="2 clusters, <for sure>.")
 
 
 def fake_sample(mixture: bm.Mixture, x: Any, *, draws: int = 40, **_: Any) -> xr.DataTree:
