@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +10,9 @@ import numpy as np
 from bayesmix.draws import data_of, point_of
 from bayesmix.em import fit_em
 from bayesmix.frozen import frozen
+from bayesmix.held_out import counted_warnings, held_out_log_density, model_of
 from bayesmix.inputs import as_generator, require_count
-from bayesmix.predictive import log_density
 from bayesmix.progress import progress
-from bayesmix.sampling import sample
 from bayesmix.schema import mixture_of
 
 if TYPE_CHECKING:
@@ -143,7 +139,7 @@ def cross_validate(
     import pandas as pd
 
     point_of(point)
-    table, model = data_of(post), _model(post, mixture)
+    table, model = data_of(post), model_of(post, mixture)
     n = len(table.values)
     _require_folds(folds, n)
     generator = as_generator(random_seed)
@@ -156,23 +152,15 @@ def cross_validate(
             own = fold == f
             train, test = table.values[~own], table.values[own]
             for_em, for_sampling = generator.spawn(2)
-            with _noted("EM", warned):
+            with counted_warnings("EM", warned):
                 found["em"][own] = _em(point, train, test, for_em)
-            with _noted("Sampling", warned):
-                found["posterior"][own] = _posterior(model, train, test, for_sampling, how)
+            with counted_warnings("Sampling", warned):
+                found["posterior"][own] = held_out_log_density(
+                    model, train, test, for_sampling, how
+                )
             advance(1)
     rows = pd.DataFrame({"fold": fold, **found}, index=pd.Index(table.index, name="obs"))
     return CrossValidation(rows, warned)
-
-
-def _model(post: xr.DataTree, mixture: Mixture | None) -> Mixture:
-    model = mixture_of(post, mixture)
-    if model is None:
-        raise ValueError(
-            "post: expected the attribute bayesmix_model, as sample sets it, got none; pass "
-            "mixture="
-        )
-    return model
 
 
 def _require_folds(folds: int, n: int) -> None:
@@ -196,38 +184,6 @@ def _em(point: Any, train: Floats, test: Floats, generator: np.random.Generator)
             "with fit_em, or pass an estimator"
         )
     return frozen(fit_em(mixture, train, random_seed=generator)).logpdf(test).reshape(-1)
-
-
-def _posterior(
-    model: Mixture,
-    train: Floats,
-    test: Floats,
-    generator: np.random.Generator,
-    how: Mapping[str, Any],
-) -> Floats:
-    """Log of the density of the test rows, averaged over draws given the others."""
-    tree = sample(
-        model, train, **how, random_seed=generator, progressbar=False, store=("parameters",)
-    )
-    found: Floats = log_density(tree, test, random_seed=generator)["log_density"].values
-    return found
-
-
-@contextmanager
-def _noted(name: str, warned: dict[str, int]) -> Iterator[None]:
-    """Count a fold with warnings of convergence, once; let other warnings through."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        yield
-    of_convergence = [issubclass(w.category, ConvergenceWarning) for w in caught]
-    warned[name] += any(of_convergence)
-    for warning, own in zip(caught, of_convergence, strict=True):
-        if not own:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
 
 
 def _standard_error(values: pd.Series) -> float:

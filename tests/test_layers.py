@@ -77,7 +77,7 @@ LAYERS = (
             *("row_probabilities", "membership"),
             *("invariants", "diagnostics", "partition_spread", "summaries"),
             *("label_draws", "partition", "partition_result", "similarity", "similarity_sources"),
-            *("comparison", "compared_fit", "compared_tables", "cross_validation"),
+            *("comparison", "compared_fit", "compared_tables", "cross_validation", "held_out"),
             *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),
             "random_measure",
             "residual_law",
