@@ -193,8 +193,10 @@ def made_choice(clusters: Any, k: range = range(1, 7), **others: Any) -> KChoice
 
 
 def fake_choice(x: Any, k: range = range(1, 9), **_: Any) -> KChoice:
-    """Stand in for `choose_k`: two clusters in every draw."""
-    found = made_choice(np.full((4, 100), 2), k)
+    """Stand in for `choose_k`: two clusters in every draw, no genuine optimum for most."""
+    status = dict.fromkeys(k, "converged") | {k[-1]: "singular"}
+    found = made_choice(np.full((4, 100), 2), k, em_status=status)
+    found.table.loc[k[-1], ["bic", "icl", "aic"]] = np.nan
     return replace(found, recommendation="2 clusters, <for sure>.")
 
 

@@ -118,11 +118,10 @@ class TestParts:
         assert "How many groups" in text
         assert text.count("2 clusters, <for sure>.") == 2
         prior = made.choice.table.loc[2, "p_n_clusters_prior"]
-        assert f"2 1.000 – {prior:.3f} 2.0 2.0 converged" in text
-        assert (
-            f"8 0.000 – {made.choice.table.loc[8, 'p_n_clusters_prior']:.3f} – – singular" in text
-        )
-        assert "a ~ Gamma(2, 32)" in text
+        assert f"2 1.000 – {prior:.3f} – – 0.0 0.0 converged" in text
+        prior = made.choice.table.loc[8, "p_n_clusters_prior"]
+        assert f"8 0.000 – {prior:.3f} – – – – singular" in text
+        assert "BetaNegativeBinomial(a=1.0, b=4.0, c=3.0)" in text
 
     def folder(self, made) -> Path:
         return made.path.parent
