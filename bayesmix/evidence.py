@@ -45,6 +45,7 @@ _FEWEST_LABELINGS = 100
 _MOST_LABELINGS = 1000
 _MOST_POINTS = 2000  # of the posterior, and as many of the proposal
 _MOST_WORK = 2e11  # multiplications and additions, minutes of two processors
+_NO_MASS = 20.0  # nats
 _TEMPERATURES, _SWEEPS, _REPLICAS = 32, 2000, 2
 
 
@@ -285,7 +286,8 @@ def _by_stepping_stones(
         found = stepping_stone(
             mixture,
             table.values,
-            temperatures=_TEMPERATURES,
+            temperatures=_NO_MASS = 20.0  # nats
+_TEMPERATURES,
             sweeps=_SWEEPS,
             replicas=_REPLICAS,
             generator=generator,
@@ -304,8 +306,12 @@ def _bridged(
     """Bridge the second half of every chain to labelings of the first, more of them as needed."""
     draws = draws_of(post, mixture)
     first, second = _halves(draws)
+    log_at = log_target(mixture, table.values, draws.parameters[second.ravel()])
+    kept = _chains_with_mass(log_at.reshape(second.shape), draws, len(table.values))
+    told = _of_lost_chains(kept)
+    log_at = log_at.reshape(second.shape)[kept].ravel()
+    first, second = first[kept], second[kept]
     at = draws.parameters[second.ravel()]
-    log_at = log_target(mixture, table.values, at)
     labelings = _FEWEST_LABELINGS
     while True:
         for_labels, for_points = generator.spawn(2)

@@ -15,8 +15,11 @@ import numpy as np
 
 from bayesmix import component_prior, passes
 from bayesmix.component_prior import held_scale, log_norm_of_scale
-from bayesmix.priors import Dirichlet
-from bayesmix.quadrature import concentrations
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
+from bayesmix.memory import blocks
+from bayesmix.quadrature import Rule, concentrations, discounts
+from bayesmix.stick_priors import StickPrior
+from bayesmix.weight_prior import log_sticks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,14 +104,21 @@ def _log_far_tail(shape: float, x: Floats) -> Floats:
 
 def _log_weights(mixture: Mixture, log_weights: Floats) -> Floats:
     weights = mixture.weights
-    assert isinstance(weights, Dirichlet)
+    assert not isinstance(weights, MixtureOfFiniteMixtures)  # what `evidence` has checked
+    if isinstance(weights, StickPrior):
+        return _log_broken(weights, log_weights)
     if weights.random_concentration is None:
         return _log_dirichlet(weights.concentrations, log_weights)
-    rule = concentrations(weights.random_concentration, _HALVINGS)
-    inside = rule.values > 0  # also where the prior has next to no mass: the weights may have
+    rule = _above_zero(concentrations(weights.random_concentration, _HALVINGS))
     k = log_weights.shape[-1]
-    at = [_log_dirichlet(np.full(k, value), log_weights) for value in rule.values[inside]]
-    return _log_mean(np.stack(at, axis=-1), rule.weights[inside])
+    at = [_log_dirichlet(np.full(k, value), log_weights) for value in rule.values]
+    return _log_mean(np.stack(at, axis=-1), rule.weights)
+
+
+def _above_zero(rule: Rule) -> Rule:
+    """Without the node at zero, but with what the prior makes unlikely: the weights may not."""
+    inside = rule.values > 0
+    return Rule(*(values[inside] for values in rule))
 
 
 def _log_dirichlet(concentrations: Floats, log_weights: Floats) -> Floats:
@@ -116,6 +126,23 @@ def _log_dirichlet(concentrations: Floats, log_weights: Floats) -> Floats:
 
     norm = gammaln(concentrations.sum()) - gammaln(concentrations).sum()
     return norm + log_weights @ (concentrations - 1)
+
+
+def _log_broken(weights: StickPrior, log_weights: Floats) -> Floats:
+    """Log density of weights by sticks, averaged over the nodes of what is random."""
+    concentration = concentrations(weights.concentration, _HALVINGS)
+    if weights.random_concentration is not None:
+        concentration = _above_zero(concentration)
+    discount = discounts(weights.discount, _HALVINGS)
+    sticks = weights.stick_parameters(
+        concentration.values[:, None, None], discount.values[:, None]
+    )
+    nodes = np.outer(concentration.weights, discount.weights)
+    found = np.empty(len(log_weights))
+    for own in blocks(len(found), 8 * nodes.size * log_weights.shape[-1]):
+        at = log_sticks(sticks, log_weights[own, None, None])
+        found[own] = _log_mean(at.reshape(len(at), -1), nodes.ravel())
+    return found
 
 
 def _log_mean(logs: Floats, weights: Floats) -> Floats:
