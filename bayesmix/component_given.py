@@ -18,7 +18,7 @@ be whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +50,11 @@ class ComponentsGiven:
     """Number of rows, (S, K)."""
     shift: Floats
     """Mean of the rows less the prior mean m, (S, K, D); 0 without rows."""
+
+    def __getitem__(self, labelings: Any) -> ComponentsGiven:
+        """Laws of some labelings, or of one again and again."""
+        given = self.dof, self.scale, self.sizes, self.shift
+        return ComponentsGiven(self.prior, self.structure, *(a[labelings] for a in given))
 
     def draw(self, generator: np.random.Generator) -> tuple[Floats, Floats]:
         """Draw means (S, K, D), and covariances in the structure's shape, once per labeling."""
@@ -91,7 +96,7 @@ def components_given(
     sizes, m = sums.sizes, np.asarray(prior.mean)
     rows = np.maximum(sizes, np.finfo(float).tiny)[..., None]
     mean = sums.first / rows
-    shift = np.where(sizes[..., None] > 0, center + mean - m, 0.0)
+    shift = np.where(sizes[..., None] > 0, center - m + mean, 0.0)  # no digit of mean is lost
     scatter = sums.second
     if isinstance(prior, NormalInverseWishart):
         kappa = prior.mean_precision

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.scalar_priors import Beta, Gamma
-    from bayesmix.stick_priors import StickPrior, WeightPrior
+    from bayesmix.stick_priors import StickPrior, Sticks, WeightPrior
 
     Floats = NDArray[np.floating]
 
-__all__ = ["draw", "draw_dirichlet", "log_dirichlet", "log_prior"]
+__all__ = ["draw", "draw_dirichlet", "draw_sticks", "log_dirichlet", "log_prior", "log_sticks"]
 
 _TINY = np.finfo(float).tiny
 _LEAST = 1e-300  # an exponential variable over it is a number
@@ -71,7 +71,9 @@ def log_prior(
         return logs + log_dirichlet(each, weights)
     stated = (prior.concentration, prior.discount)
     given = [s if v is None else v for s, v in zip(stated, (concentration, discount), strict=True)]
-    return logs + _log_sticks(prior, np.asarray(weights, float), *map(np.asarray, given))
+    sticks = prior.stick_parameters(*(np.asarray(value)[..., None] for value in given))
+    # Underflown weights count as the smallest number: a piece of nothing has no density.
+    return logs + log_sticks(sticks, np.log(np.maximum(weights, _TINY)))
 
 
 def draw(
@@ -94,13 +96,17 @@ def draw(
         np.full(size, stated) if value is None else value
         for stated, value in ((prior.concentration, concentration), (prior.discount, discount))
     )
-    a, b = prior.stick_parameters(*(value[:, None] for value in given))
-    piece, rest = (_log_gamma_draws(shape, generator) for shape in np.broadcast_arrays(a, b))
+    sticks = prior.stick_parameters(*(value[:, None] for value in given))
+    return _normalized(draw_sticks(sticks, generator)), concentration, discount
+
+
+def draw_sticks(sticks: Sticks, generator: np.random.Generator) -> Floats:
+    """Draw the logarithms of weights (S, T), which do not underflow, by sticks (S, T - 1)."""
+    piece, rest = (_log_gamma_draws(shape, generator) for shape in np.broadcast_arrays(*sticks))
     both = np.logaddexp(piece, rest)
     left = np.cumsum(rest - both, axis=1)  # logarithm of what is left of the stick
-    nothing = np.zeros((size, 1))
-    logs = np.hstack([piece - both, nothing]) + np.hstack([nothing, left])
-    return _normalized(logs), concentration, discount
+    nothing = np.zeros((len(left), 1))
+    return np.hstack([piece - both, nothing]) + np.hstack([nothing, left])
 
 
 def draw_dirichlet(
@@ -121,18 +127,14 @@ def log_dirichlet(concentrations: Floats, weights: Floats) -> Floats:
     return constant + xlogy(concentrations - 1, weights).sum(axis=-1)
 
 
-def _log_sticks(
-    prior: StickPrior, weights: Floats, concentration: Floats, discount: Floats
-) -> Floats:
-    """Log density of weights (..., T) given concentration and discount (...)."""
+def log_sticks(sticks: Sticks, log_weights: Floats) -> Floats:
+    """Log density of weights (..., T), by their logarithms, given sticks (..., T - 1), (...)."""
     from scipy.special import betaln
 
-    a, b = prior.stick_parameters(concentration[..., None], discount[..., None])
-    # Underflown weights count as the smallest number: a piece of nothing has no density.
-    left = np.log(np.maximum(np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1], _TINY))
-    pieces = np.log(np.maximum(weights[..., :-1], _TINY))
-    logs = (a - 1) * pieces + (b - 1) * left[..., 1:] - (a + b - 1) * left[..., :-1] - betaln(a, b)
-    return logs.sum(axis=-1)
+    a, b = sticks
+    left = np.logaddexp.accumulate(log_weights[..., ::-1], axis=-1)[..., ::-1]
+    logs = (a - 1) * log_weights[..., :-1] + (b - 1) * left[..., 1:]
+    return (logs - (a + b - 1) * left[..., :-1] - betaln(a, b)).sum(axis=-1)
 
 
 def _log_gamma_draws(shape: Floats, generator: np.random.Generator) -> Floats:
