@@ -35,6 +35,7 @@ __all__ = ["component_count", "dirichlet_concentration", "stick_concentration"]
 _SMALLEST = 1e-12  # concentration
 _LARGEST = 1e6  # concentration of a component, or of sticks per row
 _LARGEST_C = 2e4  # of BetaNegativeBinomial(1, 4, c): beyond, tables of K are too short
+_SPLINE_POINTS = 400
 _ONE_BY_ONE = 20  # rows, before asymptotic series hold
 _NO_DISCOUNT = 1e-9  # discount that changes no mean by as much, relative to it
 
@@ -72,16 +73,26 @@ def component_count(
 ) -> BetaNegativeBinomial:
     """Prior BNB(1, 4, c) on the number of components."""
     require_count(n, "n")
-    alpha, k = concentrations(concentration), np.arange(1, MAX_SUPPORT + 1)
-    given_k = np.zeros(MAX_SUPPORT)
-    for value, weight in zip(alpha.values, alpha.weights, strict=True):
-        given_k += weight * _mean_of_components(value / k if dynamic else value, k, n)
+    k = np.arange(1, MAX_SUPPORT + 1)
+    given_k = _mean_given_k(concentration, dynamic, n)(np.log(k))
 
     def mean(c: float) -> float:
         p = np.exp(BetaNegativeBinomial(c=c).log_pmf(k))
         return float(p @ given_k / p.sum())
 
     return BetaNegativeBinomial(c=_solved(mean, expected, (_SMALLEST, _LARGEST_C)))
+
+
+def _mean_given_k(
+    concentration: float | Gamma, dynamic: bool, n: int
+) -> Callable[[Floats], Floats]:
+    """E[K+] as a function of log K: a spline, exact where K is small."""
+    from scipy.interpolate import make_interp_spline
+
+    k = np.unique(np.geomspace(1, MAX_SUPPORT, _SPLINE_POINTS).astype(np.int64))
+    rule = concentrations(concentration)
+    a = rule.values[:, None] / k if dynamic else rule.values[:, None]
+    return make_interp_spline(np.log(k), rule.weights @ _mean_of_components(a, k, n), k=5)
 
 
 def _concentration(
