@@ -2,10 +2,11 @@ r"""Mixtures of finite mixtures: a symmetric Dirichlet whose number of component
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from bayesmix.component_counts import ComponentCount, log_pmf_table
+from bayesmix.component_counts import BetaNegativeBinomial, ComponentCount, log_pmf_table
+from bayesmix.elicitation import component_count
 from bayesmix.scalar_priors import Gamma, require_positive
 
 __all__ = ["MixtureOfFiniteMixtures"]
@@ -64,6 +65,59 @@ class MixtureOfFiniteMixtures:
             object.__setattr__(self, "concentration", value)
         if not isinstance(self.dynamic, bool):
             raise TypeError(f"dynamic: expected True or False, got {self.dynamic!r}")
+
+    @classmethod
+    def from_expected_clusters(
+        cls,
+        n: int,
+        expected: float,
+        *,
+        concentration: float | Gamma = 1.0,
+        dynamic: bool = False,
+    ) -> MixtureOfFiniteMixtures:
+        r"""Return the mixture of finite mixtures that expects so many clusters among n rows.
+
+        The concentration is as stated; what is solved for is the prior on the number of components,
+        of the family that Frühwirth-Schnatter, Malsiner-Walli and Grün (2021) recommend:
+        :math:`K - 1 \sim \mathrm{BNB}(1, 4, c)`, with :math:`E[K] = 1 + c/3`. One component stays
+        the most probable number and the tail falls like :math:`K^{-4}`, so that no number near the
+        expected one is ruled out. E[K+] is below E[K] by the components without rows, few unless
+        the concentration is small or shared (Greve et al. 2022).
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+        expected : float
+            Prior mean of the number of clusters, above 1; under a dynamic concentration below that
+            of the Dirichlet process of this concentration.
+        concentration : float or Gamma, default 1.0
+        dynamic : bool, default False
+
+        Raises
+        ------
+        ValueError
+            If the number of clusters is out of reach.
+
+        References
+        ----------
+        S. Frühwirth-Schnatter, G. Malsiner-Walli and B. Grün, "Generalized Mixtures of Finite
+        Mixtures and Telescoping Sampling", Bayesian Analysis 16, 2021.
+
+        J. Greve, B. Grün, G. Malsiner-Walli and S. Frühwirth-Schnatter, "Spying on the Prior of the
+        Number of Data Clusters and the Partition Distribution in Bayesian Cluster Analysis",
+        Australian & New Zealand Journal of Statistics 64, 2022.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> weights = bm.MixtureOfFiniteMixtures.from_expected_clusters(272, 4)
+        >>> round(weights.n_components.c, 2)
+        9.39
+        """
+        like = cls(BetaNegativeBinomial(), concentration, dynamic)
+        found = component_count(n, expected, like.concentration, dynamic)
+        return replace(like, n_components=found)
 
     @property
     def random_concentration(self) -> Gamma | None:

@@ -6,11 +6,12 @@ Nothing here is evaluated; densities live beside the definitions that use them (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from bayesmix.elicitation import dirichlet_concentration
 from bayesmix.inputs import require_count
 from bayesmix.scalar_priors import Gamma
 
@@ -77,6 +78,51 @@ class Dirichlet:
         if not np.all(np.asarray(values) > 0):
             raise ValueError(f"concentration: expected numbers above 0, got {self.concentration!r}")
         object.__setattr__(self, "concentration", values)
+
+    @classmethod
+    def from_expected_clusters(
+        cls, n_components: int, n: int, expected: float, *, shape: float | None = 2.0
+    ) -> Dirichlet:
+        r"""Return the sparse finite mixture of K components that expects so many clusters.
+
+        The clusters are the components that have rows among n. The concentration a, which all
+        components share, has a Gamma prior whose rate is solved for, so that
+        :math:`E[K_+] = K\, E[1 - \prod_{i<n} (1 - a/(K a + i))]` is as expected; with shape 2 and
+        many components it is the Dirichlet process that `DirichletProcess.from_expected_clusters`
+        finds.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components K.
+        n : int
+            Number of rows.
+        expected : float
+            Prior mean of the number of clusters, above 1 and below what K even weights make for,
+            :math:`K (1 - (1 - 1/K)^n)`.
+        shape : float or None, default 2.0
+            Of the Gamma prior, the smaller the vaguer; None states the concentration.
+
+        Raises
+        ------
+        ValueError
+            If the number of clusters is out of reach.
+
+        References
+        ----------
+        S. Frühwirth-Schnatter and G. Malsiner-Walli, "From Here to Infinity: Sparse Finite versus
+        Dirichlet Process Mixtures in Model-Based Clustering", ADAC 13, 2019.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> weights = bm.Dirichlet.from_expected_clusters(10, 272, 3)
+        >>> weights.concentration.shape, round(weights.concentration.rate, 1)
+        (2.0, 41.1)
+        """
+        like = cls(n_components)
+        a = dirichlet_concentration(like.n_components, n, expected, shape)
+        return replace(like, concentration=a)
 
     @property
     def random_concentration(self) -> Gamma | None:

@@ -10,11 +10,12 @@ components. Their weights are not exchangeable, since pieces tend to get smaller
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from bayesmix.elicitation import stick_concentration
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.inputs import require_count
 from bayesmix.priors import Dirichlet
@@ -123,6 +124,51 @@ class DirichletProcess(_StickBreaking):
     def __post_init__(self) -> None:
         self._check()
 
+    @classmethod
+    def from_expected_clusters(
+        cls, n: int, expected: float, *, shape: float | None = 2.0
+    ) -> DirichletProcess:
+        r"""Return the process that expects so many clusters among n rows.
+
+        The concentration has a Gamma prior whose rate is solved for, as Escobar and West (1995)
+        make it random, so that :math:`E[K_+] = E[\sum_{i<n} \alpha/(\alpha + i)]` is as expected.
+        With a stated concentration the number of clusters is nearly Poisson, its standard deviation
+        below the square root of its mean: most priors mean to say less. Nor does it then settle on
+        the number of components as rows come in (Miller and Harrison, 2014).
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+        expected : float
+            Prior mean of the number of clusters, above 1 and below n.
+        shape : float or None, default 2.0
+            Of the Gamma prior, the smaller the vaguer; None states the concentration.
+
+        Raises
+        ------
+        ValueError
+            If the number of clusters is out of reach.
+
+        References
+        ----------
+        M. D. Escobar and M. West, "Bayesian Density Estimation and Inference Using Mixtures", JASA
+        90, 1995.
+
+        J. W. Miller and M. T. Harrison, "Inconsistency of Pitman-Yor Process Mixtures for the
+        Number of Components", JMLR 15, 2014.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> weights = bm.DirichletProcess.from_expected_clusters(272, 4)
+        >>> weights.concentration.shape, round(weights.concentration.rate, 3)
+        (2.0, 3.563)
+        >>> float((bm.prior_n_clusters(weights, 272) * np.arange(1, 273)).sum().round(5))
+        4.0
+        """
+        return cls(stick_concentration(n, expected, 0.0, shape))
+
 
 @dataclass(frozen=True)
 class PitmanYor(_StickBreaking):
@@ -171,6 +217,46 @@ class PitmanYor(_StickBreaking):
                 f"{self.discount!r}"
             )
         object.__setattr__(self, "discount", value)
+
+    @classmethod
+    def from_expected_clusters(
+        cls, n: int, expected: float, discount: float | Beta, *, shape: float | None = 2.0
+    ) -> PitmanYor:
+        r"""Return the process of a given discount that expects so many clusters among n rows.
+
+        The concentration has a Gamma prior whose rate is solved for, as in
+        `DirichletProcess.from_expected_clusters`. The discount alone makes for about
+        :math:`n^d/\Gamma(1 + d)` clusters: fewer are out of reach.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+        expected : float
+            Prior mean of the number of clusters.
+        discount : float or Beta
+            d, or its prior.
+        shape : float or None, default 2.0
+            Of the Gamma prior, the smaller the vaguer; None states the concentration.
+
+        Raises
+        ------
+        ValueError
+            If the number of clusters is out of reach.
+
+        References
+        ----------
+        J. Pitman, "Combinatorial Stochastic Processes", Springer 2006, section 3.3.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> weights = bm.PitmanYor.from_expected_clusters(100, 12, 0.25, shape=None)
+        >>> round(weights.concentration, 3), weights.discount
+        (1.422, 0.25)
+        """
+        like = cls(1.0, discount)
+        return replace(like, concentration=stick_concentration(n, expected, like.discount, shape))
 
     @property
     def random_discount(self) -> Beta | None:

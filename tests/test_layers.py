@@ -30,6 +30,7 @@ LAYERS = (
             "mixture",
         ),
         *("quadrature", "truncation", "stirling", "partition_distances"),
+        "elicitation",
         *("prior_clusters", "prior_clusters_partitions", "prior_clusters_sticks"),
     },
     {
