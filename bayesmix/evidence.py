@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesmix.bridge.estimate import bridge
-from bayesmix.bridge.proposal import Proposal
-from bayesmix.bridge.target import log_target
-from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES
-from bayesmix.draws import Draws, data_of, draws_of, evenly
+from bayesmix.draws import data_of, draws_of
+from bayesmix.evidence_bridge import FEWEST_LABELINGS, Crossing
+from bayesmix.fewer_components import one_fewer, step_from_fewer
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.mixture import require_mixture
 from bayesmix.sampling import sample
@@ -24,14 +22,16 @@ from bayesmix.scalar_priors import require_positive
 from bayesmix.stepping_stone import stepping_stone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from bayesmix.bridge.estimate import Bridge
     from bayesmix.component_counts import ComponentCount
+    from bayesmix.fewer_components import Step
     from bayesmix.inputs import RandomSeed, Table
     from bayesmix.mixture import Mixture
 
@@ -41,11 +41,8 @@ __all__ = ["Evidence", "evidence", "p_n_components"]
 
 Method = Literal["bridge", "stepping_stone"]
 
-_FEWEST_LABELINGS = 100
-_MOST_LABELINGS = 1000
-_MOST_POINTS = 2000  # of the posterior, and as many of the proposal
-_MOST_WORK = 2e11  # multiplications and additions, minutes of two processors
-_NO_MASS = 20.0  # nats
+_APART = 4.0  # standard errors
+_FAR = 2.0  # times the error asked for: a bridge that stays so far from it is not built on
 _TEMPERATURES, _SWEEPS, _REPLICAS = 32, 2000, 2
 
 
@@ -62,6 +59,8 @@ class Evidence:
     n_rows: int
     warnings: tuple[str, ...] = ()
     """What speaks against trusting it, with a remedy each."""
+    bridge_se: float = np.nan
+    """Of the bridge alone; above ``se`` where one component fewer was of help."""
     log_ratio: Floats | None = None
     """Of bridge sampling: log target less log proposal at the posterior draws, (chain, draw)."""
     log_ratio_proposal: Floats | None = None
@@ -107,6 +106,7 @@ def evidence(
     x: Any = None,
     *,
     post: xr.DataTree | None = None,
+    fewer: Evidence | None = None,
     method: Method = "bridge",
     target_se: float = 0.05,
     draws: int = 1000,
@@ -122,6 +122,10 @@ def evidence(
     matrix, so that it does not matter whether the chains switch labels. A random covariance
     scale, concentration and discount are integrated out of the target.
 
+    With more components than the rows need the bridge grows long, and another way short: the
+    evidence of one component fewer is a step away, by how often a component is empty (Nobile 2004).
+    Where the bridge alone misses ``target_se`` the two are averaged by their precision.
+
     Parameters
     ----------
     mixture : Mixture
@@ -131,11 +135,14 @@ def evidence(
     post : DataTree, optional
         Draws of this mixture's posterior on these rows, by any sampler; by default Gibbs sampling.
         The first half of every chain builds the proposal.
+    fewer : Evidence, optional
+        Of the same model with one component fewer, to step from; by default it is computed, if it
+        is needed.
     method : {"bridge", "stepping_stone"}, default "bridge"
         Stepping stones (Xie et al. 2011) temper the density of the rows given their labels and the
         parameters. They are slower and share no arithmetic with the bridge: a second opinion.
     target_se : float, default 0.05
-        Nats. The proposal's 100 labelings are doubled up to 1,000 until the error is reached.
+        Nats. Until it is reached the proposal's 100 labelings are doubled up to 1,000.
     draws, chains : int, default 1000 and 4
         Of the posterior, if ``post`` is not given.
     random_seed : int, SeedSequence or Generator, optional
@@ -157,6 +164,8 @@ def evidence(
     Theoretical Exploration", Statistica Sinica 6, 1996.
     S. Frühwirth-Schnatter, "Estimating Marginal Likelihoods for Mixture and Markov Switching Models
     Using Bridge Sampling Techniques", Econometrics Journal 7, 2004.
+    A. Nobile, "On the Posterior Distribution of the Number of Components in a Finite Mixture",
+    Annals of Statistics 32, 2004.
     W. Xie, P. O. Lewis, Y. Fan, L. Kuo and M.-H. Chen, "Improving Marginal Likelihood Estimation
     for Bayesian Phylogenetic Model Selection", Systematic Biology 60, 2011.
 
@@ -179,12 +188,27 @@ def evidence(
     require_count(chains, "chains")
     table = _rows(x, post)
     mixture.require_features(len(table.features))
-    for_sampling, for_proposal = as_generator(random_seed).spawn(2)
+    _require_fewer(fewer, mixture, len(table.values))
+    for_sampling, for_proposal, for_fewer = as_generator(random_seed).spawn(3)
     if method == "stepping_stone":
         return _by_stepping_stones(mixture, table, for_sampling, progressbar)
     if post is None:
         post = _sampled(mixture, table, draws, chains, for_sampling, progressbar)
-    return _bridged(mixture, table, post, target_se, for_proposal)
+
+    def of_fewer() -> Evidence:
+        model = one_fewer(mixture)
+        assert model is not None  # there is no step from it
+        return evidence(
+            model,
+            table,
+            target_se=target_se / 2,
+            draws=draws,
+            chains=chains,
+            random_seed=for_fewer,
+            progressbar=progressbar,
+        )
+
+    return _by_bridge(mixture, table, post, target_se, fewer, of_fewer, for_proposal)
 
 
 def p_n_components(
@@ -239,6 +263,14 @@ def _require_finite_mixture(mixture: Mixture) -> None:
         )
 
 
+def _require_fewer(fewer: Evidence | None, mixture: Mixture, n: int) -> None:
+    if fewer is not None and (fewer.mixture != one_fewer(mixture) or fewer.n_rows != n):
+        raise ValueError(
+            f"fewer: expected the evidence of the same model with one component fewer, on {n} "
+            f"rows, got that of {fewer.mixture.weights} on {fewer.n_rows}; leave it out"
+        )
+
+
 def _rows(x: Any, post: xr.DataTree | None) -> Table:
     if x is not None:
         return as_table(x)
@@ -286,8 +318,7 @@ def _by_stepping_stones(
         found = stepping_stone(
             mixture,
             table.values,
-            temperatures=_NO_MASS = 20.0  # nats
-_TEMPERATURES,
+            temperatures=_TEMPERATURES,
             sweeps=_SWEEPS,
             replicas=_REPLICAS,
             generator=generator,
@@ -296,98 +327,63 @@ _TEMPERATURES,
     return Evidence(found.log_evidence, found.se, "stepping_stone", mixture, len(table.values))
 
 
-def _bridged(
+def _by_bridge(
     mixture: Mixture,
     table: Table,
     post: xr.DataTree,
     target_se: float,
+    fewer: Evidence | None,
+    of_fewer: Callable[[], Evidence],
     generator: np.random.Generator,
 ) -> Evidence:
-    """Bridge the second half of every chain to labelings of the first, more of them as needed."""
-    draws = draws_of(post, mixture)
-    first, second = _halves(draws)
-    log_at = log_target(mixture, table.values, draws.parameters[second.ravel()])
-    kept = _chains_with_mass(log_at.reshape(second.shape), draws, len(table.values))
-    told = _of_lost_chains(kept)
-    log_at = log_at.reshape(second.shape)[kept].ravel()
-    first, second = first[kept], second[kept]
-    at = draws.parameters[second.ravel()]
-    labelings = _FEWEST_LABELINGS
-    while True:
-        for_labels, for_points = generator.spawn(2)
-        proposal = _proposal(mixture, table, draws, first, labelings, for_labels)
-        _require_affordable(proposal, 2 * second.size)
-        proposed = proposal.draw(second.size, for_points)
-        ratio = (log_at - proposal.log_density(at)).reshape(second.shape)
-        ratio_proposal = log_target(mixture, table.values, proposed)
-        ratio_proposal = ratio_proposal - proposal.log_density(proposed)
-        found = bridge(ratio, ratio_proposal)
-        labelings *= 2
-        enough = found.se <= target_se or labelings > min(_MOST_LABELINGS, first.size)
-        if enough or not _affordable(proposal, 4 * second.size):
-            break
-    told = _doubts(ratio, found.se, target_se)
+    """Bridge with more and more labelings, and step from one component fewer, as needed."""
     n = len(table.values)
-    return Evidence(found.log_evidence, found.se, "bridge", mixture, n, told, ratio, ratio_proposal)
-
-
-def _halves(draws: Draws) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Places of the draws before and behind the middle of every chain, (chain, draw)."""
-    places = draws.by_chain(np.arange(len(draws)))
-    n_draws = places.shape[1]
-    if n_draws < 2:
-        raise ValueError(
-            f"post: expected two draws per chain or more, to be split, got {n_draws}; sample more"
-        )
-    half = n_draws // 2
-    kept = evenly(n_draws - half, max(1, _MOST_POINTS // len(places)))
-    return places[:, :half], places[:, half:][:, kept]
-
-
-def _proposal(
-    mixture: Mixture,
-    table: Table,
-    draws: Draws,
-    places: NDArray[np.intp],
-    labelings: int,
-    generator: np.random.Generator,
-) -> Proposal:
-    """Proposal of labels drawn anew at some draws, spread over the chains."""
-    own = places.ravel()[evenly(places.size, labelings)]
-    optional = (
-        None if values is None else values[own]
-        for values in (draws.concentration, draws.discount, draws.covariance_scale)
+    crossing = Crossing.of(mixture, table.values, draws_of(post, mixture), generator)
+    step = step_from_fewer(mixture, post, n) if one_fewer(mixture) is not None else None
+    labelings, told, known = FEWEST_LABELINGS, crossing.doubts, fewer
+    while True:
+        found = crossing.estimate(labelings)
+        log_evidence, se, apart = found.bridge.log_evidence, found.bridge.se, ()
+        if step is not None and known is None and se > target_se:
+            known = of_fewer()
+        if step is not None and known is not None:
+            log_evidence, se, apart = _averaged(found.bridge, known, step)
+        at_best = crossing.least_error(found.bridge.se, labelings)
+        labelings *= 2
+        if se <= target_se or not crossing.affords(labelings):
+            break
+        if step is not None and at_best > _FAR * target_se:
+            break
+    told += (*apart, *found.doubts, *_missed(se, target_se))
+    return Evidence(
+        log_evidence,
+        se,
+        "bridge",
+        mixture,
+        n,
+        told,
+        found.bridge.se,
+        found.log_ratio,
+        found.log_ratio_proposal,
     )
-    return Proposal.of(mixture, table.values, draws.parameters[own], *optional, generator)
 
 
-def _affordable(proposal: Proposal, n_points: int) -> bool:
-    return proposal.work(n_points) <= _MOST_WORK
-
-
-def _require_affordable(proposal: Proposal, n_points: int) -> None:
-    if not _affordable(proposal, n_points):
-        raise ValueError(
-            f"mixture: expected fewer components that have rows, got a sum over names of the "
-            f"components of {proposal.work(n_points):.1e} terms; take a smaller K, or "
-            'method="stepping_stone"'
+def _averaged(found: Bridge, fewer: Evidence, step: Step) -> tuple[float, float, tuple[str, ...]]:
+    """Average of a bridge and a step by their precision, its error, and whether they disagree."""
+    stepped, se = fewer.log_evidence + step.log_ratio, float(np.hypot(fewer.se, step.se))
+    precision = np.array([found.se, se]) ** -2.0
+    mean = float(precision @ [found.log_evidence, stepped] / precision.sum())
+    apart = abs(found.log_evidence - stepped)
+    told = ()
+    if apart > _APART * np.hypot(found.se, se):
+        told = (
+            f"The bridge and the step from one component fewer are {apart:.2f} nats apart, more "
+            "than their errors say: take more draws, or thin more",
         )
+    return mean, float(precision.sum() ** -0.5), told
 
 
-def _doubts(ratio: Floats, se: float, target_se: float) -> tuple[str, ...]:
-    """Say where the error is above what was asked for, or chains disagree."""
-    found = []
-    if se > target_se:
-        found.append(
-            f"The error is above the {target_se:g} nats asked for: take more draws, or thin more"
-        )
-    if ratio.shape[1] >= CHECKABLE and len(ratio) > 1 and np.ptp(ratio) > 1e-6:
-        from arviz_stats import rhat
-
-        r_hat = float(rhat(ratio))
-        if r_hat > DIFFERENT_MODES:
-            found.append(
-                f"The chains disagree (R-hat {r_hat:.2f}), so that the error is rough: take more "
-                "draws, or thin more"
-            )
-    return tuple(found)
+def _missed(se: float, target_se: float) -> tuple[str, ...]:
+    if se <= target_se:
+        return ()
+    return (f"The error is above the {target_se:g} nats asked for: take more draws, or thin more",)

@@ -201,8 +201,10 @@ class Search:
         self.evidences[structure, k] = evidence(
             self._finite(structure, k),
             post=post,
+            fewer=None if self.asked.weights.dynamic else self.evidences.get((structure, k - 1)),
             target_se=self.asked.target_se,
             random_seed=self.generator,
+            progressbar=False,
         )
 
     def _choose_structure(self) -> None:

@@ -162,7 +162,9 @@ class TestResult:
             found.bayes_factor(other)
 
     def test_stepping_stones_have_no_bridge(self):
-        other = Evidence(0.0, 0.0, "stepping_stone", bm.Mixture(bm.Dirichlet(1), random_prior(1)), 9)
+        other = Evidence(
+            0.0, 0.0, "stepping_stone", bm.Mixture(bm.Dirichlet(1), random_prior(1)), 9
+        )
         with pytest.raises(ValueError, match="it has no bridge"):
             other.plot()
 

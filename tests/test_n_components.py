@@ -34,8 +34,11 @@ class TestChooseK:
         assert table.index.name == "n_components"
         assert table.index[:4].tolist() == [1, 2, 3, 4]
         assert table.columns.tolist() == list(TABLE_COLUMNS)
-        assert table.loc[:4].drop(columns=["p_n_components_mcse", "p_n_clusters_mcse"]).notna().all(
-            axis=None
+        assert (
+            table.loc[:4]
+            .drop(columns=["p_n_components_mcse", "p_n_clusters_mcse"])
+            .notna()
+            .all(axis=None)
         )
         for name in ("p_n_clusters", "log_evidence", "elpd"):
             assert table[name].idxmax() == 3

@@ -220,7 +220,9 @@ def _make_write(fingerprint: str) -> Callable:
                             place,
                             precision,
                         )
-                        lanes.store(out, ((m * n_components + i) * width + j) * n_points + first, log)
+                        lanes.store(
+                            out, ((m * n_components + i) * width + j) * n_points + first, log
+                        )
 
     return write
 

@@ -102,7 +102,9 @@ class Proposal:
             prior.covariance_scale if covariance_scale is None else covariance_scale, float
         )
         components = components_given(prior, points.structure, points.means, sums, scale)
-        return cls(components, *_weights_given(mixture.weights, sums.sizes, concentration, discount))
+        return cls(
+            components, *_weights_given(mixture.weights, sums.sizes, concentration, discount)
+        )
 
     @property
     def n_labelings(self) -> int:

@@ -109,6 +109,7 @@ def _log_weights(mixture: Mixture, log_weights: Floats) -> Floats:
         return _log_broken(weights, log_weights)
     if weights.random_concentration is None:
         return _log_dirichlet(weights.concentrations, log_weights)
+    # all nodes, as tiny weights may make likely what the prior does not
     rule = _above_zero(concentrations(weights.random_concentration, _HALVINGS))
     k = log_weights.shape[-1]
     at = [_log_dirichlet(np.full(k, value), log_weights) for value in rule.values]
@@ -116,7 +117,7 @@ def _log_weights(mixture: Mixture, log_weights: Floats) -> Floats:
 
 
 def _above_zero(rule: Rule) -> Rule:
-    """Without the node at zero, but with what the prior makes unlikely: the weights may not."""
+    """Without the node at zero, where there is no law of the weights."""
     inside = rule.values > 0
     return Rule(*(values[inside] for values in rule))
 
@@ -130,13 +131,11 @@ def _log_dirichlet(concentrations: Floats, log_weights: Floats) -> Floats:
 
 def _log_broken(weights: StickPrior, log_weights: Floats) -> Floats:
     """Log density of weights by sticks, averaged over the nodes of what is random."""
-    concentration = concentrations(weights.concentration, _HALVINGS)
+    concentration = concentrations(weights.concentration).likely()
     if weights.random_concentration is not None:
         concentration = _above_zero(concentration)
-    discount = discounts(weights.discount, _HALVINGS)
-    sticks = weights.stick_parameters(
-        concentration.values[:, None, None], discount.values[:, None]
-    )
+    discount = discounts(weights.discount).likely()
+    sticks = weights.stick_parameters(concentration.values[:, None, None], discount.values[:, None])
     nodes = np.outer(concentration.weights, discount.weights)
     found = np.empty(len(log_weights))
     for own in blocks(len(found), 8 * nodes.size * log_weights.shape[-1]):

@@ -1,0 +1,175 @@
+"""A bridge over the draws of a tree: which build the proposal, which are crossed to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.bridge.estimate import bridge
+from bayesmix.bridge.permanents import n_products
+from bayesmix.bridge.proposal import Proposal
+from bayesmix.bridge.target import log_target
+from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES
+from bayesmix.draws import evenly
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bayesmix.bridge.estimate import Bridge
+    from bayesmix.draws import Draws
+    from bayesmix.mixture import Mixture
+
+    Floats = NDArray[np.float64]
+    Places = NDArray[np.intp]
+
+__all__ = ["FEWEST_LABELINGS", "Crossing", "Estimate"]
+
+FEWEST_LABELINGS = 100
+_MOST_LABELINGS = 1000
+_MOST_POINTS = 2000  # of the posterior, and as many of the proposal
+_MOST_ROWS = 400_000_000  # points times rows whose density is taken
+_MOST_WORK = 2e11  # multiplications and additions, minutes of two processors
+_NO_MASS = 20.0  # nats
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One bridge, and what it rests on."""
+
+    bridge: Bridge
+    log_ratio: Floats
+    """Log target less log proposal at posterior draws, (chain, draw)."""
+    log_ratio_proposal: Floats
+    """The same at draws of the proposal, (draw)."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Say whether the chains disagree."""
+        ratio = self.log_ratio
+        if ratio.shape[1] < CHECKABLE or len(ratio) < 2 or np.ptp(ratio) < 1e-6:
+            return ()
+        from arviz_stats import rhat
+
+        r_hat = float(rhat(ratio))
+        if r_hat <= DIFFERENT_MODES:
+            return ()
+        return (
+            f"The chains disagree (R-hat {r_hat:.2f}), so that the error is rough: take more "
+            "draws, or thin more",
+        )
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The halves of the chains."""
+
+    mixture: Mixture
+    x: Floats
+    draws: Draws
+    first: Places
+    """Of the draws that labelings are taken from, (chain, draw)."""
+    second: Places
+    """Of the draws that are crossed to, (chain, draw)."""
+    log_at: Floats
+    """Log target at these, (chain, draw)."""
+    doubts: tuple[str, ...]
+    """What was left out."""
+    generator: np.random.Generator
+
+    @classmethod
+    def of(
+        cls, mixture: Mixture, x: Floats, draws: Draws, generator: np.random.Generator
+    ) -> Crossing:
+        """Split every chain, and leave out those stuck where there is no mass."""
+        first, second = _halves(draws, len(x))
+        at = draws.parameters[second.ravel()]
+        log_at = log_target(mixture, x, at).reshape(second.shape)
+        kept = _with_mass(log_at, draws, len(x))
+        told = _of_lost_chains(kept)
+        return cls(mixture, x, draws, first[kept], second[kept], log_at[kept], told, generator)
+
+    def estimate(self, labelings: int) -> Estimate:
+        """Bridge by a proposal of so many labelings.
+
+        Raises
+        ------
+        ValueError
+            If the sum over names of the components is out of reach.
+        """
+        for_labels, for_points = self.generator.spawn(2)
+        proposal = self._proposal(labelings, for_labels)
+        _require_affordable(proposal, 2 * self.second.size)
+        proposed = proposal.draw(self.second.size, for_points)
+        at = self.draws.parameters[self.second.ravel()]
+        ratio = self.log_at - proposal.log_density(at).reshape(self.log_at.shape)
+        log_at_proposed = log_target(self.mixture, self.x, proposed)
+        ratio_proposal = log_at_proposed - proposal.log_density(proposed)
+        return Estimate(bridge(ratio, ratio_proposal), ratio, ratio_proposal)
+
+    def affords(self, labelings: int) -> bool:
+        """Whether there are draws for so many labelings, and it does not take minutes."""
+        if labelings > min(_MOST_LABELINGS, self.first.size):
+            return False
+        k = self.mixture.n_components
+        at_most = n_products(k, np.full(labelings, k)).sum()
+        return 2 * self.second.size * float(at_most) <= _MOST_WORK
+
+    def least_error(self, se: float, labelings: int) -> float:
+        """Error that the most labelings would leave, given the error of so many."""
+        return se * float(np.sqrt(labelings / _MOST_LABELINGS))
+
+    def _proposal(self, labelings: int, generator: np.random.Generator) -> Proposal:
+        """Proposal of labels drawn anew at some draws, spread over the chains."""
+        draws, own = self.draws, self.first.ravel()[evenly(self.first.size, labelings)]
+        optional = (
+            None if values is None else values[own]
+            for values in (draws.concentration, draws.discount, draws.covariance_scale)
+        )
+        return Proposal.of(self.mixture, self.x, draws.parameters[own], *optional, generator)
+
+
+def _halves(draws: Draws, n: int) -> tuple[Places, Places]:
+    """Places of the draws before and behind the middle of every chain, (chain, draw)."""
+    places = draws.by_chain(np.arange(len(draws)))
+    n_draws = places.shape[1]
+    if n_draws < 2:
+        raise ValueError(
+            f"post: expected two draws per chain or more, to be split, got {n_draws}; sample more"
+        )
+    half = n_draws // 2
+    points = max(FEWEST_LABELINGS, min(_MOST_POINTS, _MOST_ROWS // n))
+    kept = evenly(n_draws - half, max(1, points // len(places)))
+    return places[:, :half], places[:, half:][:, kept]
+
+
+def _with_mass(log_at: Floats, draws: Draws, n: int) -> NDArray[np.bool_]:
+    """Which chains (chain, draw) are not stuck at a mode without a share of the posterior.
+
+    The width of a mode can make up for a difference of density of p/2 log n nats, p the number of
+    parameters: from as wide as the prior to what n rows leave.
+    """
+    p = draws.structure.n_mixture_parameters(*draws.means.shape[1:])
+    level = np.median(log_at, axis=1)
+    kept: NDArray[np.bool_] = level >= level.max() - _NO_MASS - p / 2 * np.log(n)
+    return kept
+
+
+def _of_lost_chains(kept: NDArray[np.bool_]) -> tuple[str, ...]:
+    if kept.all():
+        return ()
+    lost = np.count_nonzero(~kept)
+    return (
+        f"{lost} of {len(kept)} chains stayed at a mode without a share of the posterior, and are "
+        "left out: take more draws to see whether there is a better one still",
+    )
+
+
+def _require_affordable(proposal: Proposal, n_points: int) -> None:
+    work = proposal.work(n_points)
+    if work > _MOST_WORK:
+        raise ValueError(
+            "mixture: expected fewer components that have rows, got a sum over names of the "
+            f'components of {work:.1e} terms; take a smaller K, or method="stepping_stone"'
+        )
