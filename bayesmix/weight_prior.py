@@ -18,12 +18,13 @@ import numpy as np
 
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.priors import Dirichlet
+from bayesmix.stick_priors import Sticks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.priors import Gamma
-    from bayesmix.stick_priors import Beta, StickPrior, Sticks, WeightPrior
+    from bayesmix.stick_priors import Beta, StickPrior, WeightPrior
 
     Floats = NDArray[np.floating]
 

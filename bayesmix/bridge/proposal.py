@@ -140,8 +140,8 @@ class Proposal:
             places = own.start + np.arange(-(-count // LANES) * LANES).clip(max=count - 1)
             out[own] = density(points[places])[:count]
 
-        words = f"the proposal of {points.structure.name} covariances"
-        compile_once("proposal", words, lambda: density(points[:0]))
+        words = "the density of Gibbs transitions"
+        compile_once(("proposal", alpha is None), words, lambda: density(points[:0]))
         run_slices(task, len(out), _TASK_POINTS)
         return out
 
@@ -149,12 +149,12 @@ class Proposal:
         """Density where components keep their names."""
         laws, sticks = laws_of(self.components, None), Sticks(*(a[:, None] for a in self.sticks))
         n_laws = np.full(self.n_labelings, laws.constant.shape[1])
-        prior = self.components.prior
+        of_tied, prior = self._of_tied(), self.components.prior
 
         def density(points: PassParameters) -> Floats:
             places = places_of(prior, points, weighted=False)
             logs = log_densities(laws, n_laws, places, paired=True).sum(axis=(1, 2))
-            logs = logs + self._log_tied(points) + log_sticks(sticks, points.log_weights)
+            logs = logs + of_tied(points) + log_sticks(sticks, points.log_weights)
             return np.logaddexp.reduce(logs, axis=0) - np.log(self.n_labelings)
 
         return density
@@ -168,11 +168,12 @@ class Proposal:
         laws = laws_of(self.components, alpha).at((np.arange(len(order))[:, None], order))
         n_occupied = occupied.sum(axis=1)
         subsets = subsets_of(k, int(n_occupied.max()))
+        of_tied, prior = self._of_tied(), self.components.prior
         constant = gammaln(alpha.sum(axis=1)) - gammaln(k + 1) - np.log(self.n_labelings)
 
         def density(points: PassParameters) -> Floats:
-            places = places_of(self.components.prior, points, weighted=True)
-            common = constant[:, None] + self._log_tied(points)
+            places = places_of(prior, points, weighted=True)
+            common = constant[:, None] + of_tied(points)
             sums = LogSums.of_nothing(points.n_draws)
             step = max(1, _BLOCK_NUMBERS // (k * k * _TASK_POINTS))
             for first in range(0, self.n_labelings, step):
@@ -184,14 +185,18 @@ class Proposal:
 
         return density
 
-    def _log_tied(self, points: PassParameters) -> Floats:
-        """Log density of the one covariance of J points under each labeling, (M, J); 0 without."""
+    def _of_tied(self) -> Density:
+        """Log density of the one covariance of tied components, (M, J); 0 without."""
         structure = self.components.structure
         if structure.name != "tied":
-            return np.zeros((self.n_labelings, points.n_draws))
+            return lambda points: np.zeros((self.n_labelings, points.n_draws))
         norm, natural = covariance_laws(self.components)
-        statistics = covariance_statistics(structure, points.precision_cholesky)
-        return norm[:, None] + np.einsum("mf,jf->mj", natural, statistics)
+
+        def density(points: PassParameters) -> Floats:
+            statistics = covariance_statistics(structure, points.precision_cholesky)
+            return norm[:, None] + np.einsum("mf,jf->mj", natural, statistics)
+
+        return density
 
 
 def _sums_of_drawn_labels(
