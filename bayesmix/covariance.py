@@ -108,7 +108,7 @@ class Structure(ABC):
         """Divisor that turns a scatter about the mean into the maximum-likelihood covariance."""
 
     @abstractmethod
-    def prior_count(self, dof: float, n_features: int) -> float:
+    def prior_count[T: (float, Floats)](self, dof: T, n_features: int) -> T:
         """What the prior of the covariances adds to `likelihood_count` at the mode."""
 
     @abstractmethod
@@ -185,7 +185,7 @@ class _Matrices(Structure):
     def upper_precision_cholesky(self, covariances: Floats) -> Floats:
         return np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
 
-    def prior_count(self, dof: float, n_features: int) -> float:
+    def prior_count[T: (float, Floats)](self, dof: T, n_features: int) -> T:
         return dof + n_features + 1
 
     def prior_scale(self, scale: Floats) -> Floats:
@@ -317,7 +317,7 @@ class _Variances(Structure):
     def upper_precision_cholesky(self, covariances: Floats) -> Floats:
         return _inverse_root(covariances)
 
-    def prior_count(self, dof: float, n_features: int) -> float:
+    def prior_count[T: (float, Floats)](self, dof: T, n_features: int) -> T:
         return dof - n_features + 3
 
     def draw(

@@ -18,16 +18,26 @@ import numpy as np
 
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.priors import Dirichlet
+from bayesmix.stick_priors import Sticks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.scalar_priors import Beta, Gamma
-    from bayesmix.stick_priors import StickPrior, Sticks, WeightPrior
+    from bayesmix.stick_priors import StickPrior, WeightPrior
 
     Floats = NDArray[np.floating]
 
-__all__ = ["draw", "draw_dirichlet", "draw_sticks", "log_dirichlet", "log_prior", "log_sticks"]
+__all__ = [
+    "draw",
+    "draw_dirichlet",
+    "draw_sticks",
+    "fixed",
+    "log_dirichlet",
+    "log_prior",
+    "log_sticks",
+    "sticks_of",
+]
 
 _TINY = np.finfo(float).tiny
 _LEAST = 1e-300  # an exponential variable over it is a number
@@ -54,7 +64,7 @@ def log_prior(
         If concentration or discount are missing where they are random or given where they are
         stated, or if there are infinitely many weights or a random number of them.
     """
-    prior = _fixed(prior)
+    prior = fixed(prior)
     _require_where_random("concentration", prior.random_concentration, concentration, "a Gamma")
     _require_where_random("discount", prior.random_discount, discount, "a Beta")
     logs: Any = 0.0
@@ -69,9 +79,7 @@ def log_prior(
         if concentration is not None:
             each = np.repeat(np.asarray(concentration)[..., None], prior.n_components, axis=-1)
         return logs + log_dirichlet(each, weights)
-    stated = (prior.concentration, prior.discount)
-    given = [s if v is None else v for s, v in zip(stated, (concentration, discount), strict=True)]
-    sticks = prior.stick_parameters(*(np.asarray(value)[..., None] for value in given))
+    sticks = sticks_of(prior, concentration, discount)
     # Underflown weights count as the smallest number: a piece of nothing has no density.
     return logs + log_sticks(sticks, np.log(np.maximum(weights, _TINY)))
 
@@ -80,7 +88,7 @@ def draw(
     prior: WeightPrior, size: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Draw weights (S, K) from their prior, with concentration and discount (S,) where random."""
-    prior = _fixed(prior)
+    prior = fixed(prior)
     gamma, beta = prior.random_concentration, prior.random_discount
     concentration = discount = None
     if gamma is not None:  # neither may round to where there is no law of the weights
@@ -92,17 +100,28 @@ def draw(
         if concentration is not None:
             each = np.repeat(concentration[:, None], prior.n_components, axis=1)
         return draw_dirichlet(each, generator), concentration, None
+    sticks = sticks_of(prior, concentration, discount)
+    every = (np.broadcast_to(a, (size, a.shape[-1])) for a in sticks)
+    return _normalized(draw_sticks(Sticks(*every), generator)), concentration, discount
+
+
+def sticks_of(
+    prior: StickPrior, concentration: Floats | float | None, discount: Floats | float | None
+) -> Sticks:
+    """Sticks (..., T - 1) by concentration and discount (...), None where they are stated."""
     given = (
-        np.full(size, stated) if value is None else value
-        for stated, value in ((prior.concentration, concentration), (prior.discount, discount))
+        stated if value is None else value
+        for stated, value in (
+            (prior.concentration, concentration),
+            (prior.discount, discount),
+        )
     )
-    sticks = prior.stick_parameters(*(value[:, None] for value in given))
-    return _normalized(draw_sticks(sticks, generator)), concentration, discount
+    return prior.stick_parameters(*(np.asarray(value)[..., None] for value in given))
 
 
-def draw_sticks(sticks: Sticks, generator: np.random.Generator) -> Floats:
+def draw_sticks(sticks: Sticks, generator: np.random.Generator) -> NDArray[np.float64]:
     """Draw the logarithms of weights (S, T), which do not underflow, by sticks (S, T - 1)."""
-    piece, rest = (_log_gamma_draws(shape, generator) for shape in np.broadcast_arrays(*sticks))
+    piece, rest = (_log_gamma_draws(shape, generator) for shape in sticks)
     both = np.logaddexp(piece, rest)
     left = np.cumsum(rest - both, axis=1)  # logarithm of what is left of the stick
     nothing = np.zeros((len(left), 1))
@@ -137,7 +156,7 @@ def log_sticks(sticks: Sticks, log_weights: Floats) -> Floats:
     return (logs - (a + b - 1) * left[..., :-1] - betaln(a, b)).sum(axis=-1)
 
 
-def _log_gamma_draws(shape: Floats, generator: np.random.Generator) -> Floats:
+def _log_gamma_draws(shape: Floats, generator: np.random.Generator) -> NDArray[np.float64]:
     """Logarithms of Gamma(shape, 1) draws, which do not underflow where a shape is small."""
     boost = generator.standard_exponential(shape.shape) / shape
     return np.log(generator.standard_gamma(shape + 1)) - boost
@@ -171,7 +190,8 @@ def _beta(prior: Beta, given: Any) -> tuple[Floats, Floats]:
     return value, np.where(inside, logs - betaln(prior.a, prior.b), -np.inf)
 
 
-def _fixed(prior: WeightPrior) -> Dirichlet | StickPrior:
+def fixed(prior: WeightPrior) -> Dirichlet | StickPrior:
+    """The prior, unless its number of components is random, which is a ValueError."""
     if isinstance(prior, MixtureOfFiniteMixtures):
         raise ValueError(
             "weights: expected a prior with a fixed number of components, or truncated sticks, "

@@ -2,18 +2,15 @@ r"""Log densities of the components of many points under those of many labelings
 
 A labeling gives each component k the law of its covariance, an exponential family in the
 precision P (`covariance_laws`), and that of its mean given P. There a basis B of the point's own
-makes the precisions of prior and rows diagonal at once, :math:`P_0 = a B B^\top` and
+makes the precisions of prior and rows diagonal at once, :math:`P_0 = B B^\top` and
 :math:`P = B \,\mathrm{diag}(b) B^\top`; with :math:`u = B^\top (\mu - m)` and the shift t of the
 rows from the prior mean m,
 
 .. math::
 
-    \log p(\mu \mid P) = \log |\det B| + \tfrac12 \sum_i \log \frac{a + n b_i}{2 \pi}
-    - \tfrac12 \sum_i (a + n b_i)
-    \Bigl(u_i - \frac{n b_i}{a + n b_i} (B^\top t)_i\Bigr)^2 .
-
-`NormalInverseWishart`: :math:`P = B B^\top`, b = 1 and a is the mean's precision;
-`IndependentNormalInverseWishart`: a = 1.
+    \log p(\mu \mid P) = \log |\det B| + \tfrac12 \sum_i \log \frac{1 + n b_i}{2 \pi}
+    - \tfrac12 \sum_i (1 + n b_i)
+    \Bigl(u_i - \frac{n b_i}{1 + n b_i} (B^\top t)_i\Bigr)^2 .
 """
 
 from __future__ import annotations
@@ -64,13 +61,10 @@ class Laws(NamedTuple):
     """(M, K)"""
     shift: Floats
     """(M, K, D)"""
-    mean_precision: float
-    """a"""
 
     def at(self, places: Any) -> Laws:
         """Laws at some places among labelings and components."""
-        own = (np.ascontiguousarray(values[places]) for values in self[:-1])
-        return Laws(*own, self.mean_precision)
+        return Laws(*(np.ascontiguousarray(values[places]) for values in self))
 
 
 class Places(NamedTuple):
@@ -103,10 +97,8 @@ def laws_of(given: ComponentsGiven, concentrations: Floats | None) -> Laws:
         norm, of_covariances = covariance_laws(given)
         constant = constant + norm
         natural.append(of_covariances)
-    conjugate = isinstance(given.prior, NormalInverseWishart)
-    precision = given.prior.mean_precision if conjugate else 1.0
     found = constant, np.concatenate(natural, axis=-1), given.sizes, given.shift
-    return Laws(*map(np.ascontiguousarray, found), precision)
+    return Laws(*map(np.ascontiguousarray, found))
 
 
 def places_of(prior: ComponentPrior, points: PassParameters, *, weighted: bool) -> Places:
@@ -129,7 +121,9 @@ def _bases(
     """log|det B| (J, K), B (J, K, D, D) and b (J, K, D) of components of ``shape`` (K, D)."""
     dense = structure.dense(factor, *shape)
     if isinstance(prior, NormalInverseWishart):
-        return structure.log_diagonal(factor, *shape).sum(axis=-1), dense, np.ones(dense.shape[:-1])
+        kappa = prior.mean_precision
+        logs = structure.log_diagonal(factor, *shape) + np.log(kappa) / 2
+        return logs.sum(axis=-1), np.sqrt(kappa) * dense, np.full(logs.shape, 1 / kappa)
     root = np.linalg.cholesky(prior.mean_covariance)
     turn, singular, _ = np.linalg.svd(root.T @ dense)  # of squares, small ones would be lost
     basis = np.linalg.solve(root.T, turn)
@@ -189,7 +183,6 @@ def _make_write(fingerprint: str) -> Callable:
         natural: Floats,
         sizes: Floats,
         shift: Floats,
-        mean_precision: float,
         n_rows: Counts,
         statistics: Floats,
         basis: Floats,
@@ -213,7 +206,6 @@ def _make_write(fingerprint: str) -> Callable:
                         log = log + _log_mean(
                             sizes[m, i],
                             shift[m, i],
-                            mean_precision,
                             k,
                             first,
                             basis,
@@ -231,7 +223,6 @@ def _make_write(fingerprint: str) -> Callable:
 def _log_mean(
     size: float,
     shift: Floats,
-    mean_precision: float,
     k: int,
     first: int,
     basis: Floats,
@@ -240,8 +231,8 @@ def _log_mean(
 ) -> Any:
     """What the mean adds, but for log|det B| and powers of 2 pi."""
     d, n_points = place.shape[1:]
-    n, a = lanes.splat(size), lanes.splat(mean_precision)
-    log, distance, product = lanes.splat(0.0), lanes.splat(0.0), lanes.splat(1.0)
+    n, one = lanes.splat(size), lanes.splat(1.0)
+    log, distance = lanes.splat(0.0), lanes.splat(0.0)
     for i in range(d):
         rows = lanes.splat(0.0)
         for h in range(d):
@@ -249,7 +240,7 @@ def _log_mean(
             rows = lanes.fma(entry, lanes.splat(shift[h]), rows)
         at = (k * d + i) * n_points + first
         data = n * lanes.load(precision, at)
-        both = a + data
+        both = one + data
         delta = lanes.load(place, at) - data / both * rows
         distance = lanes.fma(both * delta, delta, distance)
         log = log + lanes.log(both)

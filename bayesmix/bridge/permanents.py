@@ -133,7 +133,7 @@ def _make_add(fingerprint: str) -> Callable:
         n_matrices, k = logs.shape[:2]
         values = np.empty((start[-1], LANES))
         ratio, entry = np.empty((k, k, LANES)), np.empty((k, k, LANES))
-        scale, term = np.empty(LANES), np.empty(LANES)
+        scale, term, exact = np.empty(LANES), np.empty(LANES), np.empty(LANES)
         for first in range(0, len(top), LANES):
             for m in range(n_matrices):
                 p = n_rows[m]
@@ -145,15 +145,17 @@ def _make_add(fingerprint: str) -> Callable:
                 if not heavy:
                     continue
                 _sum_subsets(entry, p, start, before, column, values, term)
+                again = False
                 for lane in range(LANES):
-                    if term[lane] > _TINY:
-                        term[lane] = scale[lane] + np.log(term[lane])
-                    elif scale[lane] + _LOG_TINY > top[first + lane] - _NOTHING:
-                        own = _log_sum_subsets(ratio, lane, p, start, before, column, values)
-                        term[lane] = scale[lane] + own
-                    else:
-                        term[lane] = -np.inf
-                _add_terms(term, first, top, total)
+                    tiny = term[lane] < _TINY
+                    again |= tiny and scale[lane] + _LOG_TINY > top[first + lane] - _NOTHING
+                    term[lane] = -np.inf if tiny else np.log(term[lane])
+                if again:
+                    _log_sum_subsets(ratio, p, start, before, column, values, exact)
+                    for lane in range(LANES):
+                        if term[lane] == -np.inf:
+                            term[lane] = exact[lane]
+                _add_terms(term, scale, first, top, total)
 
     return add
 
@@ -215,36 +217,39 @@ def _sum_subsets(
 @njit(nogil=True, error_model="numpy")
 def _log_sum_subsets(
     ratio: Floats,
-    lane: int,
     p: int,
     start: Counts,
     before: Counts,
     column: Counts,
     values: Floats,
-) -> float:
-    """Logarithm of the same sum in one lane, by logarithms."""
-    step = 0
-    values[0, lane] = 0.0
+    found: Floats,
+) -> None:
+    """Logarithm of the same sum, by logarithms."""
+    k, step = ratio.shape[1], 0
+    lanes.store(values, 0, lanes.splat(0.0))
     for size in range(1, p + 1):
         for own in range(start[size], start[size + 1]):
-            high = -np.inf
+            high, value = lanes.splat(-np.inf), lanes.splat(0.0)
             for i in range(step, step + size):
-                high = max(high, ratio[size - 1, column[i], lane] + values[before[i], lane])
-            value = 0.0
+                q = lanes.load(ratio, ((size - 1) * k + column[i]) * LANES)
+                high = lanes.maximum(high, q + lanes.load(values, before[i] * LANES))
             for i in range(step, step + size):
-                log = ratio[size - 1, column[i], lane] + values[before[i], lane]
-                value += np.exp(log - high)
-            values[own, lane] = high + np.log(value)
+                q = lanes.load(ratio, ((size - 1) * k + column[i]) * LANES)
+                value = value + lanes.exp(q + lanes.load(values, before[i] * LANES) - high)
+            lanes.store(values, own * LANES, high + lanes.log(value))
             step += size
-    last = values[start[p] : start[p + 1], lane]
-    high = last.max()
-    return high + np.log(np.exp(last - high).sum())
+    high, value = lanes.splat(-np.inf), lanes.splat(0.0)
+    for own in range(start[p], start[p + 1]):
+        high = lanes.maximum(high, lanes.load(values, own * LANES))
+    for own in range(start[p], start[p + 1]):
+        value = value + lanes.exp(lanes.load(values, own * LANES) - high)
+    lanes.store(found, 0, high + lanes.log(value))
 
 
 @njit(nogil=True, error_model="numpy")
-def _add_terms(term: Floats, first: int, top: Floats, total: Floats) -> None:
-    """Add exp(term) in eight lanes."""
-    own, old = lanes.load(term, 0), lanes.load(top, first)
+def _add_terms(term: Floats, scale: Floats, first: int, top: Floats, total: Floats) -> None:
+    """Add exp(scale + term) in eight lanes."""
+    own, old = lanes.load(scale, 0) + lanes.load(term, 0), lanes.load(top, first)
     new = lanes.maximum(own, old)
     kept = lanes.load(total, first) * lanes.exp(old - new)
     lanes.store(total, first, kept + lanes.exp(own - new))

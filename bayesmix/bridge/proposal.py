@@ -39,7 +39,7 @@ from bayesmix.passes import sampled_labels
 from bayesmix.priors import Dirichlet
 from bayesmix.stick_priors import Sticks
 from bayesmix.threads import run_slices
-from bayesmix.weight_prior import draw_sticks, log_sticks
+from bayesmix.weight_prior import draw_sticks, fixed, log_sticks, sticks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["Proposal"]
 
 _TASK_POINTS = 8 * LANES
-_BLOCK_BYTES = 1 << 20  # of densities, so that they stay near a processor
+_BLOCK_NUMBERS = 1 << 17  # densities, so that they stay near a processor
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,8 @@ class Proposal:
 
     def log_density(self, points: PassParameters) -> Floats:
         """Log density of J points, (J,)."""
-        density = self._named() if self.concentrations is None else self._unnamed()
+        alpha = self.concentrations
+        density = self._named() if alpha is None else self._unnamed(alpha)
         out = np.empty(points.n_draws)
 
         def task(own: slice) -> None:
@@ -139,8 +140,8 @@ class Proposal:
             places = own.start + np.arange(-(-count // LANES) * LANES).clip(max=count - 1)
             out[own] = density(points[places])[:count]
 
-        words = f"the proposal of {points.structure.name} covariances"
-        compile_once("proposal", words, lambda: density(points[:0]))
+        words = "the density of Gibbs transitions"
+        compile_once(("proposal", alpha is None), words, lambda: density(points[:0]))
         run_slices(task, len(out), _TASK_POINTS)
         return out
 
@@ -148,48 +149,54 @@ class Proposal:
         """Density where components keep their names."""
         laws, sticks = laws_of(self.components, None), Sticks(*(a[:, None] for a in self.sticks))
         n_laws = np.full(self.n_labelings, laws.constant.shape[1])
-        prior = self.components.prior
+        of_tied, prior = self._of_tied(), self.components.prior
 
         def density(points: PassParameters) -> Floats:
             places = places_of(prior, points, weighted=False)
             logs = log_densities(laws, n_laws, places, paired=True).sum(axis=(1, 2))
-            logs = logs + self._log_tied(points) + log_sticks(sticks, points.log_weights)
+            logs = logs + of_tied(points) + log_sticks(sticks, points.log_weights)
             return np.logaddexp.reduce(logs, axis=0) - np.log(self.n_labelings)
 
         return density
 
-    def _unnamed(self) -> Density:
+    def _unnamed(self, alpha: Floats) -> Density:
         """Density averaged over all names: components with rows first, all others are one."""
         from scipy.special import gammaln
 
-        k, alpha = self.components.sizes.shape[1], self.concentrations
-        occupied = self.components.sizes > 0
+        k, occupied = alpha.shape[1], self.components.sizes > 0
         order = np.argsort(~occupied, axis=1, kind="stable")
         laws = laws_of(self.components, alpha).at((np.arange(len(order))[:, None], order))
         n_occupied = occupied.sum(axis=1)
         subsets = subsets_of(k, int(n_occupied.max()))
-        constant = gammaln(np.sum(alpha, axis=1)) - gammaln(k + 1) - np.log(self.n_labelings)
+        of_tied, prior = self._of_tied(), self.components.prior
+        constant = gammaln(alpha.sum(axis=1)) - gammaln(k + 1) - np.log(self.n_labelings)
 
         def density(points: PassParameters) -> Floats:
-            places = places_of(self.components.prior, points, weighted=True)
-            common = constant[:, None] + self._log_tied(points)
+            places = places_of(prior, points, weighted=True)
+            common = constant[:, None] + of_tied(points)
             sums = LogSums.of_nothing(points.n_draws)
-            for own in blocks(self.n_labelings, 8 * k * k * points.n_draws, _BLOCK_BYTES):
-                n_laws = np.minimum(n_occupied[own] + 1, k)
+            step = max(1, _BLOCK_NUMBERS // (k * k * _TASK_POINTS))
+            for first in range(0, self.n_labelings, step):
+                own = slice(first, first + step)
+                n_laws = np.minimum(n_occupied[own] + 1, k)  # all without rows have one law
                 logs = log_densities(laws.at(own), n_laws, places)
                 add_permanents(sums, logs, common[own], n_occupied[own], subsets)
             return sums.logs
 
         return density
 
-    def _log_tied(self, points: PassParameters) -> Floats:
-        """Log density of the one covariance of J points under each labeling, (M, J); 0 without."""
+    def _of_tied(self) -> Density:
+        """Log density of the one covariance of tied components, (M, J); 0 without."""
         structure = self.components.structure
         if structure.name != "tied":
-            return np.zeros((self.n_labelings, points.n_draws))
+            return lambda points: np.zeros((self.n_labelings, points.n_draws))
         norm, natural = covariance_laws(self.components)
-        statistics = covariance_statistics(structure, points.precision_cholesky)
-        return norm[:, None] + np.einsum("mf,jf->mj", natural, statistics)
+
+        def density(points: PassParameters) -> Floats:
+            statistics = covariance_statistics(structure, points.precision_cholesky)
+            return norm[:, None] + np.einsum("mf,jf->mj", natural, statistics)
+
+        return density
 
 
 def _sums_of_drawn_labels(
@@ -208,16 +215,12 @@ def _weights_given(
     prior: WeightPrior, sizes: Floats, concentration: Floats | None, discount: Floats | None
 ) -> tuple[Sticks, Floats | None]:
     """Sticks given sizes (M, K); and concentrations, where names do not matter."""
+    prior = fixed(prior)
     if isinstance(prior, Dirichlet):
         each = prior.concentrations if concentration is None else concentration[:, None]
         alpha = each + sizes
         return Sticks(alpha[:, :-1], _behind(alpha)), alpha if prior.exchangeable else None
-    stated = prior.concentration, prior.discount
-    given = (
-        np.full((len(sizes), 1), own) if values is None else values[:, None]
-        for own, values in zip(stated, (concentration, discount), strict=True)
-    )
-    a, b = prior.stick_parameters(*given)
+    a, b = sticks_of(prior, concentration, discount)
     return Sticks(a + sizes[:, :-1], b + _behind(sizes)), None
 
 
