@@ -1,6 +1,6 @@
 r"""Gibbs sweeps of the posteriors given the first rows, of many numbers of rows at once.
 
-A number of rows t need not be whole: with :math:`m = \lfloor t \rfloor` the law of the parameters is
+A number of rows t need not be whole: with m the whole rows in it the law of the parameters is
 
 .. math::
 
@@ -134,7 +134,7 @@ class PartialPosteriors:
         return last, rows - last
 
     def _log_terms(self, chains: Chains, last: NDArray[np.int64], power: Floats) -> Floats:
-        """log w_k + power log N(x | μ_k, Σ_k) of rows (S, J), (S, J, K)."""
+        """Sum log w_k and power log N(x | μ_k, Σ_k) for rows (S, J), (S, J, K)."""
         k, d = chains.means.shape[1:]
         factor = self.structure.precision_cholesky(chains.covariances)
         logs = self.structure.log_diagonal(factor, k, d).sum(axis=-1)[:, None]

@@ -5,7 +5,9 @@ and :math:`Z_n = p(x)`. Chains at neighboring numbers of rows s < t give the rat
 from both sides (Bennett 1976), so that neither tail is left to luck: with :math:`U_{st}` the
 log-likelihood of what enters between them, :math:`r = \log Z_t - \log Z_s` solves
 
-.. math:: E_s\left[\frac{1}{1 + e^{r - U_{st}}}\right] = E_t\left[\frac{1}{1 + e^{U_{st} - r}}\right].
+.. math::
+
+    E_s\left[\frac{1}{1 + e^{r - U_{st}}}\right] = E_t\left[\frac{1}{1 + e^{U_{st} - r}}\right].
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _PILOTS = (16, 16, 16, 16, 8)  # one over the shares of the sweeps after which s
 _BURN_IN = 8  # the same, before anything counts
 _LEAST_SWEEPS = 64
 _LEAST_REJECTION = 1e-3  # so that no two steps become one
-_FINEST = 1e-2  # of a row: the scale of the first steps
+_POWER = 4  # of even steps within a row: most of what it says comes at small powers
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +62,15 @@ def stepping_stone(
     x: Floats,
     *,
     generator: np.random.Generator,
-    steps: int = 32,
-    sweeps: int = 4000,
-    replicas: int = 2,
+    steps: int = 48,
+    sweeps: int = 3000,
+    replicas: int = 4,
     report: Callable[[int], None] = lambda made: None,
 ) -> SteppingStone:
     r"""Estimate the evidence of a finite mixture from the posteriors given its first rows.
 
-    Gibbs sampling given 0 to all n rows, in an order drawn once, runs side by side, and states of
-    neighbors are swapped: what many rows do not let go of, few rows do. Half of the sweeps place
+    Gibbs sampling given 0 to all n rows, in an order that spreads them, runs side by side; states
+    of neighbors are swapped: what many rows do not let go of, few rows do. Half of the sweeps place
     the numbers of rows, so that swaps are rejected equally often between all neighbors, and let
     chains forget where they started; the other half are what the estimate is made of. Given no
     row draws are independent.
@@ -79,11 +81,11 @@ def stepping_stone(
         With Dirichlet weights and a component prior.
     x : (n, D) ndarray
     generator : Generator
-    steps : int, default 32
+    steps : int, default 48
         From no row to all rows, at least 2.
-    sweeps : int, default 4000
+    sweeps : int, default 3000
         Of every chain, at least 64.
-    replicas : int, default 2
+    replicas : int, default 4
         Independent sets of chains.
     report : callable, optional
         Called with 1 after every sweep.
@@ -103,9 +105,9 @@ def stepping_stone(
     steps at every sweep, with its autocorrelation and the distance of the replicas in it. What no
     chain has visited is not in it.
 
-    Tempering the likelihood of all rows by one power, as is usual, fails here: the chain between
-    powers at which one component explains everything and those at which several do is hardly ever
-    crossed.
+    One power of the likelihood of all rows, given labels, in place of fewer rows would not do:
+    chains hardly ever cross from powers at which one component explains everything to those at
+    which several do.
 
     References
     ----------
@@ -135,14 +137,10 @@ def stepping_stone(
     ... )  # doctest: +SKIP
     >>> found.log_evidence, found.se  # doctest: +SKIP
     """
-    weights = _require_finite(mixture)
+    model = _model_of(mixture, x[_spread_order(x)])
     _require_enough(steps, sweeps, replicas)
-    order = generator.permutation(len(x))
-    structure = structure_of(mixture.covariance_type)
-    model = PartialPosteriors(
-        weights, mixture.components, structure, np.ascontiguousarray(x[order], float)
-    )
-    rows = _on_scale(np.linspace(0, 1, steps + 1), len(x))
+    rows = _rows_at(np.linspace(0, np.log1p(len(x)), steps + 1))
+    rows[-1] = len(x)
     chains, left = model.draw_prior((steps + 1) * replicas, generator), sweeps
     for share in _PILOTS:
         run = _run(model, chains, rows, sweeps // share, generator, report)
@@ -151,6 +149,17 @@ def stepping_stone(
     chains = _run(model, chains, rows, sweeps // _BURN_IN, generator, report).chains
     left -= sweeps // _BURN_IN
     return _estimate(rows, _run(model, chains, rows, left, generator, report))
+
+
+def _spread_order(x: Floats) -> NDArray[np.intp]:
+    """Order of rows such that the first few, however many, are spread over all of them.
+
+    They are taken along the main axis, at places that the golden section spreads.
+    """
+    scaled = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), np.finfo(float).tiny)
+    along = scaled @ np.linalg.svd(scaled, full_matrices=False)[2][0]
+    places, _ = np.modf(np.arange(len(x)) * (np.sqrt(5) - 1) / 2)
+    return np.argsort(along)[np.argsort(np.argsort(places))]
 
 
 class _Run(NamedTuple):
@@ -203,18 +212,24 @@ def _swapped(chance: Floats, first: int, generator: np.random.Generator) -> NDAr
     return order.reshape(-1)
 
 
-def _on_scale(place: Floats, n: int) -> Floats:
-    """Numbers of rows from 0 to n at places from 0 to 1, linear below a part of a row, then log."""
-    return np.minimum(_FINEST * np.expm1(place * np.log1p(n / _FINEST)), n)
-
-
 def _evened(rows: Floats, swap_rate: Floats) -> Floats:
     """Numbers of rows between which swaps would be rejected equally often."""
     rejected = np.cumsum(np.append(0, np.maximum(1 - swap_rate, _LEAST_REJECTION)))
     even = np.linspace(0, rejected[-1], len(rows))
-    place = np.log1p(rows / _FINEST) / np.log1p(rows[-1] / _FINEST)
-    found = _on_scale(np.interp(even, rejected, place), rows[-1])
+    found = _rows_at(np.interp(even, rejected, _place(rows)))
     return np.append(found[:-1], rows[-1])
+
+
+def _place(rows: Floats) -> Floats:
+    """Where numbers of rows are on a scale on which steps are about even."""
+    part, whole = np.modf(rows)
+    return np.log1p(whole + part ** (1 / _POWER))
+
+
+def _rows_at(place: Floats) -> Floats:
+    """Inverse of `_place`."""
+    part, whole = np.modf(np.expm1(place))
+    return whole + part**_POWER
 
 
 def _estimate(rows: Floats, run: _Run) -> SteppingStone:
@@ -254,8 +269,8 @@ def _log_ratio(before: Floats, after: Floats) -> tuple[float, Floats]:
     return log_ratio, (up - down) / slope
 
 
-def _require_finite(mixture: Mixture) -> Dirichlet:
-    """Refuse what is not a finite mixture with proper priors."""
+def _model_of(mixture: Mixture, x: Floats) -> PartialPosteriors:
+    """Take a finite mixture with proper priors apart, refuse any other."""
     if not isinstance(mixture.weights, Dirichlet):
         raise ValueError(
             f"weights: expected Dirichlet weights, got {mixture.weights}; take Dirichlet(K), or "
@@ -266,7 +281,8 @@ def _require_finite(mixture: Mixture) -> Dirichlet:
             "components: expected a component prior, got None, and without one there is no "
             "evidence; take for example weakly_informative(x)"
         )
-    return mixture.weights
+    structure = structure_of(mixture.covariance_type)
+    return PartialPosteriors(mixture.weights, mixture.components, structure, x)
 
 
 def _require_enough(steps: int, sweeps: int, replicas: int) -> None:
