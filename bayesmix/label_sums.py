@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,17 +33,20 @@ class LabelSums(NamedTuple):
 
 
 def label_sums(
-    structure: Structure, x: Floats, label: NDArray[np.integer], center: Floats
+    structure: Structure, x: Floats, label: Iterable[NDArray[np.integer]], center: Floats
 ) -> LabelSums:
-    """Sum rows (n, D) by labels (S, n) about centers (S, K, D)."""
+    """Sum rows (n, D) by labels (S, n) about centers (S, K, D).
+
+    Labels may be S arrays of those of the first rows, of different lengths.
+    """
     s, k, d = center.shape
     x, center = np.ascontiguousarray(x, float), np.ascontiguousarray(center, float)
     sizes, first = np.zeros((s, k)), np.zeros((s, k, d))
     second = np.zeros((s, k, d, d) if structure.correlated else (s, k, d, 1))
-    label = np.ascontiguousarray(label, np.int64)
+    labels = [np.ascontiguousarray(own, np.int64) for own in label]
 
     def add(i: int, rows: slice = slice(None)) -> None:
-        _add(x, label[i, rows], center[i], sizes[i], first[i], second[i])
+        _add(x, labels[i][rows], center[i], sizes[i], first[i], second[i])
 
     compile_once("label sums", "sums by labels", lambda: add(0, slice(0)))
     run_tasks(add, s)

@@ -54,7 +54,7 @@ LAYERS = (
         *("online", "streamed"),
         *("gibbs", "gibbs_varying", "gibbs_run"),
         *("nuts", "nuts_coordinates", "nuts_target"),
-        *("stepping_stone", "tempered"),
+        *("stepping_stone", "partial_posteriors"),
         *PYMC_MODULES,
     },
     {
@@ -95,7 +95,7 @@ ENGINES = (
     },
     {"gibbs", "gibbs_varying", "gibbs_run"},
     {"nuts", "nuts_coordinates", "nuts_target"},
-    {"stepping_stone", "tempered"},
+    {"stepping_stone", "partial_posteriors"},
     PYMC_MODULES,
 )
 PYMC = {"pymc", "pytensor", "pymc_extras"}
