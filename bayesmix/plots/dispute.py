@@ -35,8 +35,9 @@ def disputed(
 ) -> Axes:
     """Draw the rows of extra clusters in color over all others in grey, and the point's components.
 
-    Ringed are other rows whose two clusters are not each other's counterparts. Components of two features are ellipses that hold 90 % of them; of one feature, densities with
-    their weights, the rows below the axis.
+    Ringed are other rows whose two clusters are not each other's counterparts. Components of two
+    features are ellipses that hold 90 % of them; of one feature, densities with their weights, the
+    rows below the axis.
 
     Parameters
     ----------
