@@ -218,7 +218,7 @@ PLANE = pd.DataFrame(
     {
         "flat": np.linspace(0, 1, 12),
         "wide": 4.0 * (GROUPS == 1) + np.linspace(0, 1, 12),
-        "none": np.tile([0.0, 1.0], 6),
+        "none": np.tile([0.0, 1000.0], 6),
         "far": 10.0 * GROUPS,
     }
 )
