@@ -218,8 +218,8 @@ PLANE = pd.DataFrame(
     {
         "flat": np.linspace(0, 1, 12),
         "wide": 4.0 * (GROUPS == 1) + np.linspace(0, 1, 12),
-        "none": np.tile([0.0, 1000.0], 6),
-        "far": 10.0 * GROUPS,
+        "none": np.tile([0.0, 30.0], 6),
+        "far": 100.0 * GROUPS,
     }
 )
 
