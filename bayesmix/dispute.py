@@ -18,6 +18,8 @@ from bayesmix.pass_parameters import PassParameters
 from bayesmix.similarity import Similarity, similarity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
@@ -110,7 +112,7 @@ class Dispute:
             said += f", with each other with {own['within']:.2f}"
         return f"{said}. {_verdict(own['together'])}"
 
-    def plot(self, *, features: tuple[str, ...] | None = None, ax: Axes | None = None) -> Axes:
+    def plot(self, *, features: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
         """Draw the rows in dispute over all others, under the point's components.
 
         Parameters
