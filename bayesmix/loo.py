@@ -66,7 +66,9 @@ def loo(
     row is so influential that the weights say little, such as a row that has a component of its
     own. These rows are left out in earnest: the posterior is sampled anew without them, priors
     staying the numbers they are. If they are more than ``max_refits``, some are left out together,
-    as few at a time as it takes; ten refits of all rows would be 10-fold cross-validation.
+    as few at a time as it takes; ten refits of all rows would be 10-fold cross-validation. The
+    shape is an estimate, too: where few draws place a row elsewhere than in a component of its own
+    it may look harmless; more draws tell.
 
     Parameters
     ----------

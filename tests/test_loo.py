@@ -180,6 +180,21 @@ def test_rows_are_left_out_as_few_at_a_time_as_it_takes(max_refits, sizes, two, 
         ]
 
 
+@pytest.mark.filterwarnings("ignore:max_refits")
+def test_rows_left_out_together_are_dealt_at_random(two, monkeypatch):
+    planted_k(monkeypatch, [0.9] * 7)
+    dealt = set()
+
+    def density(model, train, test, generator, how):
+        dealt.add(tuple(sorted(test[:, 0])))
+        return np.zeros(len(test))
+
+    monkeypatch.setattr(module, "held_out_log_density", density)
+    for seed in range(3):
+        loo(two, max_refits=2, random_seed=seed, progressbar=False)
+    assert len(dealt) == 6
+
+
 def test_refits_that_warn_are_counted(two, monkeypatch):
     planted_k(monkeypatch, [0.9, 0.8, *[0.0] * 5])
 

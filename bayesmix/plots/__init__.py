@@ -6,6 +6,7 @@ from bayesmix.plots.choice import choice
 from bayesmix.plots.clusters import clusters, pairs
 from bayesmix.plots.comparison import compared, confidence, forest
 from bayesmix.plots.density import density
+from bayesmix.plots.dispute import disputed
 from bayesmix.plots.partition import moves, partitioned
 from bayesmix.plots.similarity import similarity
 from bayesmix.plots.traces import traces
@@ -18,6 +19,7 @@ __all__ = [
     "compared",
     "confidence",
     "density",
+    "disputed",
     "forest",
     "moves",
     "pairs",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["clusters", "pairs"]
+__all__ = ["clusters", "ellipse", "pairs"]
 
 _N_ELLIPSES = 60
 _UNSURE = 0.95
@@ -82,7 +82,7 @@ def clusters(
     chosen = np.linspace(0, len(draws) - 1, min(_N_ELLIPSES, len(draws)) * spread).astype(int)
     for k in range(draws.weights.shape[1]):
         outlines = [
-            _ellipse(draws.means[s, k][at], draws.covariances[s, k][np.ix_(at, at)], coverage)
+            ellipse(draws.means[s, k][at], draws.covariances[s, k][np.ix_(at, at)], coverage)
             for s in chosen
         ]
         ax.add_collection(LineCollection(outlines, colors=color(k), linewidths=0.5, alpha=0.25))
@@ -91,7 +91,7 @@ def clusters(
         for mean, covariance in zip(
             estimate["means"].values, estimate["covariances"].values, strict=True
         ):
-            outline = _ellipse(mean[at], covariance[np.ix_(at, at)], coverage)
+            outline = ellipse(mean[at], covariance[np.ix_(at, at)], coverage)
             ax.plot(*outline.T, color=POINT_COLOR, linewidth=1.6)
     ax.autoscale_view()
     ax.set(xlabel=names[0], ylabel=names[1])
@@ -181,7 +181,7 @@ def _draw_rows(ax: Axes, x: Floats, found: xr.Dataset) -> None:
             )
 
 
-def _ellipse(mean: Floats, covariance: Floats, coverage: float) -> Floats:
+def ellipse(mean: Floats, covariance: Floats, coverage: float) -> Floats:
     """Outline (m, 2) of the ellipse that holds ``coverage`` of a normal in two dimensions."""
     radius = np.sqrt(-2 * np.log(1 - coverage))
     angle = np.linspace(0, 2 * np.pi, 101)

@@ -1,0 +1,144 @@
+"""Rows in dispute over all others, under the components of the point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.ticker import FixedLocator
+
+from bayesmix.draws import evenly
+from bayesmix.frozen import FrozenMixture
+from bayesmix.partition_result import counted
+from bayesmix.plots.clusters import ellipse
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column, marker
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from bayesmix.dispute import Dispute
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["disputed"]
+
+_COVERAGE = 0.9
+_PLACES = 400
+_MAX_ROWS = 5000  # of those not in dispute
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+def disputed(
+    dispute: Dispute, *, features: Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the rows of extra clusters in color over all others in grey, and the point's components.
+
+    Ringed are other rows whose two clusters are not each other's counterparts. Components of two
+    features are ellipses that hold 90 % of them; of one feature, densities with their weights, the
+    rows below the axis.
+
+    Parameters
+    ----------
+    dispute : Dispute
+        Result of `bayesmix.disputed_rows`.
+    features : one or two str, optional
+        Default the two in which the rows of extra clusters are farthest from those around them.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    at = _columns(dispute, features)
+    ax = axes_or_new(ax)
+    values = dispute.data.values[:, at]
+    whole = dispute.point
+    point = FrozenMixture(whole.weights, whole.means[:, at], whole.covariances[:, at][..., at])
+    if len(at) == 1:
+        values = _densities(ax, point, dispute.name, values[:, 0])
+    else:
+        _ellipses(ax, point, dispute.name)
+        ax.set_ylabel(dispute.data.features[at[1]])
+    _rows(ax, values, dispute)
+    ax.set_xlabel(dispute.data.features[at[0]])
+    ax.legend(fontsize="small")
+    return ax
+
+
+def _columns(dispute: Dispute, features: Sequence[str] | None) -> list[int]:
+    """Places of one or two features."""
+    table = dispute.data
+    if features is None:
+        return _telling(dispute)
+    names = [features] if isinstance(features, str) else list(features)
+    if not 1 <= len(set(names)) == len(names) <= 2:
+        raise ValueError(f"features: expected one or two names, got {features!r}")
+    return [column(table, name) for name in names]
+
+
+def _telling(dispute: Dispute) -> list[int]:
+    """Two features, in their order, in which extra clusters and their parents differ most."""
+    extra, values = dispute.rows["extra"].to_numpy(), dispute.data.values
+    if values.shape[1] <= 2 or not len(dispute.table):
+        return list(range(min(values.shape[1], 2)))
+    far = np.zeros(values.shape[1])
+    of_parent = "label" if dispute.n_clusters[0] > dispute.n_clusters[1] else "point_label"
+    for k, parent in dispute.table["parent"].items():
+        own = extra == k
+        rest = (dispute.rows[of_parent] == parent).to_numpy() & ~own
+        apart = np.abs(values[own].mean(axis=0) - values[rest].mean(axis=0))
+        far = np.maximum(far, apart / values[own | rest].std(axis=0))
+    return sorted(np.argsort(-far, kind="stable")[:2].tolist())
+
+
+def _rows(ax: Axes, values: Floats, dispute: Dispute) -> None:
+    """Rows at their places (n, 2): grey, but those of extra clusters."""
+    extra = dispute.rows["extra"].to_numpy()
+    others = np.flatnonzero(extra < 0)
+    shown = others[evenly(len(others), _MAX_ROWS)] if len(others) else others
+    thinned = "" if len(shown) == len(others) else f", {len(shown):,} shown"
+    name = f"{counted(len(others), 'other row')}{thinned}"
+    ax.scatter(
+        values[shown, 0], values[shown, 1], s=12, color="0.75", linewidths=0, label=name, zorder=1
+    )
+    whose = "component" if dispute.n_clusters[0] > dispute.n_clusters[1] else "posterior's cluster"
+    for k in dispute.table.index:
+        own = values[extra == k]
+        look: dict[str, Any] = {"color": color(k), "marker": marker(k), "linewidths": 0}
+        name = f"{whose} {k}: {counted(len(own), 'row')}"
+        ax.scatter(own[:, 0], own[:, 1], s=24, alpha=0.8, zorder=2, label=name, **look)
+
+    moved = values[others[~dispute.rows["agrees"].to_numpy()[others]]]
+    if len(moved):
+        ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR}
+        name = f"{counted(len(moved), 'row')} of these placed otherwise"
+        ax.scatter(moved[:, 0], moved[:, 1], s=32, linewidths=0.8, label=name, **ring)
+
+
+def _ellipses(ax: Axes, point: FrozenMixture, name: str) -> None:
+    label: str | None = f"{name}, {_COVERAGE:.0%} of each component inside"
+    for mean, covariance in zip(point.means, point.covariances, strict=True):
+        outline = ellipse(mean, covariance, _COVERAGE)
+        ax.plot(*outline.T, color=POINT_COLOR, linewidth=1.2, label=label, zorder=3)
+        label = None
+
+
+def _densities(ax: Axes, point: FrozenMixture, name: str, x: Floats) -> Floats:
+    """Weighted densities of components of one feature, and their sum; places of rows below them."""
+    margin = 0.1 * np.ptp(x)
+    at = np.linspace(x.min() - margin, x.max() + margin, _PLACES)
+    for k, (weight, mean, covariance) in enumerate(
+        zip(point.weights, point.means, point.covariances, strict=True)
+    ):
+        one = FrozenMixture(np.ones(1), mean[None], covariance[None])
+        label = f"{name}'s components" if k == 0 else None
+        ax.plot(at, weight * one.pdf(at), color=POINT_COLOR, linewidth=0.8, label=label)
+    whole = point.pdf(at)
+    ax.plot(at, whole, color=POINT_COLOR, linewidth=1.8, label=f"{name}'s mixture")
+    ax.axhline(0, color="0.5", linewidth=0.8)
+    ax.set_ylabel("density; below it the rows")
+    ax.yaxis.set_major_locator(FixedLocator([t for t in ax.get_yticks() if t >= 0]))
+    aside = (np.arange(len(x)) * _GOLDEN) % 1
+    return np.column_stack([x, -whole.max() * (0.04 + 0.2 * aside)])
