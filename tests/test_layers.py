@@ -30,7 +30,7 @@ LAYERS = (
             "mixture",
         ),
         *("quadrature", "truncation", "stirling", "partition_distances"),
-        "elicitation",
+        *("elicitation", "scaled_priors"),
         *("prior_clusters", "prior_clusters_partitions", "prior_clusters_sticks"),
     },
     {
