@@ -66,7 +66,8 @@ LAYERS = (
             "sampling_request",
             "chain_starts",
             "chain_states",
-            *("n_components", "cluster_counts", "evidence", "loo", "dispute", "prior_choice"),
+            *("n_components", "cluster_counts", "evidence", "loo", "dispute"),
+            *("prior_choice", "prior_choice_result", "prior_sensitivity"),
         ),
         *(
             "draws",

@@ -1,0 +1,91 @@
+"""How many clusters under several priors: bars beside each other, and a grid of two factors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from bayesmix.plots.style import color
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from bayesmix.prior_choice_result import PriorChoice
+    from bayesmix.prior_sensitivity import Sensitivity
+
+__all__ = ["prior_choice", "prior_sensitivity"]
+
+_SHOWN = 0.005  # probability from which on a number of clusters is worth a place
+_LIGHT = 0.6  # of the color scale, from which on text is white
+
+
+def prior_choice(found: PriorChoice) -> NDArray[np.object_]:
+    """Draw the posterior of the number of clusters under each prior, the prior as an outline.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes, shape (number of priors,)
+    """
+    names, seen = list(found.summary.index), found.table[found.table["p"] >= _SHOWN]
+    _, axes = plt.subplots(
+        len(names),
+        1,
+        figsize=(6.4, 1.2 + 1.5 * len(names)),
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for at, (ax, name) in enumerate(zip(axes[:, 0], names, strict=True)):
+        _bars(ax, found.table.loc[name], color(at))
+        ax.set(ylabel="probability")
+        ax.set_title(name, loc="left", fontsize="medium")
+    last = int(seen.index.get_level_values("k").max())
+    axes[-1, 0].set(xlabel="number of clusters", xlim=(0.4, last + 0.6), ylim=(0, None))
+    axes[-1, 0].set_xticks(np.arange(1, last + 1))
+    return axes[:, 0]
+
+
+def _bars(ax: Axes, table: pd.DataFrame, own: str) -> None:
+    k, error = table.index.to_numpy(), 2 * table["p_mcse"]
+    known = error.notna().to_numpy()
+    ax.bar(k, table["p"], 0.7, color=own, label="posterior")
+    ax.errorbar(
+        k[known],
+        table["p"][known],
+        error[known],
+        fmt="none",
+        color="black",
+        capsize=2,
+        label="± 2 Monte Carlo errors",
+    )
+    ax.bar(k, table["p_prior"], 0.86, facecolor="none", edgecolor="0.35", ls="--", label="prior")
+    ax.legend(fontsize="small", loc="upper right")
+
+
+def prior_sensitivity(found: Sensitivity) -> Axes:
+    """Draw the grid of priors: most probable number of clusters, its probability, and the mean."""
+    means = found.summary["mean"].unstack()
+    means = means.reindex(found.table.index, columns=found.table.columns)
+    rows, columns = means.shape
+    size = (1.8 + 1.5 * columns, 1.4 + 0.9 * rows)
+    ax = plt.subplots(figsize=size, layout="constrained")[1]
+    image = ax.imshow(means, cmap="Blues", aspect="auto", origin="lower")
+    for (i, j), mean in np.ndenumerate(means.to_numpy()):
+        dark = image.norm(mean) > _LIGHT
+        words = found.table.iat[i, j].replace(" ", "\n")
+        ax.text(j, i, words, ha="center", va="center", color="white" if dark else "black")
+    ax.set_xticks(range(columns), [f"× {factor:g}" for factor in means.columns])
+    ax.set_yticks(range(rows), [f"× {factor:g}" for factor in means.index])
+    ax.set(
+        xlabel="scale of the components' covariances",
+        ylabel="concentration",
+        title="Most probable number of clusters (its probability)",
+    )
+    ax.title.set_fontsize("medium")
+    ax.figure.colorbar(image, ax=ax, label="posterior mean of the number")
+    return ax
