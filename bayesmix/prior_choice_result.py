@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.cluster_counts import n_clusters, r_hat_of
-from bayesmix.diagnostics import CHECKABLE, RHAT_LIMIT
+from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
 from bayesmix.label_draws import occupied
 from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.stick_priors import StickPrior
@@ -98,10 +98,13 @@ class PriorChoice:
     def cautions(self) -> list[str]:
         """What speaks against trusting the numbers, in words."""
         found = self.summary
-        apart = found["r_hat"][found["r_hat"] > RHAT_LIMIT]
+        apart = found["r_hat"] > DIFFERENT_MODES
+        near = (found["r_hat"] > RHAT_LIMIT) & ~apart
         said = {
-            f"The chains have not met (R-hat above {RHAT_LIMIT}); take more draws, or thin more": [
-                f"{name} ({r_hat:.3f})" for name, r_hat in apart.items()
+            f"Not to be trusted yet, as the chains disagree (R-hat above {DIFFERENT_MODES}); take "
+            "more draws, or thin more": [*found.index[apart]],
+            f"The chains have not quite met (R-hat above {RHAT_LIMIT}), so that errors are rough": [
+                *found.index[near]
             ],
             f"Not checked, which takes two chains or more, of at least {CHECKABLE} draws": [
                 *found.index[found["r_hat"].isna() & (found["p"] < 1)]
@@ -116,7 +119,11 @@ class PriorChoice:
                 if name not in self.trees or self.trees[name].attrs.get("interrupted")
             ],
         }
-        return [f"{words}: {_listed(names)}." for words, names in said.items() if names]
+        return [f"{words}: {self._which(names)}." for words, names in said.items() if names]
+
+    def _which(self, names: list[str]) -> str:
+        few = len(names) <= _MOST_NAMED
+        return ", ".join(names) if few else f"{len(names)} of {len(self.mixtures)} priors"
 
     def plot(self) -> NDArray[np.object_]:
         """Draw the posterior of the number of clusters under each prior, the prior as an outline.
@@ -169,7 +176,7 @@ def _row(table: pd.DataFrame, clusters: NDArray[np.int64], prior: Floats) -> dic
     lower, upper = np.quantile(clusters, _ENDS, method="inverted_cdf")
     return {
         "n_clusters": best,
-        **{str(name): value for name, value in table.loc[best].items()},
+        **{str(name): column.loc[best] for name, column in table.items()},
         "mean": clusters.mean(),
         "lower": int(lower),
         "upper": int(upper),

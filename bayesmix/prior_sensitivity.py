@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bayesmix.inputs import as_table
 from bayesmix.mixture import require_mixture
 from bayesmix.prior_choice import compare_priors
@@ -57,7 +59,8 @@ class Sensitivity:
     def _as_stated(self) -> str:
         if (1.0, 1.0) not in self.summary.index:
             return ""
-        return f", {self.summary.loc[(1.0, 1.0), 'n_clusters']} as stated"
+        stated = self.summary["n_clusters"].loc[[(1.0, 1.0)]].item()
+        return f", {stated} as stated"
 
     def _directions(self) -> str:
         """Which way the mean number goes, where both ends of a factor tell."""
@@ -146,7 +149,7 @@ def sensitivity(
     """
     require_mixture(mixture, "gibbs")
     grid = {
-        f"concentration × {a:g}, scale × {s:g}": (a, s)
+        f"concentration × {a:g}; scale × {s:g}": (a, s)
         for a, s in product(_factors(concentration, "concentration"), _factors(scale, "scale"))
     }
     choice = compare_priors(

@@ -75,10 +75,11 @@ def prior_sensitivity(found: Sensitivity) -> Axes:
     size = (1.8 + 1.5 * columns, 1.4 + 0.9 * rows)
     ax = plt.subplots(figsize=size, layout="constrained")[1]
     image = ax.imshow(means, cmap="Blues", aspect="auto", origin="lower")
-    for (i, j), mean in np.ndenumerate(means.to_numpy()):
-        dark = image.norm(mean) > _LIGHT
-        words = found.table.iat[i, j].replace(" ", "\n")
-        ax.text(j, i, words, ha="center", va="center", color="white" if dark else "black")
+    for (i, j), mean in np.ndenumerate(means.to_numpy(float)):
+        number, probability = str(found.table.iat[i, j]).split()
+        own = "white" if np.asarray(image.norm(mean)) > _LIGHT else "black"
+        ax.text(j, i, number, ha="center", va="bottom", color=own, fontsize="x-large")
+        ax.text(j, i, probability, ha="center", va="top", color=own)
     ax.set_xticks(range(columns), [f"× {factor:g}" for factor in means.columns])
     ax.set_yticks(range(rows), [f"× {factor:g}" for factor in means.index])
     ax.set(
