@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bayesmix.plots.style import color
+from bayesmix.plots.style import axes_or_new, color
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["prior_choice", "prior_sensitivity"]
 
 _SHOWN = 0.005  # probability from which on a number of clusters is worth a place
-_LIGHT = 0.6  # of the color scale, from which on text is white
+_DARK = 0.55  # of the color scale, from which on text is white
 
 
 def prior_choice(found: PriorChoice) -> NDArray[np.object_]:
@@ -30,30 +30,32 @@ def prior_choice(found: PriorChoice) -> NDArray[np.object_]:
     -------
     ndarray of matplotlib Axes, shape (number of priors,)
     """
-    names, seen = list(found.summary.index), found.table[found.table["p"] >= _SHOWN]
-    _, axes = plt.subplots(
+    names = list(found.summary.index)
+    figure, axes = plt.subplots(
         len(names),
         1,
-        figsize=(6.4, 1.2 + 1.5 * len(names)),
+        figsize=(6.4, 1.4 + 1.4 * len(names)),
         layout="constrained",
         sharex=True,
         sharey=True,
         squeeze=False,
     )
-    for at, (ax, name) in enumerate(zip(axes[:, 0], names, strict=True)):
-        _bars(ax, found.table.loc[name], color(at))
+    for ax, name in zip(axes[:, 0], names, strict=True):
+        _bars(ax, found.table.loc[name])
         ax.set(ylabel="probability")
         ax.set_title(name, loc="left", fontsize="medium")
-    last = int(seen.index.get_level_values("k").max())
-    axes[-1, 0].set(xlabel="number of clusters", xlim=(0.4, last + 0.6), ylim=(0, None))
-    axes[-1, 0].set_xticks(np.arange(1, last + 1))
+    likely = found.table.index.get_level_values("k")[found.table["p"] >= _SHOWN]
+    last = axes[-1, 0]
+    last.set(xlabel="number of clusters", xlim=(0.4, likely.max() + 0.6), ylim=(0, None))
+    last.set_xticks(np.arange(1, likely.max() + 1))
+    figure.legend(*last.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return axes[:, 0]
 
 
-def _bars(ax: Axes, table: pd.DataFrame, own: str) -> None:
+def _bars(ax: Axes, table: pd.DataFrame) -> None:
     k, error = table.index.to_numpy(), 2 * table["p_mcse"]
     known = error.notna().to_numpy()
-    ax.bar(k, table["p"], 0.7, color=own, label="posterior")
+    ax.bar(k, table["p"], 0.7, color=color(0), label="posterior")
     ax.errorbar(
         k[known],
         table["p"][known],
@@ -64,20 +66,19 @@ def _bars(ax: Axes, table: pd.DataFrame, own: str) -> None:
         label="± 2 Monte Carlo errors",
     )
     ax.bar(k, table["p_prior"], 0.86, facecolor="none", edgecolor="0.35", ls="--", label="prior")
-    ax.legend(fontsize="small", loc="upper right")
 
 
-def prior_sensitivity(found: Sensitivity) -> Axes:
+def prior_sensitivity(found: Sensitivity, *, ax: Axes | None = None) -> Axes:
     """Draw the grid of priors: most probable number of clusters, its probability, and the mean."""
     means = found.summary["mean"].unstack()
-    means = means.reindex(found.table.index, columns=found.table.columns)
+    means = means.reindex(index=found.table.index, columns=found.table.columns)
     rows, columns = means.shape
-    size = (1.8 + 1.5 * columns, 1.4 + 0.9 * rows)
-    ax = plt.subplots(figsize=size, layout="constrained")[1]
-    image = ax.imshow(means, cmap="Blues", aspect="auto", origin="lower")
+    ax = axes_or_new(ax, (1.8 + 1.5 * columns, 1.4 + 0.9 * rows))
+    low, high = np.floor(np.nanmin(means)), np.floor(np.nanmax(means)) + 1
+    image = ax.imshow(means, "Blues", vmin=low, vmax=high, aspect="auto", origin="lower")
     for (i, j), mean in np.ndenumerate(means.to_numpy(float)):
-        number, probability = str(found.table.iat[i, j]).split()
-        own = "white" if np.asarray(image.norm(mean)) > _LIGHT else "black"
+        number, _, probability = str(found.table.iat[i, j]).partition(" ")
+        own = "white" if (mean - low) / (high - low) > _DARK else "black"
         ax.text(j, i, number, ha="center", va="bottom", color=own, fontsize="x-large")
         ax.text(j, i, probability, ha="center", va="top", color=own)
     ax.set_xticks(range(columns), [f"× {factor:g}" for factor in means.columns])
