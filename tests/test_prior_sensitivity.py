@@ -17,9 +17,7 @@ from tests.support import random_independent_prior, random_prior
 
 module = importlib.import_module("bayesmix.prior_choice")
 
-MIXTURE = bm.Mixture(
-    bm.Dirichlet(5, bm.Gamma(2, 8)), random_independent_prior(1, random_scale=True)
-)
+MIXTURE = bm.Mixture(bm.DirichletProcess(), random_independent_prior(1, random_scale=True))
 X = np.random.default_rng(4).normal(size=(30, 1))
 
 

@@ -46,7 +46,7 @@ def prior_choice(found: PriorChoice) -> NDArray[np.object_]:
         ax.set_title(name, loc="left", fontsize="medium")
     likely = found.table.index.get_level_values("k")[found.table["p"] >= _SHOWN]
     last = axes[-1, 0]
-    last.set(xlabel="number of clusters", xlim=(0.4, likely.max() + 0.6), ylim=(0, None))
+    last.set(xlabel="number of clusters", xlim=(0.45, likely.max() + 0.55), ylim=(0, None))
     last.set_xticks(np.arange(1, likely.max() + 1))
     figure.legend(*last.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return axes[:, 0]
