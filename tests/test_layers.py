@@ -30,7 +30,7 @@ LAYERS = (
             "mixture",
         ),
         *("quadrature", "truncation", "stirling", "partition_distances"),
-        "elicitation",
+        *("elicitation", "scaled_priors"),
         *("prior_clusters", "prior_clusters_partitions", "prior_clusters_sticks"),
     },
     {
@@ -66,7 +66,8 @@ LAYERS = (
             "sampling_request",
             "chain_starts",
             "chain_states",
-            *("n_components", "cluster_counts", "evidence", "loo", "dispute", "prior_choice"),
+            *("n_components", "cluster_counts", "evidence", "loo", "dispute"),
+            *("prior_choice", "prior_choice_result", "prior_sensitivity"),
         ),
         *(
             "draws",

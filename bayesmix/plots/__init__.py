@@ -8,6 +8,7 @@ from bayesmix.plots.comparison import compared, confidence, forest
 from bayesmix.plots.density import density
 from bayesmix.plots.dispute import disputed
 from bayesmix.plots.partition import moves, partitioned
+from bayesmix.plots.prior_choice import prior_choice, prior_sensitivity
 from bayesmix.plots.similarity import similarity
 from bayesmix.plots.traces import traces
 
@@ -24,6 +25,8 @@ __all__ = [
     "moves",
     "pairs",
     "partitioned",
+    "prior_choice",
+    "prior_sensitivity",
     "similarity",
     "traces",
 ]

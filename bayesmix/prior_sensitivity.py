@@ -1,0 +1,202 @@
+"""How the number of clusters answers to the concentration and to the scale of the components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.inputs import as_table
+from bayesmix.mixture import require_mixture
+from bayesmix.prior_choice import compare_priors
+from bayesmix.scalar_priors import require_positive
+from bayesmix.scaled_priors import with_concentration, with_scale
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from bayesmix.inputs import RandomSeed
+    from bayesmix.mixture import Mixture
+    from bayesmix.prior_choice_result import PriorChoice
+
+__all__ = ["Sensitivity", "sensitivity"]
+
+_FACTORS = (0.25, 1.0, 4.0)
+_MATTERS = 0.5  # of a cluster, on average
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sensitivity:
+    """The number of clusters K+ under a grid of priors; made by `sensitivity`."""
+
+    table: pd.DataFrame
+    """Index ``concentration``, columns ``scale``, by which factors they are multiplied: the most
+    probable number of clusters, with its posterior probability, as "3 (0.92)"; "–" where an
+    interrupt came before."""
+    summary: pd.DataFrame
+    """Index (``concentration``, ``scale``); the columns of `PriorChoice`'s summary."""
+    choice: PriorChoice
+    """All priors of the grid side by side, with their draws."""
+
+    def sentences(self) -> list[str]:
+        """The answer in words, then what speaks against trusting it."""
+        numbers = self.summary["n_clusters"]
+        low, high, of = numbers.min(), numbers.max(), f"under {_counted(len(numbers), 'prior')}"
+        if low == high:
+            said = f"{_counted(low, 'cluster')} {of}, with probability {self._probabilities()}."
+        else:
+            said = f"From {low} to {high} clusters {of}{self._as_stated()}{self._directions()}."
+        return [said, *self.choice.cautions()]
+
+    def _probabilities(self) -> str:
+        low, high = self.summary["p"].min(), self.summary["p"].max()
+        return f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
+
+    def _as_stated(self) -> str:
+        if (1.0, 1.0) not in self.summary.index:
+            return ""
+        stated = self.summary["n_clusters"].loc[[(1.0, 1.0)]].item()
+        return f", {stated} as stated"
+
+    def _directions(self) -> str:
+        """Which way the mean number goes, where both ends of a factor tell."""
+        means = self.summary["mean"].unstack().to_numpy()
+        if np.isnan(means).any():
+            return ""
+        words = ("the wider components may be", "the larger the concentration")
+        means_of = dict(zip(words, (means.mean(axis=0), means.mean(axis=1)), strict=True))
+        said = [
+            f"{'more' if along[-1] > along[0] else 'fewer'} {words}"
+            for words, along in means_of.items()
+            if abs(along[-1] - along[0]) >= _MATTERS
+        ]
+        return f": {', '.join(said)}" if said else ""
+
+    def plot(self) -> Axes:
+        """Draw the table, colored by the posterior mean of the number of clusters."""
+        from bayesmix.plots import prior_sensitivity
+
+        return prior_sensitivity(self)
+
+    def __repr__(self) -> str:
+        return "\n".join([self.table.to_string(), *self.sentences()])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return self.table.to_html() + "".join(f"<p>{escape(s)}</p>" for s in self.sentences())
+
+
+def sensitivity(
+    mixture: Mixture,
+    x: Any,
+    *,
+    concentration: Iterable[float] = _FACTORS,
+    scale: Iterable[float] = _FACTORS,
+    draws: int = 250,
+    thin: int | None = None,
+    chains: int = 4,
+    random_seed: RandomSeed = None,
+    progressbar: bool = True,
+) -> Sensitivity:
+    r"""Multiply the concentration and the components' scale, and see what becomes of the clusters.
+
+    Every pair of factors is a prior, sampled by itself. The scale S of the covariances, or the law
+    of a random one, is multiplied as if features were measured in other units, but the prior of the
+    means is not: under `NormalInverseWishart` it widens with the covariances, otherwise it stays. A
+    larger concentration makes for more clusters before the data; wider components take the place of
+    several. K, or its prior, stays as it is.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        With a component prior, and the same concentration for every component.
+    x : (n, D) array_like or DataFrame
+        The data, used as they are.
+    concentration, scale : iterable of float, default (1/4, 1, 4)
+        Factors above 0.
+    draws : int, default 250
+        Draws kept per chain and prior.
+    thin : int, optional
+        Sweeps per draw kept; default as in `choose_k`.
+    chains : int, default 4
+    random_seed : int, SeedSequence or Generator, optional
+    progressbar : bool, default True
+
+    Returns
+    -------
+    Sensitivity
+        Of what was sampled before an interrupt, if there is one.
+
+    Raises
+    ------
+    ValueError
+        If a factor is not above 0, or the mixture cannot be sampled.
+    KeyboardInterrupt
+        If interrupted before any draw.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("galaxy")
+    >>> weights = bm.Dirichlet.from_expected_clusters(10, len(x), 4)
+    >>> mixture = bm.Mixture(weights, bm.weakly_informative(x))
+    >>> bm.sensitivity(mixture, x, random_seed=1)  # doctest: +SKIP
+    """
+    require_mixture(mixture, "gibbs")
+    grid = {
+        f"concentration × {a:g}; scale × {s:g}": (a, s)
+        for a, s in product(_factors(concentration, "concentration"), _factors(scale, "scale"))
+    }
+    choice = compare_priors(
+        {name: _multiplied(mixture, *factors) for name, factors in grid.items()},
+        as_table(x),
+        draws=draws,
+        thin=thin,
+        chains=chains,
+        random_seed=random_seed,
+        progressbar=progressbar,
+    )
+    return _tabulated(choice, grid)
+
+
+def _factors(values: Iterable[float], name: str) -> list[float]:
+    """Factors, each once, the smallest first."""
+    try:
+        found = sorted({require_positive(value, name) for value in values})
+    except TypeError:
+        found = []
+    if not found:
+        raise ValueError(f"{name}: expected factors above 0, such as (1/4, 1, 4), got {values!r}")
+    return found
+
+
+def _multiplied(mixture: Mixture, concentration: float, scale: float) -> Mixture:
+    assert mixture.components is not None
+    return replace(
+        mixture,
+        weights=with_concentration(mixture.weights, concentration),
+        components=with_scale(mixture.components, scale),
+    )
+
+
+def _tabulated(choice: PriorChoice, grid: dict[str, tuple[float, float]]) -> Sensitivity:
+    import pandas as pd
+
+    names = ["concentration", "scale"]
+    summary = choice.summary.set_axis(
+        pd.MultiIndex.from_tuples([grid[name] for name in choice.summary.index], names=names)
+    )
+    cells = [f"{k} ({p:.2f})" for k, p in zip(summary["n_clusters"], summary["p"], strict=True)]
+    rows, columns = (sorted({own[i] for own in grid.values()}) for i in (0, 1))
+    table = pd.Series(cells, summary.index).unstack().reindex(index=rows, columns=columns)
+    table = table.rename_axis(index=names[0], columns=names[1]).fillna("–")
+    return Sensitivity(table, summary, choice)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
