@@ -16,6 +16,8 @@ from .data_priors import fraley_raftery as fraley_raftery
 from .data_priors import richardson_green as richardson_green
 from .data_priors import weakly_informative as weakly_informative
 from .diagnostics import diagnose as diagnose
+from .dispute import Dispute as Dispute
+from .dispute import disputed_rows as disputed_rows
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
 from .evidence import Evidence as Evidence
@@ -33,7 +35,11 @@ from .partition import partition as partition
 from .partition_distances import adjusted_rand_index as adjusted_rand_index
 from .partition_distances import variation_of_information as variation_of_information
 from .partition_result import Partition as Partition
+from .prior_choice import compare_priors as compare_priors
+from .prior_choice_result import PriorChoice as PriorChoice
 from .prior_clusters import prior_n_clusters as prior_n_clusters
+from .prior_sensitivity import Sensitivity as Sensitivity
+from .prior_sensitivity import sensitivity as sensitivity
 from .priors import Dirichlet as Dirichlet
 from .priors import IndependentNormalInverseWishart as IndependentNormalInverseWishart
 from .priors import NormalInverseWishart as NormalInverseWishart

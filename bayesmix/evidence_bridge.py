@@ -112,6 +112,8 @@ class Crossing:
         """Whether there are draws for so many labelings, and it does not take minutes."""
         if labelings > min(_MOST_LABELINGS, self.first.size):
             return False
+        if not self.mixture.weights.exchangeable:
+            return True  # names are not summed over
         k = self.mixture.n_components
         at_most = n_products(k, np.full(labelings, k)).sum()
         return 2 * self.second.size * float(at_most) <= _MOST_WORK
@@ -123,11 +125,12 @@ class Crossing:
     def _proposal(self, labelings: int, generator: np.random.Generator) -> Proposal:
         """Proposal of labels drawn anew at some draws, spread over the chains."""
         draws, own = self.draws, self.first.ravel()[evenly(self.first.size, labelings)]
-        optional = (
+        concentration, discount, scale = (
             None if values is None else values[own]
             for values in (draws.concentration, draws.discount, draws.covariance_scale)
         )
-        return Proposal.of(self.mixture, self.x, draws.parameters[own], *optional, generator)
+        points = draws.parameters[own]
+        return Proposal.of(self.mixture, self.x, points, concentration, discount, scale, generator)
 
 
 def _halves(draws: Draws, n: int) -> tuple[Places, Places]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bayesmix.dispute import Dispute, disputed_rows
 from bayesmix.estimator import GaussianMixture
-from bayesmix.prior_choice import Sensitivity, sensitivity
+from bayesmix.k_words import number_of_least
+from bayesmix.prior_sensitivity import Sensitivity, sensitivity
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from arviz_stats.utils import ELPDDataLOO
     from numpy.typing import NDArray
 
     from bayesmix.evidence import Evidence
     from bayesmix.inputs import RandomSeed
     from bayesmix.mixture import Mixture
-    from bayesmix.prior_choice import PriorChoice
+    from bayesmix.prior_choice_result import PriorChoice
 
 __all__ = ["TABLE_COLUMNS", "KChoice"]
 
@@ -46,7 +48,7 @@ class KChoice:
     mixture: Mixture
     """The mixture of finite mixtures whose posterior is the answer, with all its priors."""
     post: xr.DataTree
-    """Draws of its posterior, without labels."""
+    """Draws of its posterior, for `partition` and others."""
     r_hat: float
     """Of the number of clusters; NaN where it never changed."""
     models: PriorChoice | None
@@ -55,14 +57,14 @@ class KChoice:
     posts: dict[int, xr.DataTree]
     """Draws for each number of components, without labels."""
     evidences: dict[int, Evidence]
-    loos: dict[int, object]
+    loos: dict[int, ELPDDataLOO]
     """ArviZ's ``ELPDData`` for each number of components, as `arviz.compare` takes them."""
     structures: pd.DataFrame | None
     """Where several covariance structures were asked for: index ``covariance_type``,
     ``n_components``; ``log_evidence``, ``log_evidence_se``, and ``p``, the posterior probability
     of both together, structures as likely before."""
-    criteria: pd.DataFrame
-    """`fit_grid` over all structures."""
+    criteria: pd.DataFrame | None
+    """`fit_grid` over all structures; None if it was not come to."""
     em_status: dict[int, str]
     """How EM ended for each number of components: "converged", or why there are no criteria."""
     unfinished: tuple[str, ...]
@@ -103,21 +105,21 @@ class KChoice:
                 f"{criterion}: expected a genuine optimum of EM, found none; see em_status"
             )
         point = GaussianMixture(
-            int(values.idxmin()),
+            number_of_least(values),
             covariance_type=self.mixture.covariance_type,
             n_init=20,
             reg_covar=0.0,
             random_state=1,
         ).fit(self.post["observed_data"]["x"].values)
-        return disputed_rows(point, self.post, random_seed=random_seed)
+        return disputed_rows(point, self.post, name=criterion.upper(), random_seed=random_seed)
 
-    def sensitivity(self, *, random_seed: RandomSeed = None, **options: object) -> Sensitivity:
+    def sensitivity(self, *, random_seed: RandomSeed = None, **options: Any) -> Sensitivity:
         """Ask again under concentrations and component scales around those of `mixture`.
 
         Takes the options of the function `sensitivity`.
         """
         x = self.post["observed_data"]["x"].to_pandas()
-        return sensitivity(x, self.mixture, random_seed=random_seed, **options)
+        return sensitivity(self.mixture, x, random_seed=random_seed, **options)
 
     def __repr__(self) -> str:
         return f"KChoice({self.recommendation!r})"

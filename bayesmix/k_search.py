@@ -13,14 +13,14 @@ import numpy as np
 
 from bayesmix.cluster_counts import n_clusters, r_hat_of
 from bayesmix.diagnostics import RHAT_LIMIT
-from bayesmix.evidence import evidence, p_n_components, thinning
+from bayesmix.evidence import evidence, thinning
 from bayesmix.grid import fit_grid
 from bayesmix.k_choice import TABLE_COLUMNS, KChoice
 from bayesmix.k_words import first_words, words
 from bayesmix.label_draws import occupied
 from bayesmix.loo import loo
 from bayesmix.mixture import Mixture
-from bayesmix.prior_choice import PriorChoice
+from bayesmix.prior_choice_result import PriorChoice
 from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.priors import Dirichlet
 from bayesmix.progress import stages
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bayesmix.inputs import Table
     from bayesmix.mixture import CovarianceType
     from bayesmix.priors import ComponentPrior
+    from bayesmix.stick_priors import WeightPrior
 
 __all__ = ["Asked", "Search"]
 
@@ -134,12 +135,12 @@ class Search:
     def _mixture(self, prior: str) -> Mixture:
         """Model of a prior on the weights."""
         most = max(_LEAST_SPARSE, self.asked.numbers[-1])
-        weights = {
+        weights: dict[str, WeightPrior] = {
             "MFM": self.asked.weights,
             "sparse": Dirichlet(most, Gamma(2, 4 * most)),
             "DP": DirichletProcess(),
-        }[prior]
-        return Mixture(weights, self.asked.components, self.structure)
+        }
+        return Mixture(weights[prior], self.asked.components, self.structure)
 
     def _finite(self, structure: CovarianceType, k: int) -> Mixture:
         """Model of k components under the component prior and concentration of the answer's."""
@@ -157,7 +158,7 @@ class Search:
             draws=draws,
             thin=thin,
             chains=self.asked.chains,
-            store=("parameters",),
+            store=("parameters", "allocation") if mixture.varying else ("parameters",),
             random_seed=self.generator,
             progressbar=False,
             **others,
@@ -210,7 +211,8 @@ class Search:
     def _choose_structure(self) -> None:
         p = self._structures()
         assert p is not None
-        best = p["p"].groupby(level="covariance_type").sum().idxmax()
+        shares = p["p"].groupby(level="covariance_type").sum()
+        best = max(self.asked.structures, key=lambda structure: float(shares[structure]))
         if best != self.structure:  # the first answer was another structure's
             self.structure = best
             self._sample_under("MFM", -(-self.asked.draws // _FIRST))
@@ -225,12 +227,16 @@ class Search:
 
         if len(self.asked.structures) == 1 or not self.evidences:
             return None
-        found = p_n_components(self.evidences, self.asked.weights.n_components)
-        index = pd.MultiIndex.from_tuples(found.index, names=["covariance_type", "n_components"])
+        index = pd.MultiIndex.from_tuples(
+            list(self.evidences), names=["covariance_type", "n_components"]
+        )
+        log_evidence = np.array([found.log_evidence for found in self.evidences.values()])
+        log_p = self.asked.weights.n_components.log_pmf([k for _, k in self.evidences])
+        p = np.exp(log_evidence + log_p - np.max(log_evidence + log_p))
         columns = {
-            "log_evidence": [self.evidences[cell].log_evidence for cell in index],
-            "log_evidence_se": [self.evidences[cell].se for cell in index],
-            "p": found["p"].to_numpy(),
+            "log_evidence": log_evidence,
+            "log_evidence_se": [found.se for found in self.evidences.values()],
+            "p": p / p.sum(),
         }
         return pd.DataFrame(columns, index)
 
@@ -259,7 +265,7 @@ class Search:
         for k, predicted in self.loos.items():
             table.loc[k, ["elpd", "elpd_se"]] = predicted.elpd, predicted.se
         if self.criteria is not None:
-            own = self.criteria.loc[self.structure]
+            own = self.criteria.xs(self.structure)
             table.loc[own.index, list(_CRITERIA)] = own[list(_CRITERIA)]
         return table
 
@@ -268,8 +274,9 @@ class Search:
         models = {name: self._mixture(name) for name in self.trees}
         em_status = {}
         if self.criteria is not None:
-            status = self.criteria.loc[self.structure, "status"]
-            em_status = {k: _STATUS.get(how, how) for k, how in status.items()}
+            own = self.criteria.xs(self.structure)["status"]
+            ends = zip(self.asked.numbers, own, strict=True)
+            em_status = {k: _STATUS.get(how, how) for k, how in ends}
         found = KChoice(
             table=self._table(),
             recommendation="",

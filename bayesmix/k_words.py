@@ -73,7 +73,7 @@ def _models(found: KChoice) -> list[str]:
     said = []
     for name in ("sparse", "DP"):
         if found.models is not None and name in found.models.trees:
-            p = found.models.table.loc[name, "p"]
+            p = found.models.table["p"].xs(name)
             said.append(f"{_NAMES[name]} says {p.idxmax()} ({p.max():.2f})")
     return [", ".join(said)] if said else []
 
@@ -124,7 +124,7 @@ def _worse(loos: Mapping[int, Any], k: int, best: int) -> bool:
 def _criteria(found: KChoice) -> list[str]:
     """What BIC and ICL say, in this structure and over all."""
     lowest = {
-        name: int(values.idxmin())
+        name: number_of_least(values)
         for name in ("bic", "icl")
         if not (values := found.table[name].dropna()).empty
     }
@@ -132,10 +132,15 @@ def _criteria(found: KChoice) -> list[str]:
         return []
     said = ", ".join(f"{name.upper()} says {k}" for name, k in lowest.items())
     assert found.criteria is not None
-    structure, k = found.criteria["bic"].idxmin()
+    structure, k = found.criteria.index[int(np.nanargmin(found.criteria["bic"]))]
     if structure != found.mixture.covariance_type:
         said += f" (BIC over all structures {k}, {structure})"
     return [said]
+
+
+def number_of_least(values: pd.Series) -> int:
+    """Number of components with the lowest value of a criterion."""
+    return int(values.index.to_numpy()[np.nanargmin(values)])
 
 
 def _without_criteria(em_status: Mapping[int, str]) -> list[str]:

@@ -16,6 +16,7 @@ from bayesmix.grid import numbers_of
 from bayesmix.inputs import as_generator, as_table, require_count, require_varying
 from bayesmix.k_search import Asked, Search
 from bayesmix.mixture import CovarianceType
+from bayesmix.prior_choice import thin_for
 from bayesmix.priors import ComponentPrior
 from bayesmix.scalar_priors import require_positive
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["choose_k"]
 
 _WORK = 2_000_000  # draws of a chain times rows, by default
-_MOST_THIN = 20
-_SWEEPS = 20_000  # sweeps per draw times rows, by default
 
 
 def choose_k(
@@ -145,7 +144,7 @@ def choose_k(
         weights,
         weakly_informative(table) if components is None else components,
         draws,
-        max(1, min(_MOST_THIN, _SWEEPS // n)) if thin is None else thin,
+        thin_for(n) if thin is None else thin,
         chains,
         target_se,
     )

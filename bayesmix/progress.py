@@ -40,7 +40,7 @@ def progress(
 def stages(total: int, *, show: bool) -> Iterator[Callable[[str, str], None]]:
     """Yield a function that names the stage that begins, and prints a line above the bar if any."""
     if not show:
-        yield lambda stage, said="": None
+        yield lambda stage, said: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -48,7 +48,7 @@ def stages(total: int, *, show: bool) -> Iterator[Callable[[str, str], None]]:
     with Progress(*columns) as bar:
         task = bar.add_task("", total=total)
 
-        def begin(stage: str, said: str = "") -> None:
+        def begin(stage: str, said: str) -> None:
             if said:
                 bar.print(said)
             bar.update(task, description=stage)

@@ -70,13 +70,9 @@ def test_one_component_is_exact(structure, offset):
 class TestNames:
     """A mode of K components stands for K! modes."""
 
-    @pytest.fixture(scope="class")
-    def post(self, faithful):
+    def test_chains_that_never_switch(self, faithful):
         mixture = bm.Mixture(bm.Dirichlet(2), bm.weakly_informative(faithful))
-        return bm.sample(mixture, faithful, draws=500, thin=5, **QUICK)
-
-    def test_chains_that_never_switch(self, post, faithful):
-        mixture = bm.schema.mixture_of(post)
+        post = bm.sample(mixture, faithful, draws=500, thin=5, **QUICK)
         named = bm.relabel(post)
         right = bm.evidence(mixture, post=post, random_seed=1)
         same = bm.evidence(mixture, post=named, random_seed=2)
@@ -95,7 +91,7 @@ class TestNumberOfComponents:
         prior, of_k = random_independent_prior(1, random_scale=True), bm.UniformK(1, 4)
         for dynamic in (False, True):
             weights = bm.MixtureOfFiniteMixtures(of_k, 2.0, dynamic)
-            post = bm.sample(bm.Mixture(weights, prior), x, draws=2500, thin=5, **QUICK)
+            post = bm.sample(bm.Mixture(weights, prior), x, draws=1000, thin=10, **QUICK)
             sampled = bm.n_clusters(post).loc[1:4]
             found = {
                 k: bm.evidence(
@@ -107,7 +103,7 @@ class TestNumberOfComponents:
             error = np.hypot(table["p_se"], sampled["n_components_mcse"])
             z = (table["p"] - sampled["n_components"]) / error
             assert np.abs(z).max() < 4
-            assert error.max() < 0.03
+            assert error.max() < 0.05
 
     def test_probabilities(self):
         mixture = bm.Mixture(bm.Dirichlet(1), random_prior(1))
@@ -128,11 +124,12 @@ class TestNumberOfComponents:
         np.testing.assert_allclose(flat["p"], np.exp(logs) / np.exp(logs).sum(), rtol=1e-12)
 
 
-class TestResult:
-    @pytest.fixture(scope="class")
-    def found(self):
-        return bm.evidence(bm.Mixture(bm.Dirichlet(2), random_prior(1)), few_rows(8, 1), **QUICK)
+@pytest.fixture(scope="module")
+def found():
+    return bm.evidence(bm.Mixture(bm.Dirichlet(2), random_prior(1)), few_rows(8, 1), **QUICK)
 
+
+class TestResult:
     def test_words(self, found):
         assert repr(found).startswith(f"log evidence {found.log_evidence:.3f} ± ")
         assert "by bridge sampling" in found._repr_html_()

@@ -52,7 +52,8 @@ def _log_components(mixture: Mixture, points: PassParameters) -> Floats:
     if prior.scale_hyperprior is None:
         return given
     hyperprior = structure.scale_hyperprior(prior.scale_hyperprior)
-    shape, rate, floor = (np.asarray(value) for value in hyperprior)
+    shape = hyperprior.shape
+    rate, floor = np.asarray(hyperprior.rate), np.asarray(hyperprior.floor)
     held = np.diag(held_scale(prior, structure))[: len(rate)]
     precisions, power = _scale_terms(points, prior.dof, len(rate))
     # the law of s given the covariances takes the place of the density of s where it is held
@@ -144,7 +145,7 @@ def _log_broken(weights: StickPrior, log_weights: Floats) -> Floats:
     return found
 
 
-def _log_mean(logs: Floats, weights: Floats) -> Floats:
+def _log_mean(logs: NDArray[np.floating], weights: Floats) -> Floats:
     from scipy.special import logsumexp
 
     return np.asarray(logsumexp(logs, axis=-1, b=weights))

@@ -38,7 +38,7 @@ def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
     proposal = proposal[np.isfinite(proposal)]
     both = np.concatenate([np.quantile(v, [_TAIL, 1 - _TAIL]) for v in (posterior, proposal)])
     margin = 0.05 * np.ptp(both) + 1e-6
-    bins = np.linspace(both.min() - margin, both.max() + margin, _BINS)
+    bins = np.linspace(both.min() - margin, both.max() + margin, _BINS).tolist()
     for i, (values, label) in enumerate(((posterior, "posterior"), (proposal, "proposal"))):
         ax.hist(
             values,

@@ -101,7 +101,7 @@ def _other_models(ax: Axes, found: KChoice) -> None:
         return
     for i, (name, label) in enumerate(_OTHERS.items(), start=1):
         if name in found.models.trees:
-            p = found.models.table.loc[name, "p"]
+            p = found.models.table["p"].xs(name)
             p = p.reindex(found.table.index).fillna(0.0)
             style: dict[str, Any] = {"color": color(i), "marker": marker(i)}
             ax.plot(p.index, p, linestyle="none", markersize=5, label=label, **style)
