@@ -10,9 +10,9 @@ BUDGET_BYTES = 2 << 30
 BLOCK_BYTES = 1 << 25
 
 
-def blocks(n: int, bytes_each: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
+def blocks(n: int, bytes_each: int) -> Iterator[slice]:
     """Places 0 to n - 1 in blocks whose temporaries, of so many bytes a place, stay small."""
-    size = max(1, block_bytes // max(1, bytes_each))
+    size = max(1, BLOCK_BYTES // max(1, bytes_each))
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
 

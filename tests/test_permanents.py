@@ -80,13 +80,15 @@ def test_all_entries_equal():
     np.testing.assert_allclose(found + 12e4, math.lgamma(13), rtol=1e-9)
 
 
-def test_few_different_rows_of_many():
-    """Three rows of 24: by the sum over ordered choices of three columns."""
-    k = 24
+@pytest.mark.parametrize(("k", "n_rows"), [(24, 3), (70, 2)])
+def test_few_different_rows_of_many(k, n_rows):
+    """By the sum over ordered choices of their columns."""
     logs = np.random.default_rng(1).normal(size=(1, k, k))
-    logs[:, 3:] = 0.0
-    choices = logsumexp([logs[0, range(3), own].sum() for own in permutations(range(k), 3)])
-    np.testing.assert_allclose(log_permanents(logs, 3), choices + math.lgamma(k - 2), rtol=1e-13)
+    logs[:, n_rows:] = 0.0
+    choices = permutations(range(k), n_rows)
+    expected = logsumexp([logs[0, range(n_rows), list(own)].sum() for own in choices])
+    expected += math.lgamma(k - n_rows + 1)
+    np.testing.assert_allclose(log_permanents(logs, n_rows), expected, rtol=1e-13)
 
 
 def test_products_are_counted():

@@ -118,7 +118,11 @@ def places_of(prior: ComponentPrior, points: PassParameters, *, weighted: bool) 
 def _bases(
     prior: ComponentPrior, structure: Structure, factor: Floats, shape: tuple[int, int]
 ) -> tuple[Floats, Floats, Floats]:
-    """log|det B| (J, K), B (J, K, D, D) and b (J, K, D) of components of ``shape`` (K, D)."""
+    """log|det B| (J, K), B (J, K, D, D) and b (J, K, D) of components of ``shape`` (K, D).
+
+    Where the mean's precision is that of rows, B is their factor; else it is that of the prior,
+    turned to the axes of the rows.
+    """
     dense = structure.dense(factor, *shape)
     if isinstance(prior, NormalInverseWishart):
         kappa = prior.mean_precision

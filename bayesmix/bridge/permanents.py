@@ -70,26 +70,28 @@ class LogSums(NamedTuple):
         return np.asarray(self.top + np.log(self.total))
 
 
-def n_products(n_columns: int, n_rows: Counts) -> Counts:
-    """Multiply-adds of a permanent with K columns and ``n_rows`` rows that are not equal."""
-    sizes = np.array([s * math.comb(n_columns, s) for s in range(n_columns + 1)])
+def n_products(n_columns: int, n_rows: Counts) -> Floats:
+    """Multiply-adds of permanents with K columns and ``n_rows`` (...) rows that are not equal."""
+    sizes = np.array([float(s * math.comb(n_columns, s)) for s in range(n_columns + 1)])
     return np.asarray(np.cumsum(sizes)[n_rows])
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def subsets_of(n_columns: int, most: int) -> Subsets:
     """Subsets of ``n_columns`` columns, of up to ``most`` elements."""
-    bits = 1 << np.arange(n_columns)
-    level, start = np.zeros(1, np.int64), [0, 1]
+    ways = np.array([[math.comb(c, s) for s in range(most + 1)] for c in range(n_columns)])
+    members, start = np.zeros((1, 0), np.int64), [0, 1]
     before, column = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for size in range(1, most + 1):
-        higher, added = np.nonzero(bits > level[:, None])  # every subset once, by its last element
-        larger = np.sort(level[higher] | bits[added])
-        of, own = np.nonzero(larger[:, None] & bits)
-        before.append(start[size - 1] + np.searchsorted(level, larger[of] ^ bits[own]))
-        column.append(own)
-        level = larger
-        start.append(start[-1] + len(level))
+    for size in range(1, most + 1):  # by the last column, then by those before it
+        counts = ways[:, size - 1]
+        fewer = np.concatenate([members[:count] for count in counts])
+        members = np.column_stack([fewer, np.repeat(np.arange(n_columns), counts)])
+        kept, moved = ways[members, np.arange(1, size + 1)], ways[members, np.arange(size)]
+        behind = np.cumsum(moved[:, ::-1], axis=1)[:, ::-1] - moved
+        place = np.cumsum(kept, axis=1) - kept + behind  # of the members without each in turn
+        before.append(start[-2] + place.ravel())
+        column.append(members.ravel())
+        start.append(start[-1] + len(members))
     return Subsets(np.array(start), np.concatenate(before), np.concatenate(column))
 
 
