@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import signal
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayesmix as bm
+from bayesmix.interrupts import noted_interrupt
 from bayesmix.prior_choice import compare_priors, thin_for
 from bayesmix.prior_choice_result import PriorChoice
 from tests.exact_partitions import exact_posterior
@@ -164,6 +166,9 @@ class FakeSample:
         outcome = next(self.outcomes)
         if outcome is KeyboardInterrupt:
             raise KeyboardInterrupt
+        if outcome.attrs.get("interrupted"):
+            with noted_interrupt(hold=True):
+                signal.raise_signal(signal.SIGINT)
         return outcome
 
 
