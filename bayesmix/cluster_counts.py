@@ -100,4 +100,5 @@ def r_hat_of(values: NDArray[Any]) -> float:
         return np.inf
     from arviz_stats import rhat
 
-    return float(rhat(values.astype(float)))
+    with np.errstate(invalid="ignore", divide="ignore"):  # chains that stand still, apart
+        return float(rhat(values.astype(float)))

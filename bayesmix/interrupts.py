@@ -11,10 +11,14 @@ from types import FrameType
 
 __all__ = ["noted_interrupt"]
 
+_AROUND: list[list[int]] = []  # lists of the blocks that are entered, the outermost first
+
 
 @contextmanager
 def noted_interrupt(*, hold: bool) -> Iterator[list[int]]:
     """Collect SIGINTs in the list that is yielded; only the main thread gets them.
+
+    Those that a block within this one holds back are in the list, too.
 
     A terminal sends Ctrl-C to forked children, too: they end at once and in silence.
 
@@ -32,12 +36,15 @@ def noted_interrupt(*, hold: bool) -> Iterator[list[int]]:
     def handle(number: int, frame: FrameType | None) -> None:
         if os.getpid() != parent:
             os._exit(128 + number)
-        noted.append(number)
+        for each in _AROUND:
+            each.append(number)
         if not hold:
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, handle)
+    _AROUND.append(noted)
     try:
         yield noted
     finally:
+        _AROUND.pop()
         signal.signal(signal.SIGINT, before)

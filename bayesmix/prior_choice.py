@@ -87,29 +87,20 @@ def compare_priors(
     ...     "DP": bm.DirichletProcess.from_expected_clusters(len(x), 4),
     ... }
     >>> mixtures = {k: bm.Mixture(w, bm.weakly_informative(x)) for k, w in priors.items()}
-    >>> bm.compareprior_numbers(mixtures, x, random_seed=1)  # doctest: +SKIP
+    >>> bm.compare_priors(mixtures, x, random_seed=1)  # doctest: +SKIP
     """
     table = as_table(x)
     _require_mixtures(mixtures, table)
     priors = prior_numbers(mixtures.values(), len(table.values))
-    own = as_generator(random_seed).spawn(len(mixtures))
-    options = {
-        "draws": draws,
-        "thin": thin_for(len(table.values)) if thin is None else thin,
-        "chains": chains,
-    }
-    trees = {}
-    with progress(f"Gibbs, {len(own)} priors", len(own), show=progressbar, unit="priors") as report:
-        for (name, mixture), generator in zip(mixtures.items(), own, strict=True):
-            try:
-                trees[name] = _draws(mixture, table, generator, **options)
-                report(1)
-            except KeyboardInterrupt:
-                if not trees:
-                    raise
-                break
-            if trees[name].attrs.get("interrupted"):
-                break
+    trees = _sampled(
+        mixtures,
+        table,
+        as_generator(random_seed),
+        progressbar,
+        draws=draws,
+        thin=thin_for(len(table.values)) if thin is None else thin,
+        chains=chains,
+    )
     with noted_interrupt(hold=True):  # what is sampled is not lost to a late Ctrl-C
         return summarized(mixtures, trees, priors)
 
@@ -117,6 +108,33 @@ def compare_priors(
 def thin_for(n: int) -> int:
     """Sweeps per draw kept that a number of clusters among n rows needs, as it moves slowly."""
     return max(1, min(20, 20_000 // n))
+
+
+def _sampled(
+    mixtures: Mapping[str, Mixture],
+    table: Table,
+    generator: np.random.Generator,
+    progressbar: bool,
+    **options: Any,
+) -> dict[str, xr.DataTree]:
+    """Draws of one mixture after the other, until an interrupt."""
+    trees: dict[str, xr.DataTree] = {}
+    words, own = f"Gibbs, {len(mixtures)} priors", generator.spawn(len(mixtures))
+    with (
+        noted_interrupt(hold=False) as noted,
+        progress(words, len(mixtures), show=progressbar, unit="priors") as report,
+    ):
+        for (name, mixture), seed in zip(mixtures.items(), own, strict=True):
+            try:
+                trees[name] = _draws(mixture, table, seed, **options)
+                report(1)
+            except KeyboardInterrupt:
+                if not trees:
+                    raise
+                break
+            if noted:  # and held back, at the end of a posterior
+                break
+    return trees
 
 
 def _draws(

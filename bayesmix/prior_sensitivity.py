@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bayesmix.inputs import as_table
 from bayesmix.mixture import require_mixture
 from bayesmix.prior_choice import compare_priors
@@ -65,14 +63,14 @@ class Sensitivity:
     def _directions(self) -> str:
         """Which way the mean number goes, where both ends of a factor tell."""
         means = self.summary["mean"].unstack().to_numpy()
-        if np.isnan(means).any():
-            return ""
-        words = ("the wider components may be", "the larger the concentration")
-        means_of = dict(zip(words, (means.mean(axis=0), means.mean(axis=1)), strict=True))
+        along = {
+            "the wider components may be": means.mean(axis=0),
+            "the larger the concentration": means.mean(axis=1),
+        }
         said = [
-            f"{'more' if along[-1] > along[0] else 'fewer'} {words}"
-            for words, along in means_of.items()
-            if abs(along[-1] - along[0]) >= _MATTERS
+            f"{'more' if mean[-1] > mean[0] else 'fewer'} {words}"
+            for words, mean in along.items()
+            if abs(mean[-1] - mean[0]) >= _MATTERS
         ]
         return f": {', '.join(said)}" if said else ""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import signal
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayesmix as bm
+from bayesmix.interrupts import noted_interrupt
 from bayesmix.prior_choice import compare_priors, thin_for
 from bayesmix.prior_choice_result import PriorChoice
 from tests.exact_partitions import exact_posterior
@@ -128,6 +130,9 @@ class TestWords:
         assert said.startswith("Clusters get ever more as rows come in")
         assert said.endswith(": DP.")
 
+    def test_a_truncated_one_has_so_many_components(self):
+        assert self.cautions(TREES["DP"], bm.DirichletProcess(1.0, truncation=5)) == []
+
     def test_an_interrupt(self):
         trees = {"sparse": TREES["sparse"], "MFM": draws_of([0.5, 0.5])}
         trees["MFM"].attrs["interrupted"] = 1
@@ -161,6 +166,9 @@ class FakeSample:
         outcome = next(self.outcomes)
         if outcome is KeyboardInterrupt:
             raise KeyboardInterrupt
+        if outcome.attrs.get("interrupted"):
+            with noted_interrupt(hold=True):
+                signal.raise_signal(signal.SIGINT)
         return outcome
 
 
@@ -225,7 +233,9 @@ class TestComparePriors:
     def test_progress_counts_priors(self, fake, capsys):
         fake(*TREES.values())
         compare_priors(MIXTURES, X, random_seed=1)
-        assert "Gibbs, 3 priors" in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "Gibbs, 3 priors" in shown
+        assert "100 %" in shown
 
     @pytest.mark.parametrize(
         ("mixtures", "said"),

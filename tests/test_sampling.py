@@ -302,3 +302,13 @@ def test_an_interrupt_after_sampling_loses_nothing():
         signal.raise_signal(signal.SIGINT)
     assert noted == [signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_held_back_within_is_noted_around():
+    with noted_interrupt(hold=False) as around:
+        with noted_interrupt(hold=True) as within:
+            signal.raise_signal(signal.SIGINT)
+        assert around == within == [signal.SIGINT]
+        with noted_interrupt(hold=True) as later:
+            pass
+    assert later == []
