@@ -66,7 +66,8 @@ LAYERS = (
             "sampling_request",
             "chain_starts",
             "chain_states",
-            *("n_components", "cluster_counts", "evidence", "loo", "dispute"),
+            *("n_components", "k_choice", "k_search", "k_words", "cluster_counts"),
+            *("evidence", "evidence_bridge", "fewer_components", "loo", "dispute"),
             *("prior_choice", "prior_choice_result", "prior_sensitivity"),
         ),
         *(

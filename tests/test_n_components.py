@@ -123,7 +123,7 @@ class TestEnds:
         assert "evidence of K = 3" in found.unfinished
 
     def test_rough_results_are_refined(self, monkeypatch):
-        monkeypatch.setattr(k_search, "_TARGET_MCSE", -1.0)
+        monkeypatch.setattr(k_search.Search, "_is_rough", lambda *_: True)
         found = bm.choose_k(X, [1, 2], target_se=1e-9, random_seed=1, **QUICK)
         assert found.post["posterior"].sizes["draw"] == 4 * 60
         # exact for one component or nearly so; the other is doubled in each of two rounds
