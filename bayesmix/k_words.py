@@ -99,7 +99,7 @@ def _evidence(found: KChoice) -> list[str]:
         f"the evidence is largest for K = {best}, by {lead:.2f} ± {se:.2g} nats over {next_best}"
         f"{told}"
     ]
-    doubted = [str(k) for k in sorted(found.evidences) if found.evidences[k].warnings]
+    doubted = [str(k) for k in sorted(order[:2]) if found.evidences[k].warnings]
     if doubted:
         said.append(f"that of K = {', '.join(doubted)} is not certain yet; see evidences")
     return said
