@@ -44,6 +44,15 @@ class TestLabelSums:
             np.testing.assert_allclose(found.first[s], sums, atol=1e-12)
             np.testing.assert_allclose(found.second[s], expected, rtol=1e-12)
 
+    def test_of_the_first_rows(self, structure):
+        x, label, center = rows_and_labels()
+        own = structure_of(structure)
+        found = label_sums(own, x, [label[0, :25], label[1, :0]], center)
+        first = label_sums(own, x[:25], label[:, :25], center)
+        for values, expected in zip(found, first, strict=True):
+            np.testing.assert_array_equal(values[0], expected[0])
+            np.testing.assert_array_equal(values[1], 0 * expected[1])
+
 
 def given(structure, prior, seed=1):
     x, label, center = rows_and_labels(seed)
