@@ -103,7 +103,9 @@ def stepping_stone(
     -----
     The standard error is that of the mean of the estimate's influence function, summed over all
     steps at every sweep, with its autocorrelation and the distance of the replicas in it. What no
-    chain has visited is not in it.
+    chain has visited is not in it. A cluster that forms only once nearly all rows are in, such as
+    the third species of iris, may take many thousands of sweeps: the estimate is then too low by
+    nats with a standard error of tenths. Low swap rates near the end are a sign of it.
 
     One power of the likelihood of all rows, given labels, in place of fewer rows would not do:
     chains hardly ever cross from powers at which one component explains everything to those at

@@ -243,3 +243,27 @@ def test_given_all_rows_the_law_is_that_of_gibbs_sampling(faithful):
     assert len(inside) > 360
     error = np.hypot(inside.std() / np.sqrt(len(inside)), other.std() / np.sqrt(len(other) / 4))
     assert abs(inside.mean() - other.mean()) < 4 * error
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # PyMC's own, of short runs
+def test_sequential_monte_carlo_agrees():
+    import pymc as pm
+
+    rng = np.random.default_rng(5)
+    x = np.where(np.arange(20) % 2, 1.5, -1.5)[:, None] + rng.normal(size=(20, 1))
+    mixture = bm.Mixture(bm.Dirichlet(2), bm.weakly_informative(x))
+    found = stepping_stone(mixture, x, steps=16, sweeps=2000, replicas=4, generator=rng)
+    with bm.build_model(mixture, x, likelihood="graph"):
+        trace = pm.sample_smc(
+            draws=2000,
+            chains=4,
+            cores=1,
+            random_seed=1,
+            progressbar=False,
+            compute_convergence_checks=False,
+        )
+    stages = trace["sample_stats/log_marginal_likelihood"].values.astype(float)
+    ends = np.array([own[np.isfinite(own)][-1] for own in stages])
+    error = np.hypot(found.se, ends.std(ddof=1) / np.sqrt(len(ends)))
+    assert abs(ends.mean() - found.log_evidence) < 4 * error < 0.5
