@@ -25,9 +25,13 @@ import numpy as np
 
 import bayesmix as bm
 
-MOST = 8
-LOW_IS_GOOD = ("bic", "icl", "aic")
-HIGH_IS_GOOD = ("p_n_clusters", "p_n_clusters_sparse", "p_n_clusters_dp", "log_evidence", "elpd")
+MOST = 6
+LOW_IS_GOOD = {"BIC": "bic", "ICL": "icl", "AIC": "aic"}
+HIGH_IS_GOOD = {"evidence": "log_evidence", "LOO": "elpd"}
+PRIORS = ("MFM", "sparse", "DP")
+CRITERIA = (*PRIORS, *HIGH_IS_GOOD, *LOW_IS_GOOD)
+ENOUGH: dict[str, Any] = {"draws": 250, "thin": 10, "target_se": 0.2}
+"""Of draws, for the most probable number."""
 PLANTED = {3: 2, 5: 3}
 """Clusters, and features."""
 
@@ -64,15 +68,15 @@ def corners(clusters: int) -> np.ndarray:
     return root * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1.0]])
 
 
-def cases(repetitions: int) -> Iterator[Case]:
+def cases(repetitions: int, clusters: list[int]) -> Iterator[Case]:
     """All data sets, a repetition of everything before the next."""
     every = product(
-        range(repetitions), PLANTED, (3.0, 4.0, 6.0), (100, 300, 1000), ("normal", "t4")
+        range(repetitions), clusters, (3.0, 4.0, 6.0), (100, 300, 1000), ("normal", "t4")
     )
     return (Case(k, apart, n, law, i) for i, k, apart, n, law in every)
 
 
-def picks(case: Case, budget: float | None) -> dict[str, Any]:
+def picks(case: Case) -> dict[str, Any]:
     """What each criterion picks, and what the table behind it says."""
     started = time.perf_counter()
     choice = bm.choose_k(
@@ -80,14 +84,14 @@ def picks(case: Case, budget: float | None) -> dict[str, Any]:
         range(1, MOST + 1),
         random_seed=case.repetition + 1,
         progressbar=False,
-        **({} if budget is None else {"seconds": budget}),
+        **ENOUGH,
     )
     table = choice.table
-    chosen = {}
-    for name in (*HIGH_IS_GOOD, *LOW_IS_GOOD):
-        if name in table and (values := table[name].dropna()).size:
-            best = values.idxmin() if name in LOW_IS_GOOD else values.idxmax()
-            chosen[name] = int(best)
+    chosen = {name: int(choice.models.summary.loc[name, "n_clusters"]) for name in PRIORS}
+    for criteria, sign in ((HIGH_IS_GOOD, 1), (LOW_IS_GOOD, -1)):
+        for name, column in criteria.items():
+            if (values := sign * table[column].dropna()).size:
+                chosen[name] = int(values.idxmax())
     return {
         **case._asdict(),
         "picks": chosen,
@@ -105,13 +109,12 @@ def read(paths: list[Path]) -> list[dict[str, Any]]:
 
 def markdown(found: list[dict[str, Any]]) -> str:
     """Share of the data sets for which each criterion picks the planted number, per kind."""
-    names = [n for n in (*HIGH_IS_GOOD, *LOW_IS_GOOD) if any(n in f["picks"] for f in found)]
-    head = ["K", "law", "apart", "n", "data sets", *names]
+    head = ["K", "law", "apart", "n", "data sets", *CRITERIA]
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
     for kind in sorted({_kind(each) for each in found}):
         own = [each for each in found if _kind(each) == kind]
         cells = [*map(str, kind), str(len(own))]
-        for name in names:
+        for name in CRITERIA:
             known = [each["picks"][name] for each in own if name in each["picks"]]
             right = sum(pick == kind[0] for pick in known)
             more = sum(pick > kind[0] for pick in known)
@@ -132,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--part", default="1/1", metavar="I/M", help="every M-th case from the I-th"
     )
-    parser.add_argument("--seconds", type=float, help="for each data set; by default enough")
+    parser.add_argument("--clusters", type=int, nargs="+", default=[*PLANTED], choices=[*PLANTED])
     parser.add_argument("--table", action="store_true", help="print the files' table, draw nothing")
     options = parser.parse_args(argv)
     found = read(options.files)
@@ -141,10 +144,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     done = {Case(*(each[name] for name in Case._fields)) for each in found}
     part, parts = map(int, options.part.split("/"))
-    for i, case in enumerate(cases(options.repetitions)):
+    for i, case in enumerate(cases(options.repetitions, options.clusters)):
         if i % parts == part - 1 and case not in done:
             with options.files[0].open("a", encoding="utf-8") as file:
-                file.write(json.dumps(picks(case, options.seconds)) + "\n")
+                file.write(json.dumps(picks(case)) + "\n")
             print(case, file=sys.stderr, flush=True)
     return 0
 
