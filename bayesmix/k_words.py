@@ -20,6 +20,7 @@ __all__ = ["first_words", "words"]
 _NAMES = {"sparse": "a sparse finite mixture", "DP": "a Dirichlet process"}
 _TOLD = 0.01  # probability from which another number is named
 _TOLD_APART = 2.0  # standard errors
+_SAME = 0.1  # of a criterion
 
 
 def first_words(table: pd.DataFrame) -> str:
@@ -133,7 +134,7 @@ def _criteria(found: KChoice) -> list[str]:
     said = ", ".join(f"{name.upper()} says {k}" for name, k in lowest.items())
     assert found.criteria is not None
     structure, k = found.criteria.index[int(np.nanargmin(found.criteria["bic"]))]
-    if structure != found.mixture.covariance_type:
+    if found.criteria["bic"].min() < found.table["bic"].min() - _SAME:  # in one feature all are one
         said += f" (BIC over all structures {k}, {structure})"
     return [said]
 
@@ -155,7 +156,20 @@ def _without_criteria(em_status: Mapping[int, str]) -> list[str]:
 
 
 def _unreached(found: KChoice) -> list[str]:
-    return [f"not come to: {listed(found.unfinished)}"] if found.unfinished else []
+    """Name the stages left out, those of many numbers of components by the first and the last."""
+    left: dict[str, list[str]] = {}
+    for stage in found.unfinished:
+        kind, _, number = stage.partition(" of K = ")
+        left.setdefault(kind, []).append(number)
+    named = [
+        kind
+        if numbers == [""]
+        else f"{kind} of K = {numbers[0]} to {numbers[-1]}"
+        if len(numbers) > 1
+        else f"{kind} of K = {numbers[0]}"
+        for kind, numbers in left.items()
+    ]
+    return [f"not come to: {listed(named)}"] if named else []
 
 
 def clusters(k: int) -> str:

@@ -79,8 +79,13 @@ class TestDoubts:
         assert "Do not trust it yet: the chains disagree" in found.recommendation
 
     def test_what_was_not_come_to(self):
-        said = made_choice(SURE, unfinished=("EM's criteria", "the prior DP")).recommendation
-        assert said.endswith("Not come to: EM's criteria and the prior DP.")
+        of_k = ["evidence of K = 1", "evidence of K = 2", "evidence of K = 8"]
+        left = ("EM's criteria", *of_k, "predictions of K = 3", "the prior DP")
+        said = made_choice(SURE, unfinished=left).recommendation
+        assert said.endswith(
+            "Not come to: EM's criteria, evidence of K = 1 to 8, predictions of K = 3 and the "
+            "prior DP."
+        )
 
 
 class TestOthers:

@@ -99,7 +99,7 @@ class TestEnds:
         assert found.table["p_n_clusters"].idxmax() == 3
         assert found.table[["log_evidence", "elpd", "bic"]].isna().all(axis=None)
         assert found.unfinished[0] == "EM's criteria"
-        assert "Not come to: EM's criteria, evidence of K = 2," in found.recommendation
+        assert "Not come to: EM's criteria, evidence of K = 2 to 3," in found.recommendation
         assert list(found.models.trees) == ["MFM"]
 
     def test_an_interrupt_keeps_what_is_done(self, monkeypatch):
