@@ -485,13 +485,13 @@ class TestStarts:
     @pytest.mark.parametrize("weights", [PROCESS, bm.Dirichlet(6, 0.2)])
     def test_of_many_rows(self, weights):
         """Where a sample settles: not in one cluster, not in twenty, each from rows of its own."""
-        x = np.tile(X, (200, 1)) + np.random.default_rng(2).normal(size=(12_000, 2)) / 10
+        x = rows_of(POINT, 12_000)
         mixture = bm.Mixture(weights, bm.weakly_informative(x))
         labels = dispersed_labels(mixture, as_table(x), 3, np.random.default_rng(1))
         truth = gaussian.responsibilities(x, *POINT).argmax(axis=-1)
         for own in labels:
             assert len(np.unique(own)) <= 6
-            assert bm.adjusted_rand_index(own, truth) > 0.95
+            assert bm.adjusted_rand_index(own, truth) > 0.9
         assert not np.array_equal(labels[0], labels[1])
 
     @pytest.mark.parametrize("n", [1, 2, 7])
