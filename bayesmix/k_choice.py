@@ -23,13 +23,7 @@ if TYPE_CHECKING:
     from bayesmix.mixture import Mixture
     from bayesmix.prior_choice_result import PriorChoice
 
-__all__ = ["TABLE_COLUMNS", "KChoice"]
-
-TABLE_COLUMNS = (
-    *("p_n_components", "p_n_components_mcse"),
-    *("p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior"),
-    *("log_evidence", "log_evidence_se", "elpd", "elpd_se", "bic", "icl", "aic"),
-)
+__all__ = ["KChoice"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,8 +35,10 @@ class KChoice:
     probabilities under `mixture` that there are so many components, and so many clusters, with
     their Monte Carlo errors (``_mcse``, see `n_clusters`) and the prior ``p_n_clusters_prior``.
     ``log_evidence`` and ``elpd`` are those of as many components, see `evidence` and `loo`, with
-    their errors (``_se``; that of the elpd is over rows). ``bic``, ``icl``, ``aic`` are EM's, low
-    is good; NaN where it found no genuine optimum. What was not come to is NaN."""
+    their errors (``_se``; that of the elpd is over rows); ``p_by_evidence`` is what the evidences
+    make of ``p_n_components`` among the numbers asked for, see `p_n_components`. ``bic``, ``icl``,
+    ``aic`` are EM's, low is good; NaN where it found no genuine optimum. What was not come to is
+    NaN."""
     recommendation: str
     """The answer, what others say, and what speaks against trusting it, in words."""
     mixture: Mixture
@@ -62,13 +58,15 @@ class KChoice:
     structures: pd.DataFrame | None
     """Where several covariance structures were asked for: index ``covariance_type``,
     ``n_components``; ``log_evidence``, ``log_evidence_se``, and ``p``, the posterior probability
-    of both together, structures as likely before."""
+    of both together, structures as likely before; NaN until all are computed."""
     criteria: pd.DataFrame | None
     """`fit_grid` over all structures; None if it was not come to."""
     em_status: dict[int, str]
     """How EM ended for each number of components: "converged", or why there are no criteria."""
     unfinished: tuple[str, ...]
-    """What an interrupt or the end of the time left out."""
+    """Stages that an interrupt or the end of the time left out, or cut short."""
+    failed: dict[str, str]
+    """Stages that could not be gone through, and why."""
 
     def plot(self) -> NDArray[np.object_]:
         """Draw every answer by number of clusters or components.

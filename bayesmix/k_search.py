@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, count, product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +15,19 @@ from bayesmix.cluster_counts import n_clusters, r_hat_of
 from bayesmix.diagnostics import RHAT_LIMIT
 from bayesmix.evidence import evidence, thinning
 from bayesmix.grid import fit_grid
-from bayesmix.k_choice import TABLE_COLUMNS, KChoice
+from bayesmix.k_choice import KChoice
+from bayesmix.k_tables import (
+    add_criteria,
+    add_evidences,
+    add_predictions,
+    cluster_table,
+    structure_table,
+)
 from bayesmix.k_words import first_words, words
 from bayesmix.label_draws import occupied
 from bayesmix.loo import loo
 from bayesmix.mixture import Mixture
 from bayesmix.prior_choice_result import PriorChoice
-from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.priors import Dirichlet
 from bayesmix.progress import stages
 from bayesmix.sampling import sample
@@ -42,9 +48,12 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Search"]
 
 _STATUS = {"unconfirmed": "converged", "too few rows": "more components than rows"}
-_CRITERIA = ("bic", "icl", "aic")
 _FIRST = 4  # the first answer takes one draw in so many
 _ROUNDS = 2  # of refinement where no time is given, each with as many draws again
+_MOST_ROUNDS = 4  # where it is
+_AGAIN = 2  # times as long as before a stage takes with as many draws again
+_MORE = ", more exactly"
+_POSTERIOR = "the posterior of the number of clusters"
 _TARGET_MCSE = 0.02  # of the probability of a number of clusters
 _LEAST_SPARSE = 10  # components of the sparse finite mixture
 
@@ -80,23 +89,46 @@ class Search:
     posts: dict[tuple[CovarianceType, int], xr.DataTree] = field(default_factory=dict)
     evidences: dict[tuple[CovarianceType, int], Evidence] = field(default_factory=dict)
     loos: dict[int, Any] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    """Stages still to come."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Stages that raised, and what."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds of the last stage of every kind."""
 
     def run(self, progressbar: bool) -> KChoice:
         """Go through the stages until they, the time, or the user's patience end."""
         planned = list(self._planned())
-        left = [name for name, _ in planned]
-        with stages(len(planned) + _ROUNDS, show=progressbar) as begin:
+        self.left = [name for name, _ in planned]
+        with stages(len(planned), show=progressbar) as begin:
             try:
                 for name, stage in chain(planned, self._refinements()):
-                    if self.trees and (self.interrupted or time.perf_counter() > self.deadline):
+                    if self.trees and (self.interrupted or self._too_late_for(name)):
                         break
-                    begin(name, first_words(self._table()) if len(left) == len(planned) - 1 else "")
-                    stage()
-                    left = [other for other in left if other != name]
+                    begin(name, first_words(self._table()) if name == planned[1][0] else "")
+                    self._take(name, stage)
             except KeyboardInterrupt:
                 if not self.trees:
                     raise
-        return self._found(tuple(left))
+        return self._found()
+
+    def _take(self, name: str, stage: Callable[[], None]) -> None:
+        """Go through a stage; if it fails, what others find is not lost."""
+        started = time.perf_counter()
+        try:
+            stage()
+        except (ValueError, FloatingPointError, MemoryError, np.linalg.LinAlgError) as error:
+            if not self.trees:
+                raise
+            self.failed[name] = str(error)
+        if not self.interrupted:
+            self.spent[_kind_of(name)] = time.perf_counter() - started
+            self.left = [other for other in self.left if other != name]
+
+    def _too_late_for(self, name: str) -> bool:
+        """Whether a stage would not end in time, if it takes what the last of its kind took."""
+        expected = self.spent.get(_kind_of(name), 0.0) * (_AGAIN if name.endswith(_MORE) else 1)
+        return time.perf_counter() + expected > self.deadline
 
     def _planned(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """What is done once, by name."""
@@ -110,7 +142,7 @@ class Search:
             yield "the covariance structure", self._choose_structure
         rest = asked.draws - -(-asked.draws // _FIRST)
         if rest:
-            yield "the posterior of the number of clusters", partial(self._go_on, "MFM", rest)
+            yield _POSTERIOR, partial(self._go_on, "MFM", rest)
         for k in asked.numbers:
             yield f"predictions of K = {k}", partial(self._predict, k)
         for prior in ("sparse", "DP"):
@@ -118,16 +150,16 @@ class Search:
 
     def _refinements(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """Rounds of as many draws again for what is not exact enough yet."""
-        rounds = count() if self.deadline < np.inf else range(_ROUNDS)
-        for _ in rounds:
+        for _ in range(_ROUNDS if self.deadline == np.inf else _MOST_ROUNDS):
+            own = self._own(self.evidences)
             rough = [
-                (f"evidence of K = {k}, more exactly", partial(self._weigh_again, k))
-                for k in self.asked.numbers
-                if self.evidences[self.structure, k].se > self.asked.target_se
+                (f"evidence of K = {k}{_MORE}", partial(self._weigh_again, k))
+                for k, found in own.items()
+                if found.se > self.asked.target_se and (self.structure, k) in self.posts
             ]
             if self._is_rough("MFM"):
                 more = self.trees["MFM"]["posterior"].sizes["draw"]
-                rough += [("the posterior, more exactly", partial(self._go_on, "MFM", more))]
+                rough += [(f"{_POSTERIOR}{_MORE}", partial(self._go_on, "MFM", more))]
             if not rough:
                 return
             yield from rough
@@ -188,14 +220,16 @@ class Search:
         mixture = self._finite(structure, k)
         thin = thinning(len(self.asked.table.values))
         self.posts[structure, k] = self._sampled(mixture, self.asked.draws, thin)
-        self._bridge(structure, k)
+        if not self.interrupted:
+            self._bridge(structure, k)
 
     def _weigh_again(self, k: int) -> None:
         before, thin = self.posts[self.structure, k], thinning(len(self.asked.table.values))
         draws = before["posterior"].sizes["draw"]
         mixture = self._finite(self.structure, k)
         self.posts[self.structure, k] = self._sampled(mixture, draws, thin, resume=before)
-        self._bridge(self.structure, k)
+        if not self.interrupted:
+            self._bridge(self.structure, k)
 
     def _bridge(self, structure: CovarianceType, k: int) -> None:
         post = self.posts[structure, k]
@@ -209,9 +243,10 @@ class Search:
         )
 
     def _choose_structure(self) -> None:
-        p = self._structures()
-        assert p is not None
-        shares = p["p"].groupby(level="covariance_type").sum()
+        found = self._structures()
+        if found is None or found["p"].isna().any():
+            return
+        shares = found["p"].groupby(level="covariance_type").sum()
         best = max(self.asked.structures, key=lambda structure: float(shares[structure]))
         if best != self.structure:  # the first answer was another structure's
             self.structure = best
@@ -221,55 +256,30 @@ class Search:
         post = self.posts[self.structure, k]
         self.loos[k] = loo(post, random_seed=self.generator, progressbar=False)
 
-    def _structures(self) -> pd.DataFrame | None:
-        """Evidence and posterior probability of structure and number of components together."""
-        import pandas as pd
-
-        if len(self.asked.structures) == 1 or not self.evidences:
-            return None
-        index = pd.MultiIndex.from_tuples(
-            list(self.evidences), names=["covariance_type", "n_components"]
-        )
-        log_evidence = np.array([found.log_evidence for found in self.evidences.values()])
-        log_p = self.asked.weights.n_components.log_pmf([k for _, k in self.evidences])
-        p = np.exp(log_evidence + log_p - np.max(log_evidence + log_p))
-        columns = {
-            "log_evidence": log_evidence,
-            "log_evidence_se": [found.se for found in self.evidences.values()],
-            "p": p / p.sum(),
-        }
-        return pd.DataFrame(columns, index)
-
     def _own(self, found: dict[tuple[CovarianceType, int], Any]) -> dict[int, Any]:
         return {k: value for (structure, k), value in found.items() if structure == self.structure}
 
-    def _table(self) -> pd.DataFrame:
-        import pandas as pd
+    def _structures(self) -> pd.DataFrame | None:
+        if len(self.asked.structures) == 1 or not self.evidences:
+            return None
+        every = product(self.asked.structures, self.asked.numbers)
+        complete = all(cell in self.evidences for cell in every)
+        return structure_table(self.evidences, self.asked.weights.n_components, complete=complete)
 
-        post = self.trees["MFM"]
-        counted = n_clusters(post)
-        known = counted[["n_clusters", "n_components"]].max(axis=1) > 0
-        most = max(self.asked.numbers[-1], int(counted.index[known].max()))
-        index = pd.RangeIndex(1, most + 1, name="n_components")
-        table = pd.DataFrame(np.nan, index=index, columns=list(TABLE_COLUMNS))
-        for name in ("n_components", "n_clusters"):
-            for ending in ("", "_mcse"):
-                table[f"p_{name}{ending}"] = counted[name + ending].reindex(index)
-        table[["p_n_components", "p_n_clusters"]] = table[
-            ["p_n_components", "p_n_clusters"]
-        ].fillna(0.0)
-        prior = prior_n_clusters(self.asked.weights, len(self.asked.table.values))
-        table.loc[index[: len(prior)], "p_n_clusters_prior"] = prior[:most]
-        for k, found in self._own(self.evidences).items():
-            table.loc[k, ["log_evidence", "log_evidence_se"]] = found.log_evidence, found.se
-        for k, predicted in self.loos.items():
-            table.loc[k, ["elpd", "elpd_se"]] = predicted.elpd, predicted.se
+    def _table(self) -> pd.DataFrame:
+        table = cluster_table(
+            self.trees["MFM"],
+            self.asked.weights,
+            len(self.asked.table.values),
+            self.asked.numbers[-1],
+        )
+        add_evidences(table, self._own(self.evidences), self.asked.weights.n_components)
+        add_predictions(table, self.loos)
         if self.criteria is not None:
-            own = self.criteria.xs(self.structure)
-            table.loc[own.index, list(_CRITERIA)] = own[list(_CRITERIA)]
+            add_criteria(table, self.criteria.loc[[self.structure]].droplevel(0))
         return table
 
-    def _found(self, left: tuple[str, ...]) -> KChoice:
+    def _found(self) -> KChoice:
         post = self.trees["MFM"]
         models = {name: self._mixture(name) for name in self.trees}
         em_status = {}
@@ -290,6 +300,12 @@ class Search:
             structures=self._structures(),
             criteria=self.criteria,
             em_status=em_status,
-            unfinished=left,
+            unfinished=tuple(name for name in self.left if name not in self.failed),
+            failed=dict(self.failed),
         )
         return replace(found, recommendation=words(found))
+
+
+def _kind_of(stage: str) -> str:
+    """What stages of different numbers of components have in common."""
+    return stage.removesuffix(_MORE).partition(" of K = ")[0]

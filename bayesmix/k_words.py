@@ -20,6 +20,7 @@ __all__ = ["first_words", "words"]
 _NAMES = {"sparse": "a sparse finite mixture", "DP": "a Dirichlet process"}
 _TOLD = 0.01  # probability from which another number is named
 _TOLD_APART = 2.0  # standard errors
+_FAR_APART = 4.0  # the same
 _SAME = 0.1  # of a criterion
 
 
@@ -49,7 +50,9 @@ def _answer(table: pd.DataFrame) -> str:
         f"{clusters(first + 1)} with probability {p[first]:.2f} ({sure}; prior {prior[first]:.2f})"
     )
     if second != first and p[second] >= _TOLD:
-        said += f", {second + 1} with {p[second]:.2f}"
+        apart = p[first] - p[second] > _TOLD_APART * np.hypot(error[first], error[second])
+        beside = "" if apart or np.isnan(error[[first, second]]).any() else "not told apart from "
+        said += f", {beside}{second + 1} with {p[second]:.2f}"
     return said
 
 
@@ -74,14 +77,15 @@ def _models(found: KChoice) -> list[str]:
     said = []
     for name in ("sparse", "DP"):
         if found.models is not None and name in found.models.trees:
-            p = found.models.table["p"].xs(name)
-            said.append(f"{_NAMES[name]} says {p.idxmax()} ({p.max():.2f})")
+            p, r_hat = found.models.table["p"].xs(name), found.models.summary.loc[name, "r_hat"]
+            rough = f"; R-hat {r_hat:.2f}" if r_hat > RHAT_LIMIT else ""
+            said.append(f"{_NAMES[name]} says {p.idxmax()} ({p.max():.2f}{rough})")
     return [", ".join(said)] if said else []
 
 
 def _structure(found: KChoice) -> list[str]:
     """Probability of the covariance structure, of those asked for."""
-    if found.structures is None:
+    if found.structures is None or found.structures["p"].isna().any():
         return []
     own = found.mixture.covariance_type
     p = found.structures["p"].groupby(level="covariance_type").sum()
@@ -96,9 +100,13 @@ def _evidence(found: KChoice) -> list[str]:
     best, next_best = order[:2]
     lead, se = found.evidences[best].bayes_factor(found.evidences[next_best])
     told = "" if lead > _TOLD_APART * se else ", which the Monte Carlo error does not tell apart"
+    weighed = found.table["p_by_evidence"].dropna()
+    likely = int(weighed.index.to_numpy()[weighed.argmax()])
     said = [
-        f"the evidence is largest for K = {best}, by {lead:.2f} ± {se:.2g} nats over {next_best}"
-        f"{told}"
+        f"the evidence is largest for K = {best}{_at_the_end(best, found)}, by {lead:.2f} ± "
+        f"{se:.2g} nats over {next_best}{told}; with the prior of K it gives K = {likely} "
+        f"probability {weighed.max():.2f}",
+        *_disagreement(found.table),
     ]
     doubted = [str(k) for k in sorted(order[:2]) if found.evidences[k].warnings]
     if doubted:
@@ -113,7 +121,27 @@ def _predictions(found: KChoice) -> list[str]:
     best = max(found.loos, key=lambda k: found.loos[k].elpd)
     near = [k for k in found.loos if k != best and not _worse(found.loos, k, best)]
     others = f", not told apart from {listed(near)}" if near else ""
-    return [f"LOO predicts new rows best with K = {best}{others}"]
+    return [f"LOO predicts new rows best with K = {best}{_at_the_end(best, found)}{others}"]
+
+
+def _at_the_end(best: int, found: KChoice) -> str:
+    """Say so where the best number is the last that was asked for."""
+    return ", the largest asked for" if best == max(found.evidences) else ""
+
+
+def _disagreement(table: pd.DataFrame) -> list[str]:
+    """Say so where evidences and the sampler of K give other probabilities than errors allow."""
+    names = ("p_n_components", "p_n_components_mcse", "p_by_evidence", "p_by_evidence_se")
+    sampled, mcse, weighed, se = table[list(names)].dropna().to_numpy(float).T
+    if not sampled.sum() > 0:
+        return []
+    apart = np.abs(sampled / sampled.sum() - weighed)
+    if not (apart > _FAR_APART * np.hypot(mcse / sampled.sum(), se) + _TOLD).any():
+        return []
+    return [
+        "that is not what the draws of K say (p_n_components): chains have not found all there is; "
+        "take more draws, or thin more"
+    ]
 
 
 def _worse(loos: Mapping[int, Any], k: int, best: int) -> bool:
@@ -127,7 +155,7 @@ def _criteria(found: KChoice) -> list[str]:
     lowest = {
         name: number_of_least(values)
         for name in ("bic", "icl")
-        if not (values := found.table[name].dropna()).empty
+        if len(values := found.table[name].dropna()) > 1
     }
     if not lowest:
         return []
@@ -169,7 +197,8 @@ def _unreached(found: KChoice) -> list[str]:
         else f"{kind} of K = {numbers[0]}"
         for kind, numbers in left.items()
     ]
-    return [f"not come to: {listed(named)}"] if named else []
+    said = [f"not come to: {listed(named)}"] if named else []
+    return said + [f"{stage} failed ({reason})" for stage, reason in found.failed.items()]
 
 
 def clusters(k: int) -> str:

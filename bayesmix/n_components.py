@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_k"]
 
+_FEWEST, _FEWEST_EACH = 100, 8  # draws of all chains, of each
 _WORK = 2_000_000  # draws of a chain times rows, by default
 
 
@@ -88,9 +89,10 @@ def choose_k(
     target_se : float, default 0.05
         Standard error, nats, to which each evidence is refined.
     seconds : float, optional
-        Time budget: no stage begins after it. A few give the first answer alone. By default stages
-        end with at most two rounds of refinement; with a budget what is refined depends on the
-        machine.
+        Time budget: after the first answer no stage begins that would not end within it, if it
+        takes what the last of its kind took. A few give the first answer alone. By default stages
+        end with at most two rounds of refinement; with a budget at most four, and what is refined
+        depends on the machine.
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
         The first answer is printed above it.
@@ -137,6 +139,11 @@ def choose_k(
     if draws is None:
         draws = max(100, min(1000, _WORK // n))
     require_count(draws, "draws")
+    if draws * chains < _FEWEST or draws < _FEWEST_EACH:
+        raise ValueError(
+            f"draws: expected at least {max(_FEWEST_EACH, -(-_FEWEST // chains))} beside {chains} "
+            f"chain(s), as evidence and predictions take {_FEWEST} in all, got {draws}"
+        )
     asked = Asked(
         table,
         numbers,
@@ -160,7 +167,9 @@ def choose_k(
 def _structures(given: CovarianceType | Iterable[CovarianceType]) -> list[CovarianceType]:
     """Check covariance structures: one, or several without repeats."""
     known = get_args(CovarianceType)
-    found = [given] if isinstance(given, str) else list(given)
+    found: list[Any] = (
+        [given] if isinstance(given, str) or not isinstance(given, Iterable) else [*given]
+    )
     if not found or any(one not in known for one in found):
         raise ValueError(f"covariance_type: expected one or more of {known}, got {given!r}")
     return list(dict.fromkeys(found))

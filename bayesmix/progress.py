@@ -46,13 +46,14 @@ def stages(total: int, *, show: bool) -> Iterator[Callable[[str, str], None]]:
 
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns) as bar:
-        task = bar.add_task("", total=total)
+        task, begun = bar.add_task("", total=total), 0
 
         def begin(stage: str, said: str) -> None:
+            nonlocal begun
             if said:
                 bar.print(said)
-            bar.update(task, description=stage)
-            bar.advance(task, 1)
+            bar.update(task, description=stage, completed=begun, total=max(total, begun + 1))
+            begun += 1
 
         yield begin
-        bar.update(task, completed=total)
+        bar.update(task, description="", completed=begun, total=begun)

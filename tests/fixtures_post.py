@@ -16,7 +16,8 @@ import bayesmix as bm
 from bayesmix import gaussian, schema
 from bayesmix.cluster_counts import r_hat_of
 from bayesmix.inputs import as_table
-from bayesmix.k_choice import TABLE_COLUMNS, KChoice
+from bayesmix.k_choice import KChoice
+from bayesmix.k_tables import TABLE_COLUMNS
 from bayesmix.k_words import words
 from tests.support import Parameters, blobs
 
@@ -184,7 +185,14 @@ def made_choice(clusters: Any, k: range = range(1, 7), **others: Any) -> KChoice
     table["bic"] = table["icl"] = table["aic"] = np.abs(index - 2.0)
     criteria = pd.concat({"full": table[["bic", "icl", "aic"]]}, names=["covariance_type"])
     given: dict[str, Any] = {
-        **{"models": None, "posts": {}, "evidences": {}, "loos": {}, "structures": None},
+        **{
+            "models": None,
+            "posts": {},
+            "evidences": {},
+            "loos": {},
+            "structures": None,
+            "failed": {},
+        },
         **{"criteria": criteria, "em_status": dict.fromkeys(k, "converged"), "unfinished": ()},
     }
     r_hat = r_hat_of(np.asarray(clusters))

@@ -11,7 +11,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix import k_search
-from bayesmix.k_choice import TABLE_COLUMNS
+from bayesmix.k_tables import TABLE_COLUMNS
 from tests.fixtures_post import SEPARATED
 from tests.support import random_prior, rows_of
 

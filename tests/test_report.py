@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.k_choice import TABLE_COLUMNS
+from bayesmix.k_tables import TABLE_COLUMNS
 from tests.fixtures_post import fake_choice, fake_sample, frame, model, sampled
 from tests.support import STRUCTURES, blobs
 

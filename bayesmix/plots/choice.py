@@ -22,6 +22,7 @@ _WIDTH = 0.4
 _SHOWN = 0.005  # shares from here on have their number above the bar
 _PRIOR_COLOR = "0.72"
 _FAR = 30.0  # nats below the best that are drawn at their place
+_MANY = 10  # numbers, from which on what is above the bars is in a smaller type
 _OTHERS = {"sparse": "sparse finite mixture", "DP": "Dirichlet process"}
 
 
@@ -36,20 +37,29 @@ def choice(found: KChoice) -> NDArray[np.object_]:
     """
     shown = [name for name in ("log_evidence", "elpd") if found.table[name].notna().sum() > 1]
     size = (9.6, 6.4) if shown else (6.4, 5.6)
+    table = _worth_showing(found)
     _, grid = plt.subplots(2, 2 if shown else 1, figsize=size, layout="constrained", squeeze=False)
     axes = grid.ravel()
-    _probabilities(axes[0], found)
+    _probabilities(axes[0], table, found)
     for ax, name in zip(axes[1:], shown, strict=False):
         _relative(ax, found, name)
     last = axes[1 + len(shown)]
-    _criteria(last, found.table, list(found.em_status))
+    _criteria(last, table, list(found.em_status))
     for ax in axes[2 + len(shown) :]:
         ax.remove()
     for ax in axes[: 2 + len(shown)]:
-        ax.set_xticks(_ticks(found.table))
-        ax.set_xlim(0.4, found.table.index[-1] + 0.6)
+        ax.set_xticks(_ticks(table))
+        ax.set_xlim(0.4, table.index[-1] + 0.6)
         ax.title.set_fontsize("medium")
     return axes[: 2 + len(shown)]
+
+
+def _worth_showing(found: KChoice) -> pd.DataFrame:
+    """The table up to the last number that was asked for, or has a share to be seen."""
+    table = found.table
+    asked = table[["log_evidence", "elpd", "bic"]].notna().any(axis=1)
+    likely = (table["p_n_clusters"] >= _SHOWN) | asked | table.index.isin(list(found.em_status))
+    return table.loc[: table.index[likely.to_numpy()].max()]
 
 
 def _ticks(table: pd.DataFrame) -> NDArray[np.int64]:
@@ -58,8 +68,7 @@ def _ticks(table: pd.DataFrame) -> NDArray[np.int64]:
     return k[:: 1 + len(k) // 16]
 
 
-def _probabilities(ax: Axes, found: KChoice) -> None:
-    table = found.table
+def _probabilities(ax: Axes, table: pd.DataFrame, found: KChoice) -> None:
     k = table.index.to_numpy()
     posterior, error = table["p_n_clusters"], 2 * table["p_n_clusters_mcse"]
     ax.bar(k - _WIDTH / 2, posterior, _WIDTH, color=color(0), label="posterior")
@@ -73,9 +82,6 @@ def _probabilities(ax: Axes, found: KChoice) -> None:
         capsize=2,
         label="± 2 Monte Carlo errors",
     )
-    for place, share, top in zip(k, posterior, posterior + error.fillna(0), strict=True):
-        if share >= _SHOWN:
-            ax.text(place - _WIDTH / 2, top + 0.02, f"{share:.2f}", ha="center", fontsize="small")
     ax.bar(
         k + _WIDTH / 2,
         table["p_n_clusters_prior"],
@@ -85,7 +91,11 @@ def _probabilities(ax: Axes, found: KChoice) -> None:
         edgecolor="white",
         label="prior",
     )
-    _other_models(ax, found)
+    highest = np.maximum(posterior + error.fillna(0), _other_models(ax, table, found))
+    size = "x-small" if len(k) > _MANY else "small"
+    for place, share, top in zip(k, posterior, highest, strict=True):
+        if share >= _SHOWN:
+            ax.text(place - _WIDTH / 2, top + 0.02, f"{share:.2f}", ha="center", fontsize=size)
     ax.set(
         ylabel="probability",
         ylim=(0, 1.1),  # an error bar may go beyond
@@ -95,16 +105,19 @@ def _probabilities(ax: Axes, found: KChoice) -> None:
     ax.legend(fontsize="small")
 
 
-def _other_models(ax: Axes, found: KChoice) -> None:
-    """Mark the posteriors under other priors on the bars."""
+def _other_models(ax: Axes, table: pd.DataFrame, found: KChoice) -> NDArray[np.float64]:
+    """Mark the posteriors under other priors on the bars; return how high they reach."""
+    highest = np.zeros(len(table))
     if found.models is None:
-        return
+        return highest
     for i, (name, label) in enumerate(_OTHERS.items(), start=1):
         if name in found.models.trees:
             p = found.models.table["p"].xs(name)
-            p = p.reindex(found.table.index).fillna(0.0)
+            p = p.reindex(table.index).fillna(0.0)
+            highest = np.maximum(highest, p.to_numpy())
             style: dict[str, Any] = {"color": color(i), "marker": marker(i)}
             ax.plot(p.index, p, linestyle="none", markersize=5, label=label, **style)
+    return highest
 
 
 def _relative(ax: Axes, found: KChoice, name: str) -> None:
@@ -149,7 +162,7 @@ def _of_predictions(found: KChoice) -> tuple[pd.Series, pd.Series]:
 
 def _criteria(ax: Axes, table: pd.DataFrame, tried: list[int]) -> None:
     k = table.index.to_numpy()
-    for i, name in enumerate(("bic", "icl"), start=1):
+    for i, name in enumerate(("bic", "icl"), start=3):
         values = table[name].to_numpy(float)
         style: dict[str, Any] = {"color": color(i), "marker": marker(i)}
         ax.plot(k, values, markersize=5, linewidth=1, label=name.upper(), **style)
