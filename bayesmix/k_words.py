@@ -77,7 +77,10 @@ def _models(found: KChoice) -> list[str]:
     said = []
     for name in ("sparse", "DP"):
         if found.models is not None and name in found.models.trees:
-            p, r_hat = found.models.table["p"].xs(name), found.models.summary.loc[name, "r_hat"]
+            p, r_hat = (
+                found.models.table["p"].xs(name),
+                found.models.summary["r_hat"][[name]].item(),
+            )
             rough = f"; R-hat {r_hat:.2f}" if r_hat > RHAT_LIMIT else ""
             said.append(f"{_NAMES[name]} says {p.idxmax()} ({p.max():.2f}{rough})")
     return [", ".join(said)] if said else []
@@ -103,9 +106,9 @@ def _evidence(found: KChoice) -> list[str]:
     weighed = found.table["p_by_evidence"].dropna()
     likely = int(weighed.index.to_numpy()[weighed.argmax()])
     said = [
-        f"the evidence is largest for K = {best}{_at_the_end(best, found)}, by {lead:.2f} ± "
-        f"{se:.2g} nats over {next_best}{told}; with the prior of K it gives K = {likely} "
-        f"probability {weighed.max():.2f}",
+        f"the evidence is largest for K = {best}{_at_the_end(best, found.evidences)}, by "
+        f"{lead:.2f} ± {se:.2g} nats over {next_best}{told}; with the prior of K it gives "
+        f"K = {likely} probability {weighed.max():.2f}",
         *_disagreement(found.table),
     ]
     doubted = [str(k) for k in sorted(order[:2]) if found.evidences[k].warnings]
@@ -121,12 +124,12 @@ def _predictions(found: KChoice) -> list[str]:
     best = max(found.loos, key=lambda k: found.loos[k].elpd)
     near = [k for k in found.loos if k != best and not _worse(found.loos, k, best)]
     others = f", not told apart from {listed(near)}" if near else ""
-    return [f"LOO predicts new rows best with K = {best}{_at_the_end(best, found)}{others}"]
+    return [f"LOO predicts new rows best with K = {best}{_at_the_end(best, found.loos)}{others}"]
 
 
-def _at_the_end(best: int, found: KChoice) -> str:
+def _at_the_end(best: int, asked: Mapping[int, Any]) -> str:
     """Say so where the best number is the last that was asked for."""
-    return ", the largest asked for" if best == max(found.evidences) else ""
+    return ", the largest asked for" if best == max(asked) else ""
 
 
 def _disagreement(table: pd.DataFrame) -> list[str]:

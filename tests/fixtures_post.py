@@ -17,7 +17,7 @@ from bayesmix import gaussian, schema
 from bayesmix.cluster_counts import r_hat_of
 from bayesmix.inputs import as_table
 from bayesmix.k_choice import KChoice
-from bayesmix.k_tables import TABLE_COLUMNS
+from bayesmix.k_tables import TABLE_COLUMNS, add_evidences, add_predictions
 from bayesmix.k_words import words
 from tests.support import Parameters, blobs
 
@@ -195,8 +195,10 @@ def made_choice(clusters: Any, k: range = range(1, 7), **others: Any) -> KChoice
         },
         **{"criteria": criteria, "em_status": dict.fromkeys(k, "converged"), "unfinished": ()},
     }
-    r_hat = r_hat_of(np.asarray(clusters))
-    found = KChoice(table, "", mixture, post, r_hat, **(given | others))
+    r_hat, given = r_hat_of(np.asarray(clusters)), given | others
+    add_evidences(table, given["evidences"], mixture.weights.n_components)
+    add_predictions(table, given["loos"])
+    found = KChoice(table, "", mixture, post, r_hat, **given)
     return replace(found, recommendation=words(found))
 
 

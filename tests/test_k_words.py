@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.evidence import Evidence
-from bayesmix.k_words import first_words
+from bayesmix.k_words import first_words, words
 from tests.fixtures_post import made_choice
 from tests.planted_counts import autocorrelated
 
@@ -27,7 +28,7 @@ def loos(*levels):
     """ELPD of K = 1, 2, ...: rows of mean level, which vary."""
     noise = np.random.default_rng(1).normal(size=(len(levels), 90))
     each = [level + row - row.mean() for level, row in zip(levels, noise, strict=True)]
-    return {k: SimpleNamespace(elpd=e.sum(), elpd_i=e) for k, e in enumerate(each, 1)}
+    return {k: SimpleNamespace(elpd=e.sum(), se=3.0, elpd_i=e) for k, e in enumerate(each, 1)}
 
 
 class TestAnswer:
@@ -49,6 +50,11 @@ class TestAnswer:
         assert f", {next_best.index[1]} with {next_best.iloc[1]:.2f}" in found.recommendation
         assert "do not" not in found.recommendation.lower()
         assert found.r_hat < 1.01
+
+    def test_two_numbers_that_errors_do_not_tell_apart(self):
+        clusters = np.random.default_rng(3).choice([3, 4], size=(4, 200))
+        said = made_choice(clusters).recommendation
+        assert re.match(r"[34] clusters with .*, not told apart from [34] with 0\.[45]", said)
 
     def test_one_cluster(self):
         assert made_choice(np.ones((4, 100), int)).recommendation.startswith("1 cluster with")
@@ -90,8 +96,26 @@ class TestDoubts:
 
 class TestOthers:
     def test_evidence_tells_apart(self):
-        said = made_choice(SURE, evidences=evidences({1: -90.0, 2: -80.0, 3: -78.5})).recommendation
-        assert "The evidence is largest for K = 3, by 1.50 ± 0.071 nats over 2." in said
+        logs = {1: -90.0, 2: -80.0, 3: -77.5, 4: -99.0}
+        said = made_choice(MIXED, evidences=evidences(logs)).recommendation
+        assert "The evidence is largest for K = 3, by 2.50 ± 0.071 nats over 2; with" in said
+        prior = np.exp(bm.BetaNegativeBinomial().log_pmf([2, 3]))
+        share = np.exp(2.5) * prior[1] / (np.exp(2.5) * prior[1] + prior[0])
+        assert f"the prior of K it gives K = 3 probability {share:.2f}." in said
+
+    def test_the_largest_asked_for(self):
+        said = made_choice(SURE, evidences=evidences({2: -80.0, 3: -77.5})).recommendation
+        assert "largest for K = 3, the largest asked for, by" in said
+
+    def test_evidences_and_draws_of_k_that_disagree(self):
+        found = made_choice(SURE, evidences=evidences({2: -80.0, 3: -75.0, 4: -90.0}))
+        assert "not what the draws of K say" not in found.recommendation  # there are none
+        found.table.loc[2:4, ["p_n_components", "p_n_components_mcse"]] = [
+            *([0.6, 0.02], [0.3, 0.02], [0.1, 0.01]),
+        ]
+        assert "not what the draws of K say" in words(found)
+        found.table.loc[2:4, "p_n_components"] = found.table.loc[2:4, "p_by_evidence"]
+        assert "not what the draws of K say" not in words(found)
 
     def test_evidence_that_does_not_tell_apart(self):
         said = made_choice(SURE, evidences=evidences({2: -80.0, 3: -79.9}, 0.1)).recommendation
@@ -109,7 +133,11 @@ class TestOthers:
         said = made_choice(SURE, loos=loos(-3.0, -2.0, -1.99, -2.01)).recommendation
         assert "LOO predicts new rows best with K = 3, not told apart from 2 and 4" in said
         said = made_choice(SURE, loos=loos(-3.0, -2.0, -1.0)).recommendation
-        assert "best with K = 3." in said
+        assert "best with K = 3, the largest asked for." in said
+
+    def test_stages_that_failed(self):
+        said = made_choice(SURE, failed={"evidence of K = 9": "too many"}).recommendation
+        assert said.endswith("Evidence of K = 9 failed (too many).")
 
     def test_structures(self):
         index = pd.MultiIndex.from_product(
@@ -118,21 +146,19 @@ class TestOthers:
         structures = pd.DataFrame({"p": [0.2, 0.5, 0.1, 0.2]}, index)
         said = made_choice(SURE, structures=structures).recommendation
         assert "Of the covariance structures full has posterior probability 0.70" in said
+        said = made_choice(SURE, structures=structures * np.nan).recommendation
+        assert "covariance structures" not in said
 
     def test_models(self):
-        table = pd.concat(
-            {
-                name: pd.DataFrame({"p": p}, [1, 2, 3])
-                for name, p in {
-                    "MFM": [0, 0, 1],
-                    "sparse": [0, 0.6, 0.4],
-                    "DP": [0, 0.2, 0.8],
-                }.items()
-            }
-        )
-        models = SimpleNamespace(table=table, trees=dict.fromkeys(("MFM", "sparse", "DP")))
+        p = {"MFM": [0, 0, 1], "sparse": [0, 0.6, 0.4], "DP": [0, 0.2, 0.8]}
+        table = pd.concat({name: pd.DataFrame({"p": own}, [1, 2, 3]) for name, own in p.items()})
+        summary = pd.DataFrame({"r_hat": [1.0, 1.0, 1.2]}, list(p))
+        models = SimpleNamespace(table=table, summary=summary, trees=dict.fromkeys(p))
         said = made_choice(SURE, models=models).recommendation
-        assert "A sparse finite mixture says 2 (0.60), a Dirichlet process says 3 (0.80)." in said
+        expected = (
+            "A sparse finite mixture says 2 (0.60), a Dirichlet process says 3 (0.80; R-hat 1.20)"
+        )
+        assert expected in said
 
     def test_criteria_of_another_structure(self):
         found = made_choice(SURE)

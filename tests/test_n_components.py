@@ -117,10 +117,31 @@ class TestEnds:
 
     def test_interrupted_sampling_ends_it(self, monkeypatch):
         """`sample` returns the draws that it has."""
-        monkeypatch.setattr(k_search, "sample", interrupted_after(2))
+        monkeypatch.setattr(k_search, "sample", interrupted_after(3))
         found = bm.choose_k(X, [2, 3], random_seed=1, **QUICK)
         assert list(found.evidences) == [2]
         assert "evidence of K = 3" in found.unfinished
+
+    def test_a_stage_that_fails_loses_nothing(self, monkeypatch):
+        def fail(*_, **__):
+            raise ValueError("too many")
+
+        monkeypatch.setattr(k_search, "evidence", fail)
+        found = bm.choose_k(X, [2, 3], random_seed=1, **QUICK)
+        assert found.failed == dict.fromkeys(("evidence of K = 2", "evidence of K = 3"), "too many")
+        assert found.unfinished == ()
+        assert found.table["elpd"].notna().sum() == 2
+        assert "Evidence of K = 2 failed (too many)" in found.recommendation
+
+    def test_what_would_end_too_late_does_not_begin(self, monkeypatch):
+        """Evidence of the second number, after that of the first has taken all the time."""
+        clock = iter(np.arange(10_000.0))
+        monkeypatch.setattr(k_search.time, "perf_counter", lambda: next(clock))
+        search = k_search.Search(None, None, 105.0, "full", trees={"MFM": None})
+        search.spent["evidence"] = 60.0
+        assert not search._too_late_for("evidence of K = 3")
+        assert search._too_late_for("evidence of K = 3, more exactly")
+        assert not search._too_late_for("EM's criteria")
 
     def test_rough_results_are_refined(self, monkeypatch):
         monkeypatch.setattr(k_search.Search, "_is_rough", lambda *_: True)
@@ -172,8 +193,8 @@ class TestAsked:
     def test_effort_by_the_number_of_rows(self, asked, n, draws, thin):
         found = asked(rows_of(SEPARATED, n))
         assert (found.draws, found.thin) == (draws, thin)
-        found = asked(rows_of(SEPARATED, n), draws=7, thin=3)
-        assert (found.draws, found.thin) == (7, 3)
+        found = asked(rows_of(SEPARATED, n), draws=30, thin=3)
+        assert (found.draws, found.thin) == (30, 3)
 
     def test_priors_of_the_users_own(self, asked):
         weights = bm.MixtureOfFiniteMixtures(bm.UniformK(1, 9), 2.0)
@@ -208,6 +229,8 @@ class TestAsked:
             ({"covariance_type": ["full", "round"]}, "covariance_type: expected one or more of"),
             ({"covariance_type": []}, "covariance_type: expected one or more of"),
             ({"draws": 0}, "draws: expected"),
+            ({"draws": 20}, "draws: expected at least 25 beside 4 chain"),
+            ({"covariance_type": 3}, "covariance_type: expected one or more of"),
         ],
     )
     def test_bad_input(self, options, message):

@@ -26,16 +26,13 @@ def full_choice(**others):
     p = {2: 0.1, 3: 0.6, 4: 0.3}
     table = pd.concat({name: pd.DataFrame({"p": p}) for name in ("MFM", "sparse", "DP")})
     trees = dict.fromkeys(("MFM", "sparse", "DP"))
+    summary = pd.DataFrame({"r_hat": 1.0}, list(trees))
     given = {
-        "models": SimpleNamespace(table=table, trees=trees),
-        "evidences": evidences(logs := {1: -300.0, 2: -81.0, 3: -80.0, 4: -80.5}),
+        "models": SimpleNamespace(table=table, summary=summary, trees=trees),
+        "evidences": evidences({1: -300.0, 2: -81.0, 3: -80.0, 4: -80.5}),
         "loos": loos(-3.0, -2.0, -1.9, -1.95),
     }
-    found = made_choice(MIXED, **(given | others))
-    for k, log in logs.items():
-        found.table.loc[k, ["log_evidence", "log_evidence_se"]] = log, 0.05
-        found.table.loc[k, "elpd"] = found.loos[k].elpd
-    return found
+    return made_choice(MIXED, **(given | others))
 
 
 class TestProbabilities:
