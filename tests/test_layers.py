@@ -66,7 +66,7 @@ LAYERS = (
             "sampling_request",
             "chain_starts",
             "chain_states",
-            *("n_components", "k_choice", "k_search", "k_words", "cluster_counts"),
+            *("n_components", "k_choice", "k_dispute", "k_search", "k_words", "cluster_counts"),
             *("evidence", "evidence_bridge", "fewer_components", "loo", "dispute"),
             *("prior_choice", "prior_choice_result", "prior_sensitivity"),
         ),
