@@ -88,7 +88,8 @@ def _fitted(x: Floats, k: int, structure: Any, n_init: int) -> GaussianMixture:
 
 def _partition(found: KChoice, generator: np.random.Generator) -> tuple[Partition, list[str]]:
     """Partition of least loss among draws with the most probable number; doubts of it."""
-    answer = int(found.table["p_n_clusters"].idxmax())
+    p = found.table["p_n_clusters"]
+    answer = int(p.index.to_numpy()[p.to_numpy().argmax()])
     label = label_draws(found.post).by_chain[occupied(found.post) == answer]
     own = partition(label, max_clusters=answer, random_seed=generator)
     said = []
