@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.diagnostics import DIFFERENT_MODES
 from bayesmix.dispute import Dispute, disputed_rows
+from bayesmix.draws import data_of
 from bayesmix.estimator import GaussianMixture
 from bayesmix.inputs import as_generator
 from bayesmix.k_words import clusters, number_of_least
@@ -54,9 +55,9 @@ def _refitted(found: KChoice, k: int) -> tuple[GaussianMixture, list[str]]:
     from sklearn.exceptions import ConvergenceWarning
 
     assert found.criteria is not None
-    x = found.post["observed_data"]["x"].values
+    x = data_of(found.post).values
     structure = found.mixture.covariance_type
-    aim = float(found.criteria.loc[(structure, k), "log_likelihood"])
+    aim = float(found.criteria["log_likelihood"].xs(structure).to_dict()[k])
     best, highest, told = None, -np.inf, False
     for n_init in _STARTS:
         with warnings.catch_warnings(record=True) as caught:

@@ -65,10 +65,11 @@ class Sensitivity:
         """Which way the number goes where chains agree, and mean and most probable number do."""
         if (self.summary["r_hat"] > DIFFERENT_MODES).any():
             return []
-        mean, mode = (self.summary[name].unstack() for name in ("mean", "n_clusters"))
+        mean, mode = (self.summary[name].unstack().to_numpy() for name in ("mean", "n_clusters"))
         said = []
         for words, axis in (("wider components make", 0), ("a larger concentration makes", 1)):
-            steps = [table.mean(axis=axis).iloc[[0, -1]].diff().iloc[-1] for table in (mean, mode)]
+            along = [values.mean(axis=axis) for values in (mean, mode)]
+            steps = [values[-1] - values[0] for values in along]
             if abs(steps[0]) >= _MATTERS and steps[0] * steps[1] > 0:
                 said.append(f"{words} for {'more' if steps[0] > 0 else 'fewer'} clusters")
         found = "; ".join(said)

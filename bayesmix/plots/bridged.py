@@ -51,8 +51,8 @@ def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
             color=color(i),
             label=f"draws of the {label}",
         )
-    estimate = found.bridge_log_evidence
-    ax.axvline(estimate, color="black", linewidth=1, label="log evidence by the bridge")
+    if np.isfinite(estimate := found.bridge_log_evidence):
+        ax.axvline(estimate, color="black", linewidth=1, label="log evidence by the bridge")
     ax.set(xlabel="log target less log proposal, nats", ylabel="density")
     ax.legend(fontsize="small")
     return ax
