@@ -58,6 +58,8 @@ class Dispute:
     """What the point is called in words."""
     point: FrozenMixture
     data: Table
+    cautions: tuple[str, ...] = ()
+    """What speaks against trusting it."""
 
     @property
     def n_clusters(self) -> tuple[int, int]:
@@ -80,7 +82,7 @@ class Dispute:
                 f"{counted(empty, 'component')} of {self.name} {'is' if empty == 1 else 'are'} the "
                 "most probable of no row, and not counted."
             )
-        return said
+        return [*said, *self.cautions]
 
     def _numbers(self) -> str:
         point, posterior = self.n_clusters
@@ -110,7 +112,8 @@ class Dispute:
         )
         if np.isfinite(own["within"]):
             said += f", with each other with {own['within']:.2f}"
-        return f"{said}. {_verdict(own['together'])}"
+        drawn = not of_point or 2 * shared <= size
+        return f"{said}. {_verdict(own['together'], drawn)}"
 
     def plot(self, *, features: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
         """Draw the rows in dispute over all others, under the point's components.
@@ -270,11 +273,14 @@ def _judged(
     return pd.DataFrame(table, index, list(_COLUMNS)), rows
 
 
-def _verdict(together: float) -> str:
+def _verdict(together: float, drawn: bool) -> str:
+    """What rows that are together so often say of a border, which the partition may have drawn."""
     if together >= FIRM:
-        return "The posterior sees no border there."
+        beside = ", although its partition has one" if drawn else ""
+        return f"The posterior sees no border there{beside}."
     if together <= 1 - FIRM:
-        return "The posterior sees a border there."
+        beside = "" if drawn else ", although its partition has none"
+        return f"The posterior sees a border there{beside}."
     return "The posterior is in doubt whether there is a border."
 
 

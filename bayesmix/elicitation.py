@@ -35,6 +35,7 @@ __all__ = ["component_count", "dirichlet_concentration", "stick_concentration"]
 _SMALLEST = 1e-12  # concentration
 _LARGEST = 1e6  # concentration of a component, or of sticks per row
 _LARGEST_C = 2e4  # of BetaNegativeBinomial(1, 4, c): beyond, tables of K are too short
+_NO_CHOICE = 1e-6  # of a cluster, between the smallest and the largest prior
 _SPLINE_POINTS = 400
 _ONE_BY_ONE = 20  # rows, before asymptotic series hold
 _NO_DISCOUNT = 1e-9  # discount that changes no mean by as much, relative to it
@@ -112,6 +113,11 @@ def _solved(mean: Callable[[float], float], expected: float, bounds: tuple[float
 
     expected = require_positive(expected, "expected")
     fewest, most = (mean(bound) for bound in bounds)
+    if most - fewest < _NO_CHOICE:
+        raise ValueError(
+            f"expected: expected a number of clusters that the prior can change, got {expected:g} "
+            f"where there is always {most:.6g}; take at least 2 rows and 2 components"
+        )
     if not fewest < expected < most:
         raise ValueError(
             f"expected: expected a number of clusters above {fewest:.6g} and below {most:.6g}, got "

@@ -59,8 +59,10 @@ class Evidence:
     n_rows: int
     warnings: tuple[str, ...] = ()
     """What speaks against trusting it, with a remedy each."""
+    bridge_log_evidence: float = np.nan
+    """log p(x) by the bridge alone; another where one component fewer was of help."""
     bridge_se: float = np.nan
-    """Of the bridge alone; above ``se`` where one component fewer was of help."""
+    """Its error; above ``se`` where one component fewer was of help."""
     log_ratio: Floats | None = None
     """Of bridge sampling: log target less log proposal at the posterior draws, (chain, draw)."""
     log_ratio_proposal: Floats | None = None
@@ -361,6 +363,7 @@ def _by_bridge(
         mixture,
         n,
         told,
+        found.bridge.log_evidence,
         found.bridge.se,
         found.log_ratio,
         found.log_ratio_proposal,

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesmix.dispute import Dispute, disputed_rows
-from bayesmix.estimator import GaussianMixture
-from bayesmix.k_words import number_of_least
 from bayesmix.prior_sensitivity import Sensitivity, sensitivity
 
 if TYPE_CHECKING:
@@ -18,6 +15,7 @@ if TYPE_CHECKING:
     from arviz_stats.utils import ELPDDataLOO
     from numpy.typing import NDArray
 
+    from bayesmix.dispute import Dispute
     from bayesmix.evidence import Evidence
     from bayesmix.inputs import RandomSeed
     from bayesmix.mixture import Mixture
@@ -84,6 +82,10 @@ class KChoice:
     ) -> Dispute:
         """Say which rows a component of EM's choice rests on that the posterior does not have.
 
+        EM is fitted again, from more starts until it is as likely as that of the table. The
+        posterior's clusters are the partition of least loss among draws with the most probable
+        number; how often rows are together is told by all draws.
+
         Parameters
         ----------
         criterion : {"bic", "icl", "aic"}, default "bic"
@@ -93,23 +95,13 @@ class KChoice:
         Raises
         ------
         ValueError
-            If EM found no genuine optimum for any number.
+            If EM found no genuine optimum for any number, or was not come to.
         """
+        from bayesmix.k_dispute import dispute_with
+
         if criterion not in ("bic", "icl", "aic"):
             raise ValueError(f"criterion: expected 'bic', 'icl' or 'aic', got {criterion!r}")
-        values = self.table[criterion].dropna()
-        if values.empty:
-            raise ValueError(
-                f"{criterion}: expected a genuine optimum of EM, found none; see em_status"
-            )
-        point = GaussianMixture(
-            number_of_least(values),
-            covariance_type=self.mixture.covariance_type,
-            n_init=20,
-            reg_covar=0.0,
-            random_state=1,
-        ).fit(self.post["observed_data"]["x"].values)
-        return disputed_rows(point, self.post, name=criterion.upper(), random_seed=random_seed)
+        return dispute_with(self, criterion, random_seed)
 
     def sensitivity(self, *, random_seed: RandomSeed = None, **options: Any) -> Sensitivity:
         """Ask again under concentrations and component scales around those of `mixture`.

@@ -48,7 +48,7 @@ def loo(
     post: xr.DataTree,
     *,
     mixture: Mixture | None = None,
-    max_refits: int = 20,
+    max_refits: int = 50,
     draws: int = 500,
     chains: int = 4,
     random_seed: RandomSeed = None,
@@ -65,10 +65,12 @@ def loo(
     Its shape k tells where that fails: above :math:`\min(1 - 1/\log_{10} S, 0.7)` for S draws a
     row is so influential that the weights say little, such as a row that has a component of its
     own. These rows are left out in earnest: the posterior is sampled anew without them, priors
-    staying the numbers they are. If they are more than ``max_refits``, some are left out together,
-    as few at a time as it takes; ten refits of all rows would be 10-fold cross-validation. The
-    shape is an estimate, too: where few draws place a row elsewhere than in a component of its own
-    it may look harmless; more draws tell.
+    staying the numbers they are. If they are more than ``max_refits``, those of the largest shapes
+    are, and the others keep their weights, which make too much of them, and their shape, which
+    tells: ``warning`` is set, and such an elpd is not to be compared. (To leave out several such
+    rows together is farther off, as they often hold a component up together.) The shape is an
+    estimate, too: where few draws place a row elsewhere than in a component of its own it may look
+    harmless; more draws tell.
 
     Parameters
     ----------
@@ -77,8 +79,8 @@ def loo(
         sampler.
     mixture : Mixture, optional
         The posterior's model, by default the tree's own.
-    max_refits : int, default 20
-        0 for importance weights alone.
+    max_refits : int, default 50
+        Rows to be left out in earnest, one by one; 0 for importance weights alone.
     draws, chains : int, default 500 and 4
         Of each refit.
     random_seed : int, SeedSequence or Generator, optional
@@ -91,7 +93,8 @@ def loo(
         As `arviz.loo` returns, for `arviz.compare`: ``elpd``, ``se`` (over rows) and ``p`` (the
         effective number of parameters) in nats; of every row ``elpd_i``, ``p_loo_i`` and
         ``pareto_k``, which is 0 where a refit took the place of the weights. What it was before is
-        in ``influence_pareto_k``. Nothing is stored of size draws times rows.
+        in ``influence_pareto_k``; ``warning`` tells that some are above ``good_k`` still. Nothing
+        is stored of size draws times rows.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def loo(
     Warns
     -----
     UserWarning
-        If rows were left out together, or weights that fail were kept because ``max_refits=0``.
+        If weights that fail were kept, as ``max_refits`` is too small.
     sklearn.exceptions.ConvergenceWarning
         If refits warned of convergence.
 
@@ -127,27 +130,34 @@ def loo(
     ... }  # doctest: +SKIP
     >>> az.compare({k: bm.loo(post, random_seed=1) for k, post in posts.items()})  # doctest: +SKIP
     """
-    _require_arguments(max_refits, draws, chains)
+    _require_arguments(post, max_refits, draws, chains)
     table, model = data_of(post), model_of(post, mixture) if max_refits else None
     for_atoms, for_refits = as_generator(random_seed).spawn(2)
     measure = random_measure(post, for_atoms, mixture=mixture)
     n_draws = len(measure.clusters)
     found, good_k = _weighted(measure, table.values, progressbar), _good_k(n_draws)
-    bad = np.flatnonzero(~(found.pareto_k <= good_k))
-    _warn_of(bad, good_k, max_refits, table.index)
+    bad, kept = _to_refit(found.pareto_k, good_k, max_refits)
+    _warn_of(kept, bad.size + kept.size, good_k, table.index)
     elpd, pareto_k = found.elpd.copy(), found.pareto_k.copy()
     if model is not None and bad.size:
         how = {"draws": draws, "chains": chains, "sampler": post.attrs.get("sampler", "auto")}
-        groups = np.array_split(for_refits.permutation(bad), min(bad.size, max_refits))
-        elpd[bad] = _refitted(model, table.values, groups, for_refits, how, progressbar)[bad]
+        elpd[bad] = _refitted(model, table.values, bad, for_refits, how, progressbar)
         pareto_k[bad] = 0.0
     final = _Rows(elpd, found.lpd, pareto_k)
     return _as_arviz(final, found.pareto_k, table.index, n_draws, good_k)
 
 
-def _require_arguments(max_refits: Any, draws: Any, chains: Any) -> None:
-    if max_refits != 0 or isinstance(max_refits, bool):
-        require_count(max_refits, "max_refits")
+def _require_arguments(post: Any, max_refits: Any, draws: Any, chains: Any) -> None:
+    if not hasattr(post, "children"):
+        raise ValueError(
+            f"post: expected a DataTree, as sample returns, got {type(post).__name__}; sample first"
+        )
+    whole = isinstance(max_refits, (int, np.integer)) and not isinstance(max_refits, bool)
+    if not whole or max_refits < 0:
+        raise ValueError(
+            f"max_refits: expected a whole number of at least 0, got {max_refits!r}; 0 is for "
+            "importance weights alone"
+        )
     require_count(draws, "draws")
     require_count(chains, "chains")
 
@@ -160,6 +170,13 @@ def _good_k(n_draws: int) -> float:
             f"got {n_draws}; sample more"
         )
     return min(1 - 1 / float(np.log10(n_draws)), 0.7)
+
+
+def _to_refit(pareto_k: Floats, good_k: float, max_refits: int) -> tuple[Places, Places]:
+    """Rows whose weights fail: those with the largest shapes, to be refitted; and the others."""
+    badness = np.where(np.isnan(pareto_k), np.inf, pareto_k)
+    worst = np.argsort(-badness, kind="stable")[: np.count_nonzero(badness > good_k)]
+    return np.sort(worst[:max_refits]), np.sort(worst[max_refits:])
 
 
 def _weighted(measure: RandomMeasure, x: Floats, progressbar: bool) -> _Rows:
@@ -189,43 +206,42 @@ def _relative(log: Floats) -> Floats:
 def _refitted(
     model: Mixture,
     x: Floats,
-    groups: list[Places],
+    rows: Places,
     generator: np.random.Generator,
     how: Mapping[str, Any],
     progressbar: bool,
 ) -> Floats:
-    """Log density of rows given all but those of their group, (n,); NaN of rows in none."""
-    log, warned = np.full(len(x), np.nan), {"refits": 0}
-    with progress("refits", len(groups), show=progressbar, unit="refits") as advance:
-        for rows, own in zip(groups, generator.spawn(len(groups)), strict=True):
+    """Log density of some rows, each given all others, (number of rows,)."""
+    log, warned = np.empty(rows.size), {"refits": 0}
+    with progress("refits", rows.size, show=progressbar, unit="refits") as advance:
+        for j, (i, own) in enumerate(zip(rows, generator.spawn(rows.size), strict=True)):
             with counted_warnings("refits", warned):
-                log[rows] = held_out_log_density(model, np.delete(x, rows, 0), x[rows], own, how)
+                (log[j],) = held_out_log_density(model, np.delete(x, i, 0), x[[i]], own, how)
             advance(1)
     if warned["refits"]:
         from sklearn.exceptions import ConvergenceWarning
 
         warnings.warn(
-            f"{warned['refits']} of {len(groups)} refits warned of convergence; raise draws",
+            f"{warned['refits']} of {rows.size} refits warned of convergence; raise draws",
             ConvergenceWarning,
             stacklevel=3,
         )
     return log
 
 
-def _warn_of(bad: Places, good_k: float, max_refits: int, index: NDArray[Any]) -> None:
+def _warn_of(kept: Places, n_bad: int, good_k: float, index: NDArray[Any]) -> None:
     """Say where what is returned is not leave-one-out as it should be."""
-    if bad.size <= max_refits:
+    if not kept.size:
         return
-    named = ", ".join(str(name) for name in index[bad[:_MOST_NAMED]])
-    more = f" and {bad.size - _MOST_NAMED} more" if bad.size > _MOST_NAMED else ""
-    rows = f"row{'s' if bad.size > 1 else ''} {named}{more}"
-    said = f"max_refits: importance weights fail (Pareto k above {good_k:.2f}) for {rows}, "
-    if max_refits == 0:
-        said += "and are kept; their densities are likely too high; allow refits"
-    else:
-        together = -(-bad.size // max_refits)
-        said += f"which were left out up to {together} at a time; {bad.size} refits leave out one"
-    warnings.warn(said, UserWarning, stacklevel=3)
+    named = ", ".join(str(name) for name in index[kept[:_MOST_NAMED]])
+    more = f" and {kept.size - _MOST_NAMED} more" if kept.size > _MOST_NAMED else ""
+    warnings.warn(
+        f"max_refits: importance weights fail (Pareto k above {good_k:.2f}) for "
+        f"row{'s' if kept.size > 1 else ''} {named}{more}, and are kept; their densities are "
+        f"likely too high; allow {n_bad} refit{'s' if n_bad > 1 else ''}",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _as_arviz(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from bayesmix.diagnostics import DIFFERENT_MODES
 from bayesmix.inputs import as_table
 from bayesmix.mixture import require_mixture
 from bayesmix.prior_choice import compare_priors
@@ -47,8 +48,8 @@ class Sensitivity:
         if low == high:
             said = f"{_counted(low, 'cluster')} {of}, with probability {self._probabilities()}."
         else:
-            said = f"From {low} to {high} clusters {of}{self._as_stated()}{self._directions()}."
-        return [said, *self.choice.cautions()]
+            said = f"From {low} to {high} clusters {of}{self._as_stated()}."
+        return [said, *self._directions(), *self.choice.cautions()]
 
     def _probabilities(self) -> str:
         low, high = self.summary["p"].min(), self.summary["p"].max()
@@ -60,19 +61,19 @@ class Sensitivity:
         stated = self.summary["n_clusters"].loc[[(1.0, 1.0)]].item()
         return f", {stated} as stated"
 
-    def _directions(self) -> str:
-        """Which way the mean number goes, where both ends of a factor tell."""
-        means = self.summary["mean"].unstack().to_numpy()
-        along = {
-            "the wider components may be": means.mean(axis=0),
-            "the larger the concentration": means.mean(axis=1),
-        }
-        said = [
-            f"{'more' if mean[-1] > mean[0] else 'fewer'} {words}"
-            for words, mean in along.items()
-            if abs(mean[-1] - mean[0]) >= _MATTERS
-        ]
-        return f": {', '.join(said)}" if said else ""
+    def _directions(self) -> list[str]:
+        """Which way the number goes where chains agree, and mean and most probable number do."""
+        if (self.summary["r_hat"] > DIFFERENT_MODES).any():
+            return []
+        mean, mode = (self.summary[name].unstack().to_numpy() for name in ("mean", "n_clusters"))
+        said = []
+        for words, axis in (("wider components make", 0), ("a larger concentration makes", 1)):
+            along = [values.mean(axis=axis) for values in (mean, mode)]
+            steps = [values[-1] - values[0] for values in along]
+            if abs(steps[0]) >= _MATTERS and steps[0] * steps[1] > 0:
+                said.append(f"{words} for {'more' if steps[0] > 0 else 'fewer'} clusters")
+        found = "; ".join(said)
+        return [f"On average {found}."] if said else []
 
     def plot(self) -> Axes:
         """Draw the table, colored by the posterior mean of the number of clusters."""
@@ -95,7 +96,7 @@ def sensitivity(
     *,
     concentration: Iterable[float] = _FACTORS,
     scale: Iterable[float] = _FACTORS,
-    draws: int = 250,
+    draws: int = 1000,
     thin: int | None = None,
     chains: int = 4,
     random_seed: RandomSeed = None,
@@ -117,7 +118,7 @@ def sensitivity(
         The data, used as they are.
     concentration, scale : iterable of float, default (1/4, 1, 4)
         Factors above 0.
-    draws : int, default 250
+    draws : int, default 1000
         Draws kept per chain and prior.
     thin : int, optional
         Sweeps per draw kept; default as in `choose_k`.
@@ -147,7 +148,7 @@ def sensitivity(
     """
     require_mixture(mixture, "gibbs")
     grid = {
-        f"concentration × {a:g}; scale × {s:g}": (a, s)
+        f"concentration × {a:g} with scale × {s:g}": (a, s)
         for a, s in product(_factors(concentration, "concentration"), _factors(scale, "scale"))
     }
     choice = compare_priors(

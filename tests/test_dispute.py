@@ -279,3 +279,17 @@ class TestPicture:
         post = tree_of(LINE, [GROUPS])
         found = disputed_rows(point_at([1.5, 10.0], sd=1.5), post, partition=GROUPS)
         assert "posterior's cluster 1: 3 rows" in scatters(found.plot())
+
+
+def test_a_verdict_against_the_posteriors_own_partition_says_so():
+    """Of the draws nine in ten part what the partition given joins; or join what it parts."""
+    post = tree_of(LINE, [GROUPS] * 9 + [TWO])
+    found = disputed_rows(point_at(CENTERS), post, partition=TWO)
+    assert found.sentences()[1].endswith(
+        "The posterior sees a border there, although its partition has none."
+    )
+    post = tree_of(LINE, [TWO] * 9 + [GROUPS])
+    found = disputed_rows(point_at([1.5, 10.0], sd=1.5), post, partition=GROUPS)
+    assert found.sentences()[1].endswith(
+        "The posterior sees no border there, although its partition has one."
+    )

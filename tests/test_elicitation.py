@@ -126,7 +126,12 @@ def test_many_components_are_a_dirichlet_process():
     [
         (partial(DIRICHLET_PROCESS, 20), 1, "above 1 and below 20, got 1;"),
         (partial(DIRICHLET_PROCESS, 20), 20, "above 1 and below 20, got 20;"),
-        (partial(DIRICHLET_PROCESS, 1), 1.5, "above 1 and below 1, got 1.5;"),
+        (
+            partial(DIRICHLET_PROCESS, 1),
+            1.5,
+            "got 1.5 where there is always 1; take at least 2 rows",
+        ),
+        (partial(DIRICHLET, 1, 50), 1, "got 1 where there is always 1; .* and 2 components"),
         (partial(DIRICHLET, 6, 10**4), 6, "above 1 and below 6, got 6;"),
         (partial(DIRICHLET, 10, 10), 8, "above 1 and below 6.51321, got 8;"),
         (partial(PITMAN_YOR, 50, discount=0.1), 1.2, "above 1.55297 and below 50, got 1.2;"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -144,13 +146,23 @@ class TestResult:
         assert bm.evidence(mixture, few_rows(8, 1), **QUICK).log_evidence == found.log_evidence
 
     def test_picture(self, found):
+        """The line is the bridge's own, whatever the average with another way."""
         plt.switch_backend("agg")
-        ax = found.plot()
+        ax = replace(found, log_evidence=0.0).plot()
         line = ax.get_lines()[-1]
-        assert line.get_xdata() == [found.log_evidence, found.log_evidence]
+        assert line.get_xdata() == [found.bridge_log_evidence, found.bridge_log_evidence]
+        assert found.bridge_log_evidence == pytest.approx(found.log_evidence, abs=0.2)
         low, high = ax.get_xlim()
         assert low < found.log_evidence < high
         assert len(ax.get_legend().get_texts()) == 3
+        plt.close("all")
+
+    def test_picture_without_a_target_at_any_proposal(self, found):
+        plt.switch_backend("agg")
+        nowhere = np.full(9, -np.inf)
+        ax = replace(found, log_ratio_proposal=nowhere, bridge_log_evidence=-np.inf).plot()
+        assert len(ax.get_legend().get_texts()) == 1
+        assert np.isfinite(ax.get_xlim()).all()
         plt.close("all")
 
     def test_other_rows(self, found):

@@ -146,53 +146,40 @@ def planted_k(monkeypatch, values):
     monkeypatch.setattr(module, "_weighted", weighted)
 
 
-@pytest.mark.parametrize(("max_refits", "sizes"), [(5, [1] * 5), (4, [1, 1, 1, 2]), (2, [2, 3])])
-def test_rows_are_left_out_as_few_at_a_time_as_it_takes(max_refits, sizes, two, monkeypatch):
-    planted_k(monkeypatch, [0.9, 0.1, 0.8, np.nan, np.inf, 0.2, 1.5])
+@pytest.mark.parametrize(
+    ("max_refits", "refitted"), [(5, [0, 2, 3, 4, 6]), (3, [3, 4, 6]), (2, [3, 4])]
+)
+def test_the_worst_rows_are_left_out_one_by_one(max_refits, refitted, two, monkeypatch):
+    """The others keep their weights, and the shape that tells so."""
+    shapes = [0.9, 0.1, 0.8, np.nan, np.inf, 0.2, 1.5]
+    planted_k(monkeypatch, shapes)
     seen = []
 
     def density(model, train, test, generator, how):
-        assert set(train[:, 0]) | set(test[:, 0]) == set(X[:, 0])
-        assert len(train) + len(test) == len(X)
+        assert sorted([*train[:, 0], *test[:, 0]]) == sorted(X[:, 0])
         assert how == {"draws": 7, "chains": 3, "sampler": "gibbs"}
-        seen.append(test[:, 0].tolist())
+        (row,) = test[:, 0]
+        seen.append(row)
         return 100 + test[:, 0]
 
     monkeypatch.setattr(module, "held_out_log_density", density)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = loo(two, max_refits=max_refits, draws=7, chains=3, **QUIET)
-    bad = [0, 2, 3, 4, 6]
-    assert sorted(len(own) for own in seen) == sizes
-    assert sorted(row for own in seen for row in own) == sorted(X[bad, 0])
-    np.testing.assert_allclose(found.elpd_i[bad], 100 + X[bad, 0])
-    np.testing.assert_allclose(found.p_loo_i[bad], np.array(bad) - 99 - X[bad, 0])
-    assert found.elpd_i[[1, 5]].values.tolist() == [1, 5]
-    assert found.pareto_k.values.tolist() == [0, 0.1, 0, 0, 0, 0.2, 0]
+    assert seen == X[refitted, 0].tolist()
+    weighted = np.setdiff1d(np.arange(7), refitted)
+    np.testing.assert_allclose(found.elpd_i[refitted], 100 + X[refitted, 0])
+    np.testing.assert_allclose(found.p_loo_i[refitted], np.array(refitted) - 99 - X[refitted, 0])
+    assert found.elpd_i[weighted].values.tolist() == weighted.tolist()
+    np.testing.assert_array_equal(found.pareto_k[refitted], 0)
+    np.testing.assert_array_equal(found.pareto_k[weighted], np.array(shapes)[weighted])
+    assert found.warning == (max_refits < 5)
     assert found.elpd == pytest.approx(float(found.elpd_i.sum()))
-    words = [str(warning.message) for warning in caught]
-    if max_refits == 5:
-        assert words == []
-    else:
-        assert words == [
-            "max_refits: importance weights fail (Pareto k above 0.70) for rows 0, 2, 3, 4, 6, "
-            f"which were left out up to {sizes[-1]} at a time; 5 refits leave out one"
-        ]
-
-
-@pytest.mark.filterwarnings("ignore:max_refits")
-def test_rows_left_out_together_are_dealt_at_random(two, monkeypatch):
-    planted_k(monkeypatch, [0.9] * 7)
-    dealt = set()
-
-    def density(model, train, test, generator, how):
-        dealt.add(tuple(sorted(test[:, 0])))
-        return np.zeros(len(test))
-
-    monkeypatch.setattr(module, "held_out_log_density", density)
-    for seed in range(3):
-        loo(two, max_refits=2, random_seed=seed, progressbar=False)
-    assert len(dealt) == 6
+    kept = ", ".join(str(i) for i in (0, 2, 3, 4, 6) if i not in refitted)
+    assert [str(warning.message) for warning in caught] == [
+        f"max_refits: importance weights fail (Pareto k above 0.70) for rows {kept}, and are kept; "
+        "their densities are likely too high; allow 5 refits"
+    ] * (max_refits < 5)
 
 
 def test_refits_that_warn_are_counted(two, monkeypatch):
@@ -243,8 +230,9 @@ def without_model(tree):
             {},
             "post: expected at least 100 draws, .* got 80",
         ),
-        (None, {"max_refits": -1}, "max_refits: expected a whole number"),
+        (None, {"max_refits": -1}, "max_refits: expected a whole number of at least 0, got -1"),
         (None, {"max_refits": False}, "max_refits: expected a whole number"),
+        (lambda tree: 3, {}, "post: expected"),
         (None, {"draws": 0}, "draws: expected"),
         (None, {"chains": 0}, "chains: expected"),
     ],

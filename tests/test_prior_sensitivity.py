@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,34 +95,47 @@ class TestWords:
         assert said == ["1 cluster under 1 prior, with probability 0.80."]
 
     @pytest.mark.parametrize(
-        ("table", "said"),
+        ("table", "numbers", "said"),
         [
+            ([[5, 4, 3]] * 3, "3 to 5", ["wider components make for fewer clusters"]),
+            ([[3, 4, 5]] * 3, "3 to 5", ["wider components make for more clusters"]),
+            ([[3] * 3, [4] * 3, [6] * 3], "3 to 6", ["a larger concentration makes for more"]),
             (
-                [[5, 4, 3]] * 3,
-                "3 to 5 clusters under 9 priors, 4 as stated: fewer the wider components may be.",
+                [[3, 2, 1], [4, 4, 2], [5, 4, 3]],
+                "1 to 5",
+                ["wider components make for fewer", "a larger concentration makes for more"],
             ),
-            (
-                [[3, 4, 5]] * 3,
-                "3 to 5 clusters under 9 priors, 4 as stated: more the wider components may be.",
-            ),
-            (
-                [[3] * 3, [4] * 3, [6] * 3],
-                "3 to 6 clusters under 9 priors, 4 as stated: more the larger the concentration.",
-            ),
-            (
-                [[3, 2, 1], [4, 3, 2], [5, 4, 3]],
-                "1 to 5 clusters under 9 priors, 3 as stated: "
-                "fewer the wider components may be, more the larger the concentration.",
-            ),
-            ([[3, 4, 3]] * 3, "3 to 4 clusters under 9 priors, 4 as stated."),
+            ([[3, 4, 3]] * 3, "3 to 4", []),
         ],
     )
-    def test_which_way_it_goes(self, answers, table, said):
-        assert self.said(answers, table) == [f"From {said}"]
+    def test_which_way_it_goes(self, answers, table, numbers, said):
+        ends = [part if part.endswith("clusters") else f"{part} clusters" for part in said]
+        expected = [f"From {numbers} clusters under 9 priors, 4 as stated."]
+        if said:
+            expected.append(f"On average {'; '.join(ends)}.")
+        assert self.said(answers, table) == expected
+
+    def test_no_direction_where_most_probable_numbers_go_the_other_way(self, answers):
+        """As on Old Faithful: 3 where the concentration is small and 2 where it is large."""
+        answers([[3], [3]])
+        found = ask(concentration=(1, 4), scale=(1,))
+        summary = found.summary.assign(mean=[2.6, 3.4], n_clusters=[3, 2])
+        assert replace(found, summary=summary).sentences() == [
+            "From 2 to 3 clusters under 2 priors, 3 as stated."
+        ]
+
+    def test_no_direction_where_chains_disagree(self, answers):
+        answers([[2], [5]])
+        found = ask(concentration=(1, 4), scale=(1,))
+        assert any(said.startswith("On average a larger") for said in found.sentences())
+        apart = replace(found, summary=found.summary.assign(r_hat=[1.0, 1.3]))
+        assert not any(said.startswith("On average") for said in apart.sentences())
 
     def test_nothing_is_as_stated_where_both_are_multiplied(self, answers):
-        (said,) = self.said(answers, [[2, 2], [5, 5]], concentration=(0.5, 2), scale=(1, 2))
-        assert said.startswith("From 2 to 5 clusters under 4 priors: more the larger")
+        assert self.said(answers, [[2, 2], [5, 5]], concentration=(0.5, 2), scale=(1, 2)) == [
+            "From 2 to 5 clusters under 4 priors.",
+            "On average a larger concentration makes for more clusters.",
+        ]
 
     def test_an_interrupt(self, answers):
         answers([[2, 3, 2], [2, 2, 2], [2, 2, 2]], interrupted=[(1, 1)])

@@ -22,7 +22,8 @@ _TAIL = 0.01  # share of either side that may lie beyond the picture
 def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
     """Draw log target less log proposal at draws of the posterior and of the proposal.
 
-    Where the two histograms overlap the estimate is good; it lies between them, at the line.
+    Where the two histograms overlap the estimate is good; the line is the bridge's own, without the
+    step from one component fewer. Draws where the target is zero are left out.
 
     Raises
     ------
@@ -36,10 +37,11 @@ def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, (6.4, 3.6))
     posterior, proposal = found.log_ratio.ravel(), found.log_ratio_proposal
     proposal = proposal[np.isfinite(proposal)]
-    both = np.concatenate([np.quantile(v, [_TAIL, 1 - _TAIL]) for v in (posterior, proposal)])
+    drawn = [v for v in (posterior, proposal) if v.size]
+    both = np.concatenate([np.quantile(v, [_TAIL, 1 - _TAIL]) for v in drawn])
     margin = 0.05 * np.ptp(both) + 1e-6
     bins = np.linspace(both.min() - margin, both.max() + margin, _BINS).tolist()
-    for i, (values, label) in enumerate(((posterior, "posterior"), (proposal, "proposal"))):
+    for i, (values, label) in enumerate(zip(drawn, ("posterior", "proposal"), strict=False)):
         ax.hist(
             values,
             bins,
@@ -49,7 +51,8 @@ def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
             color=color(i),
             label=f"draws of the {label}",
         )
-    ax.axvline(found.log_evidence, color="black", linewidth=1, label="log evidence")
+    if np.isfinite(estimate := found.bridge_log_evidence):
+        ax.axvline(estimate, color="black", linewidth=1, label="log evidence by the bridge")
     ax.set(xlabel="log target less log proposal, nats", ylabel="density")
     ax.legend(fontsize="small")
     return ax
