@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesmix.draws import data_of, draws_of
+from bayesmix.draws import draws_of
 from bayesmix.evidence_bridge import FEWEST_LABELINGS, Crossing
+from bayesmix.evidence_inputs import (
+    FEWEST_DRAWS,
+    fingerprint_of,
+    require_finite_mixture,
+    require_own,
+    rows_of,
+)
 from bayesmix.fewer_components import one_fewer, step_from_fewer
-from bayesmix.inputs import as_generator, as_table, require_count
-from bayesmix.mixture import require_mixture
+from bayesmix.inputs import as_generator, require_count
 from bayesmix.sampling import sample
 from bayesmix.scalar_priors import require_positive
 from bayesmix.stepping_stone import stepping_stone
@@ -65,6 +71,8 @@ class Evidence:
     """Of bridge sampling: log target less log proposal at the posterior draws, (chain, draw)."""
     log_ratio_proposal: Floats | None = None
     """The same at draws of the proposal, (draw)."""
+    data: str = ""
+    """Fingerprint of the rows."""
 
     def bayes_factor(self, other: Evidence) -> tuple[float, float]:
         """Log Bayes factor in favor of this model, nats, and its Monte Carlo standard error.
@@ -72,12 +80,12 @@ class Evidence:
         Raises
         ------
         ValueError
-            If the other evidence is of another number of rows.
+            If the other evidence is of other rows.
         """
-        if self.n_rows != other.n_rows:
+        if (self.n_rows, self.data) != (other.n_rows, other.data):
             raise ValueError(
                 f"other: expected the evidence of the same {self.n_rows} rows, got one of "
-                f"{other.n_rows}; models compare on the same data only"
+                f"{other.n_rows} others; models compare on the same data only"
             )
         return self.log_evidence - other.log_evidence, float(np.hypot(self.se, other.se))
 
@@ -180,20 +188,21 @@ def evidence(
     ... )
     >>> log_bayes_factor, se = three.bayes_factor(two)
     """
-    _require_finite_mixture(mixture)
+    require_finite_mixture(mixture)
     if method not in get_args(Method):
         raise ValueError(f"method: expected one of {get_args(Method)}, got {method!r}")
     require_positive(target_se, "target_se")
-    require_count(draws, "draws")
+    _require_draws(draws)
     require_count(chains, "chains")
-    table = _rows(x, post)
+    table = rows_of(x, post)
     mixture.require_features(len(table.features))
-    _require_fewer(fewer, mixture, len(table.values))
+    _require_fewer(fewer, mixture, fingerprint_of(table.values))
     for_sampling, for_proposal, for_fewer = as_generator(random_seed).spawn(3)
     if method == "stepping_stone":
         return _by_stepping_stones(mixture, table, for_sampling, progressbar)
     if post is None:
         post = _sampled(mixture, table, draws, chains, for_sampling, progressbar)
+    require_own(post, mixture)
 
     def of_fewer() -> Evidence:
         model = one_fewer(mixture)
@@ -253,30 +262,30 @@ def p_n_components(
     return pd.DataFrame({"p": p, "p_se": se}, index)
 
 
-def _require_finite_mixture(mixture: Mixture) -> None:
-    require_mixture(mixture, "gibbs")
-    if mixture.varying:
+def _require_draws(draws: int) -> None:
+    require_count(draws, "draws")
+    if draws < FEWEST_DRAWS:
         raise ValueError(
-            f"mixture: expected a fixed number of components, got {mixture.weights}; take "
-            "Dirichlet(K), or truncated sticks; P(K | x) of a MixtureOfFiniteMixtures comes with "
-            "sample and n_clusters"
+            f"draws: expected at least {FEWEST_DRAWS}, which are split, got {draws}; take more"
         )
 
 
-def _require_fewer(fewer: Evidence | None, mixture: Mixture, n: int) -> None:
-    if fewer is not None and (fewer.mixture != one_fewer(mixture) or fewer.n_rows != n):
+def _require_fewer(fewer: Evidence | None, mixture: Mixture, data: str) -> None:
+    if fewer is None:
+        return
+    expected = one_fewer(mixture)
+    if expected is None:
         raise ValueError(
-            f"fewer: expected the evidence of the same model with one component fewer, on {n} "
-            f"rows, got that of {fewer.mixture.weights} on {fewer.n_rows}; leave it out"
+            f"fewer: expected None, as there is no step to {mixture.weights} from one component "
+            "fewer, got an evidence; leave it out"
         )
-
-
-def _rows(x: Any, post: xr.DataTree | None) -> Table:
-    if x is not None:
-        return as_table(x)
-    if post is None:
-        raise ValueError("x: expected rows, or post= with its own, got neither")
-    return data_of(post)
+    if fewer.mixture != expected:
+        raise ValueError(
+            "fewer: expected the evidence of the same model with one component fewer, got that of "
+            f"{fewer.mixture}; leave it out"
+        )
+    if fewer.data != data:
+        raise ValueError("fewer: expected the evidence of the same rows, got others; leave it out")
 
 
 def _sampled(
@@ -364,6 +373,7 @@ def _by_bridge(
         found.bridge.se,
         found.log_ratio,
         found.log_ratio_proposal,
+        fingerprint_of(table.values),
     )
 
 

@@ -67,7 +67,14 @@ LAYERS = (
             "chain_starts",
             "chain_states",
             *("n_components", "k_choice", "k_search", "k_tables", "k_words", "cluster_counts"),
-            *("evidence", "evidence_bridge", "fewer_components", "loo", "dispute"),
+            *(
+                "evidence",
+                "evidence_bridge",
+                "evidence_inputs",
+                "fewer_components",
+                "loo",
+                "dispute",
+            ),
             *("prior_choice", "prior_choice_result", "prior_sensitivity"),
         ),
         *(
