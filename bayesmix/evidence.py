@@ -50,6 +50,7 @@ Method = Literal["bridge", "stepping_stone"]
 _APART = 4.0  # standard errors
 _FAR = 2.0  # times the error asked for: a bridge that stays so far from it is not built on
 _SWEEPS = 3000
+_ROUGH = 0.2  # nats that stepping stones come to at no error of theirs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,17 +143,22 @@ def evidence(
         By default the rows of ``post``.
     post : DataTree, optional
         Draws of this mixture's posterior on these rows, by any sampler; by default Gibbs sampling.
-        The first half of every chain builds the proposal.
+        The first half of every chain builds the proposal. Where one component fewer is of help
+        (below) as many draws of that are sampled, without a progress bar. Stepping stones take
+        nothing but its rows.
     fewer : Evidence, optional
         Of the same model with one component fewer, to step from; by default it is computed, if it
         is needed.
     method : {"bridge", "stepping_stone"}, default "bridge"
         Stepping stones from the prior to the posterior, on which rows enter one after another, are
-        slower and share no estimate with the bridge: a second opinion. Dirichlet weights only.
+        slower and share no estimate with the bridge: a second opinion. Dirichlet weights only. A
+        mode that their chains have missed is seen only where the two are compared.
     target_se : float, default 0.05
-        Nats. Until it is reached the proposal's 100 labelings are doubled up to 1,000.
+        Nats. Until it is reached the proposal's 100 labelings are doubled up to 1,000. Stepping
+        stones, which are rougher, warn above it and 0.2.
     draws, chains : int, default 1000 and 4
-        Of the posterior, if ``post`` is not given.
+        Of the posterior, if ``post`` is not given; at least 8 draws. Stepping stones make sweeps of
+        their own, always as many.
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
 
@@ -199,10 +205,17 @@ def evidence(
     _require_fewer(fewer, mixture, fingerprint_of(table.values))
     for_sampling, for_proposal, for_fewer = as_generator(random_seed).spawn(3)
     if method == "stepping_stone":
-        return _by_stepping_stones(mixture, table, for_sampling, progressbar)
+        if fewer is not None:
+            raise ValueError(
+                "fewer: expected None, as stepping stones take no step from one component fewer, "
+                "got an evidence; leave it out"
+            )
+        return _by_stepping_stones(mixture, table, target_se, for_sampling, progressbar)
+    given = post is not None
     if post is None:
         post = _sampled(mixture, table, draws, chains, for_sampling, progressbar)
     require_own(post, mixture)
+    n_draws, n_chains = post["posterior"].sizes["draw"], post["posterior"].sizes["chain"]
 
     def of_fewer() -> Evidence:
         model = one_fewer(mixture)
@@ -210,11 +223,11 @@ def evidence(
         return evidence(
             model,
             table,
-            target_se=target_se / 2,
-            draws=draws,
-            chains=chains,
+            target_se=target_se,
+            draws=n_draws,
+            chains=n_chains,
             random_seed=for_fewer,
-            progressbar=progressbar,
+            progressbar=progressbar and not given,
         )
 
     return _by_bridge(mixture, table, post, target_se, fewer, of_fewer, for_proposal)
@@ -319,7 +332,11 @@ def thinning(n: int) -> int:
 
 
 def _by_stepping_stones(
-    mixture: Mixture, table: Table, generator: np.random.Generator, progressbar: bool
+    mixture: Mixture,
+    table: Table,
+    target_se: float,
+    generator: np.random.Generator,
+    progressbar: bool,
 ) -> Evidence:
     from bayesmix.progress import progress
 
@@ -331,7 +348,16 @@ def _by_stepping_stones(
             generator=generator,
             report=report,
         )
-    return Evidence(found.log_evidence, found.se, "stepping_stone", mixture, len(table.values))
+    told = (*found.doubts, *_missed(found.se, max(target_se, _ROUGH)))
+    return Evidence(
+        found.log_evidence,
+        found.se,
+        "stepping_stone",
+        mixture,
+        len(table.values),
+        told,
+        data=fingerprint_of(table.values),
+    )
 
 
 def _by_bridge(
@@ -378,7 +404,11 @@ def _by_bridge(
 
 
 def _averaged(found: Bridge, fewer: Evidence, step: Step) -> tuple[float, float, tuple[str, ...]]:
-    """Average of a bridge and a step by their precision, its error, and whether they disagree."""
+    """Average of a bridge and a step by their precision, its error, and whether they disagree.
+
+    As if independent, although they share draws: of errors that go together at all one goes up
+    mostly where the other goes down, so that the error is rather too large.
+    """
     stepped, se = fewer.log_evidence + step.log_ratio, float(np.hypot(fewer.se, step.se))
     precision = np.array([found.se, se]) ** -2.0
     mean = float(precision @ [found.log_evidence, stepped] / precision.sum())
@@ -395,4 +425,4 @@ def _averaged(found: Bridge, fewer: Evidence, step: Step) -> tuple[float, float,
 def _missed(se: float, target_se: float) -> tuple[str, ...]:
     if se <= target_se:
         return ()
-    return (f"The error is above the {target_se:g} nats asked for: take more draws, or thin more",)
+    return (f"The error is above {target_se:g} nats: take more draws, or compare the other method",)

@@ -40,9 +40,9 @@ def require_finite_mixture(mixture: Mixture) -> None:
 
 def rows_of(x: Any, post: xr.DataTree | None) -> Table:
     """Rows as given, else those of the draws; both the same if there are both."""
-    if x is None and post is None:
-        raise ValueError("x: expected rows, or post= with its own, got neither")
     if x is None:
+        if post is None:
+            raise ValueError("x: expected rows, or post= with its own, got neither")
         return data_of(post)
     table = as_table(x)
     if post is not None and has_rows(post):

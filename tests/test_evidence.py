@@ -138,7 +138,7 @@ class TestResult:
     def test_error_above_what_was_asked(self):
         mixture = bm.Mixture(bm.Dirichlet(2), random_prior(1))
         found = bm.evidence(mixture, few_rows(8, 1), draws=20, target_se=1e-7, **QUICK)
-        assert "The error is above the 1e-07 nats asked for" in repr(found)
+        assert "The error is above 1e-07 nats" in repr(found)
 
     def test_repeats_with_the_seed(self, found):
         mixture = bm.Mixture(bm.Dirichlet(2), random_prior(1))

@@ -89,3 +89,5 @@ def test_another_step(post):
         bm.evidence(MIXTURE, fewer=replace(one, mixture=MIXTURE), **given)
     with pytest.raises(ValueError, match="there is no step"):
         bm.evidence(one.mixture, X, fewer=one)
+    with pytest.raises(ValueError, match="stepping stones take no step"):
+        bm.evidence(MIXTURE, X, fewer=one, method="stepping_stone")
