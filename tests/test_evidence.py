@@ -86,25 +86,25 @@ class TestNames:
 
 
 class TestNumberOfComponents:
-    def test_agrees_with_the_sampler_of_k(self):
+    @pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
+    def test_agrees_with_the_sampler_of_k(self, dynamic):
         """Same component prior, same concentration: P(K | x) two ways."""
         x = few_rows(20, 1) * 1.5
         prior, of_k = random_independent_prior(1, random_scale=True), bm.UniformK(1, 4)
-        for dynamic in (False, True):
-            weights = bm.MixtureOfFiniteMixtures(of_k, 2.0, dynamic)
-            post = bm.sample(bm.Mixture(weights, prior), x, draws=1000, thin=10, **QUICK)
-            sampled = bm.n_clusters(post).loc[1:4]
-            found = {
-                k: bm.evidence(
-                    bm.Mixture(bm.Dirichlet(k, 2.0 / k if dynamic else 2.0), prior), x, **QUICK
-                )
-                for k in range(1, 5)
-            }
-            table = bm.p_n_components(found, of_k)
-            error = np.hypot(table["p_se"], sampled["n_components_mcse"])
-            z = (table["p"] - sampled["n_components"]) / error
-            assert np.abs(z).max() < 4
-            assert error.max() < 0.05
+        weights = bm.MixtureOfFiniteMixtures(of_k, 2.0, dynamic)
+        post = bm.sample(bm.Mixture(weights, prior), x, draws=1000, thin=10, **QUICK)
+        sampled = bm.n_clusters(post).loc[1:4]
+        found = {
+            k: bm.evidence(
+                bm.Mixture(bm.Dirichlet(k, 2.0 / k if dynamic else 2.0), prior), x, **QUICK
+            )
+            for k in range(1, 5)
+        }
+        table = bm.p_n_components(found, of_k)
+        error = np.hypot(table["p_se"], sampled["n_components_mcse"])
+        z = (table["p"] - sampled["n_components"]) / error
+        assert np.abs(z).max() < 4
+        assert error.max() < 0.05
 
     def test_probabilities(self):
         mixture = bm.Mixture(bm.Dirichlet(1), random_prior(1))
