@@ -96,7 +96,10 @@ class TestNumberOfComponents:
         sampled = bm.n_clusters(post).loc[1:4]
         found = {
             k: bm.evidence(
-                bm.Mixture(bm.Dirichlet(k, 2.0 / k if dynamic else 2.0), prior), x, **QUICK
+                bm.Mixture(bm.Dirichlet(k, 2.0 / k if dynamic else 2.0), prior),
+                x,
+                draws=400,
+                **QUICK,
             )
             for k in range(1, 5)
         }
