@@ -66,8 +66,8 @@ def require_own(post: xr.DataTree, mixture: Mixture) -> None:
     stated = mixture_of(post)
     if stated is not None and stated != mixture:
         raise ValueError(
-            f"post: expected draws of mixture, {mixture}, got draws of {stated}; pass the mixture "
-            "that was sampled"
+            f"post: expected draws of mixture, with {mixture.weights}, got those of another, "
+            f"with {stated.weights}; pass the mixture that was sampled"
         )
     draws = draws_of(post, mixture)
     _require_enough(draws)
