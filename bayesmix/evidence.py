@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bayesmix.draws import data_of, draws_of
+from bayesmix.draws import draws_of
 from bayesmix.evidence_bridge import FEWEST_LABELINGS, Crossing
+from bayesmix.evidence_inputs import (
+    FEWEST_DRAWS,
+    fingerprint_of,
+    require_finite_mixture,
+    require_own,
+    rows_of,
+)
 from bayesmix.fewer_components import one_fewer, step_from_fewer
-from bayesmix.inputs import as_generator, as_table, require_count
-from bayesmix.mixture import require_mixture
+from bayesmix.inputs import as_generator, require_count
 from bayesmix.sampling import sample
 from bayesmix.scalar_priors import require_positive
 from bayesmix.stepping_stone import stepping_stone
@@ -44,6 +50,7 @@ Method = Literal["bridge", "stepping_stone"]
 _APART = 4.0  # standard errors
 _FAR = 2.0  # times the error asked for: a bridge that stays so far from it is not built on
 _SWEEPS = 3000
+_ROUGH = 0.2  # nats that stepping stones come to at no error of theirs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,6 +74,8 @@ class Evidence:
     """Of bridge sampling: log target less log proposal at the posterior draws, (chain, draw)."""
     log_ratio_proposal: Floats | None = None
     """The same at draws of the proposal, (draw)."""
+    data: str = ""
+    """Fingerprint of the rows."""
 
     def bayes_factor(self, other: Evidence) -> tuple[float, float]:
         """Log Bayes factor in favor of this model, nats, and its Monte Carlo standard error.
@@ -74,12 +83,12 @@ class Evidence:
         Raises
         ------
         ValueError
-            If the other evidence is of another number of rows.
+            If the other evidence is of other rows.
         """
-        if self.n_rows != other.n_rows:
+        if (self.n_rows, self.data) != (other.n_rows, other.data):
             raise ValueError(
                 f"other: expected the evidence of the same {self.n_rows} rows, got one of "
-                f"{other.n_rows}; models compare on the same data only"
+                f"{other.n_rows} others; models compare on the same data only"
             )
         return self.log_evidence - other.log_evidence, float(np.hypot(self.se, other.se))
 
@@ -136,17 +145,22 @@ def evidence(
         By default the rows of ``post``.
     post : DataTree, optional
         Draws of this mixture's posterior on these rows, by any sampler; by default Gibbs sampling.
-        The first half of every chain builds the proposal.
+        The first half of every chain builds the proposal. Where one component fewer is of help
+        (below) as many draws of that are sampled, without a progress bar. Stepping stones take
+        nothing but its rows.
     fewer : Evidence, optional
         Of the same model with one component fewer, to step from; by default it is computed, if it
         is needed.
     method : {"bridge", "stepping_stone"}, default "bridge"
         Stepping stones from the prior to the posterior, on which rows enter one after another, are
-        slower and share no estimate with the bridge: a second opinion. Dirichlet weights only.
+        slower and share no estimate with the bridge: a second opinion. Dirichlet weights only. A
+        mode that their chains have missed is seen only where the two are compared.
     target_se : float, default 0.05
-        Nats. Until it is reached the proposal's 100 labelings are doubled up to 1,000.
+        Nats. Until it is reached the proposal's 100 labelings are doubled up to 1,000. Stepping
+        stones, which are rougher, warn above it and 0.2.
     draws, chains : int, default 1000 and 4
-        Of the posterior, if ``post`` is not given.
+        Of the posterior, if ``post`` is not given; at least 8 draws. Stepping stones make sweeps of
+        their own, always as many.
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
 
@@ -182,20 +196,28 @@ def evidence(
     ... )
     >>> log_bayes_factor, se = three.bayes_factor(two)
     """
-    _require_finite_mixture(mixture)
+    require_finite_mixture(mixture)
     if method not in get_args(Method):
         raise ValueError(f"method: expected one of {get_args(Method)}, got {method!r}")
     require_positive(target_se, "target_se")
-    require_count(draws, "draws")
+    _require_draws(draws)
     require_count(chains, "chains")
-    table = _rows(x, post)
+    table = rows_of(x, post)
     mixture.require_features(len(table.features))
-    _require_fewer(fewer, mixture, len(table.values))
+    _require_fewer(fewer, mixture, fingerprint_of(table.values))
     for_sampling, for_proposal, for_fewer = as_generator(random_seed).spawn(3)
     if method == "stepping_stone":
-        return _by_stepping_stones(mixture, table, for_sampling, progressbar)
+        if fewer is not None:
+            raise ValueError(
+                "fewer: expected None, as stepping stones take no step from one component fewer, "
+                "got an evidence; leave it out"
+            )
+        return _by_stepping_stones(mixture, table, target_se, for_sampling, progressbar)
+    given = post is not None
     if post is None:
         post = _sampled(mixture, table, draws, chains, for_sampling, progressbar)
+    require_own(post, mixture)
+    n_draws, n_chains = post["posterior"].sizes["draw"], post["posterior"].sizes["chain"]
 
     def of_fewer() -> Evidence:
         model = one_fewer(mixture)
@@ -203,11 +225,11 @@ def evidence(
         return evidence(
             model,
             table,
-            target_se=target_se / 2,
-            draws=draws,
-            chains=chains,
+            target_se=target_se,
+            draws=n_draws,
+            chains=n_chains,
             random_seed=for_fewer,
-            progressbar=progressbar,
+            progressbar=progressbar and not given,
         )
 
     return _by_bridge(mixture, table, post, target_se, fewer, of_fewer, for_proposal)
@@ -255,30 +277,30 @@ def p_n_components(
     return pd.DataFrame({"p": p, "p_se": se}, index)
 
 
-def _require_finite_mixture(mixture: Mixture) -> None:
-    require_mixture(mixture, "gibbs")
-    if mixture.varying:
+def _require_draws(draws: int) -> None:
+    require_count(draws, "draws")
+    if draws < FEWEST_DRAWS:
         raise ValueError(
-            f"mixture: expected a fixed number of components, got {mixture.weights}; take "
-            "Dirichlet(K), or truncated sticks; P(K | x) of a MixtureOfFiniteMixtures comes with "
-            "sample and n_clusters"
+            f"draws: expected at least {FEWEST_DRAWS}, which are split, got {draws}; take more"
         )
 
 
-def _require_fewer(fewer: Evidence | None, mixture: Mixture, n: int) -> None:
-    if fewer is not None and (fewer.mixture != one_fewer(mixture) or fewer.n_rows != n):
+def _require_fewer(fewer: Evidence | None, mixture: Mixture, data: str) -> None:
+    if fewer is None:
+        return
+    expected = one_fewer(mixture)
+    if expected is None:
         raise ValueError(
-            f"fewer: expected the evidence of the same model with one component fewer, on {n} "
-            f"rows, got that of {fewer.mixture.weights} on {fewer.n_rows}; leave it out"
+            f"fewer: expected None, as there is no step to {mixture.weights} from one component "
+            "fewer, got an evidence; leave it out"
         )
-
-
-def _rows(x: Any, post: xr.DataTree | None) -> Table:
-    if x is not None:
-        return as_table(x)
-    if post is None:
-        raise ValueError("x: expected rows, or post= with its own, got neither")
-    return data_of(post)
+    if fewer.mixture != expected:
+        raise ValueError(
+            "fewer: expected the evidence of the same model with one component fewer, got that of "
+            f"{fewer.mixture}; leave it out"
+        )
+    if fewer.data != data:
+        raise ValueError("fewer: expected the evidence of the same rows, got others; leave it out")
 
 
 def _sampled(
@@ -312,7 +334,11 @@ def thinning(n: int) -> int:
 
 
 def _by_stepping_stones(
-    mixture: Mixture, table: Table, generator: np.random.Generator, progressbar: bool
+    mixture: Mixture,
+    table: Table,
+    target_se: float,
+    generator: np.random.Generator,
+    progressbar: bool,
 ) -> Evidence:
     from bayesmix.progress import progress
 
@@ -324,7 +350,16 @@ def _by_stepping_stones(
             generator=generator,
             report=report,
         )
-    return Evidence(found.log_evidence, found.se, "stepping_stone", mixture, len(table.values))
+    told = (*found.doubts, *_missed(found.se, max(target_se, _ROUGH)))
+    return Evidence(
+        found.log_evidence,
+        found.se,
+        "stepping_stone",
+        mixture,
+        len(table.values),
+        told,
+        data=fingerprint_of(table.values),
+    )
 
 
 def _by_bridge(
@@ -367,11 +402,16 @@ def _by_bridge(
         found.bridge.se,
         found.log_ratio,
         found.log_ratio_proposal,
+        fingerprint_of(table.values),
     )
 
 
 def _averaged(found: Bridge, fewer: Evidence, step: Step) -> tuple[float, float, tuple[str, ...]]:
-    """Average of a bridge and a step by their precision, its error, and whether they disagree."""
+    """Average of a bridge and a step by their precision, its error, and whether they disagree.
+
+    As if independent, although they share draws: of errors that go together at all one goes up
+    mostly where the other goes down, so that the error is rather too large.
+    """
     stepped, se = fewer.log_evidence + step.log_ratio, float(np.hypot(fewer.se, step.se))
     precision = np.array([found.se, se]) ** -2.0
     mean = float(precision @ [found.log_evidence, stepped] / precision.sum())
@@ -388,4 +428,4 @@ def _averaged(found: Bridge, fewer: Evidence, step: Step) -> tuple[float, float,
 def _missed(se: float, target_se: float) -> tuple[str, ...]:
     if se <= target_se:
         return ()
-    return (f"The error is above the {target_se:g} nats asked for: take more draws, or thin more",)
+    return (f"The error is above {target_se:g} nats: take more draws, or compare the other method",)

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.bridge.estimate import bridge
 from bayesmix.bridge.permanents import n_products
 from bayesmix.bridge.proposal import Proposal
-from bayesmix.bridge.target import log_target
+from bayesmix.bridge.target import log_given_weights, log_target, log_weight_prior
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES
 from bayesmix.draws import evenly
 
@@ -31,6 +31,8 @@ _MOST_LABELINGS = 1000
 _MOST_POINTS = 2000  # of the posterior, and as many of the proposal
 _MOST_ROWS = 400_000_000  # points times rows whose density is taken
 _MOST_WORK = 2e11  # multiplications and additions, minutes of two processors
+_FEWEST = 4  # draws of a chain that are crossed to, which its error takes
+_FEWEST_PROPOSED = 500
 _NO_MASS = 20.0  # nats
 
 
@@ -85,8 +87,9 @@ class Crossing:
         """Split every chain, and leave out those stuck where there is no mass."""
         first, second = _halves(draws, len(x))
         at = draws.parameters[second.ravel()]
-        log_at = log_target(mixture, x, at).reshape(second.shape)
-        kept = _with_mass(log_at, draws, len(x))
+        given_weights = log_given_weights(mixture, x, at).reshape(second.shape)
+        kept = _with_mass(given_weights, draws, len(x))
+        log_at = given_weights + log_weight_prior(mixture, at.log_weights).reshape(second.shape)
         told = _of_lost_chains(kept)
         return cls(mixture, x, draws, first[kept], second[kept], log_at[kept], told, generator)
 
@@ -100,13 +103,18 @@ class Crossing:
         """
         for_labels, for_points = self.generator.spawn(2)
         proposal = self._proposal(labelings, for_labels)
-        _require_affordable(proposal, 2 * self.second.size)
-        proposed = proposal.draw(self.second.size, for_points)
+        _require_affordable(proposal, self.n_points)
+        proposed = proposal.draw(self.n_points - self.second.size, for_points)
         at = self.draws.parameters[self.second.ravel()]
         ratio = self.log_at - proposal.log_density(at).reshape(self.log_at.shape)
         log_at_proposed = log_target(self.mixture, self.x, proposed)
         ratio_proposal = log_at_proposed - proposal.log_density(proposed)
         return Estimate(bridge(ratio, ratio_proposal), ratio, ratio_proposal)
+
+    @property
+    def n_points(self) -> int:
+        """Of the posterior and of the proposal; the error of few of the former tells nothing."""
+        return self.second.size + max(self.second.size, _FEWEST_PROPOSED)
 
     def affords(self, labelings: int) -> bool:
         """Whether there are draws for so many labelings, and it does not take minutes."""
@@ -116,7 +124,7 @@ class Crossing:
             return True  # names are not summed over
         k = self.mixture.n_components
         at_most = n_products(k, np.full(labelings, k)).sum()
-        return 2 * self.second.size * float(at_most) <= _MOST_WORK
+        return self.n_points * float(at_most) <= _MOST_WORK
 
     def least_error(self, se: float, labelings: int) -> float:
         """Error that the most labelings would leave, given the error of so many."""
@@ -137,25 +145,22 @@ def _halves(draws: Draws, n: int) -> tuple[Places, Places]:
     """Places of the draws before and behind the middle of every chain, (chain, draw)."""
     places = draws.by_chain(np.arange(len(draws)))
     n_draws = places.shape[1]
-    if n_draws < 2:
-        raise ValueError(
-            f"post: expected two draws per chain or more, to be split, got {n_draws}; sample more"
-        )
     half = n_draws // 2
     points = max(FEWEST_LABELINGS, min(_MOST_POINTS, _MOST_ROWS // n))
-    kept = evenly(n_draws - half, max(1, points // len(places)))
+    kept = evenly(n_draws - half, max(_FEWEST, points // len(places)))
     return places[:, :half], places[:, half:][:, kept]
 
 
-def _with_mass(log_at: Floats, draws: Draws, n: int) -> NDArray[np.bool_]:
-    """Which chains (chain, draw) are not stuck at a mode without a share of the posterior.
+def _with_mass(given_weights: Floats, draws: Draws, n: int) -> NDArray[np.bool_]:
+    """Which chains are not stuck at a mode without a share, by `log_given_weights` (chain, draw).
 
-    The width of a mode can make up for a difference of density of p/2 log n nats, p the number of
-    parameters: from as wide as the prior to what n rows leave.
+    The prior density of weights has no say, which grows without bound as one goes to zero. The
+    width of a mode can make up for a difference of p/2 log n nats, p the number of parameters:
+    from as wide as the prior to what n rows leave.
     """
     p = draws.structure.n_mixture_parameters(*draws.means.shape[1:])
-    level = np.median(log_at, axis=1)
-    kept: NDArray[np.bool_] = level >= level.max() - _NO_MASS - p / 2 * np.log(n)
+    best, level = given_weights.max(axis=1), np.median(given_weights, axis=1)
+    kept: NDArray[np.bool_] = best >= level.max() - _NO_MASS - p / 2 * np.log(n)
     return kept
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Step", "one_fewer", "step_from_fewer"]
 
-_TRUSTED_SE = 0.3  # nats, above which draws with an empty component are too rare to tell
+_TRUSTED_SE = 0.15  # nats, above which draws with an empty component are too rare to tell
 
 
 class Step(NamedTuple):

@@ -36,6 +36,8 @@ _PILOTS = (16, 16, 16, 16, 8)  # one over the shares of the sweeps after which s
 _BURN_IN = 8  # the same, before anything counts
 _LEAST_SWEEPS = 64
 _LEAST_REJECTION = 1e-3  # so that no two steps become one
+_LEAST_SWAPS = 0.1
+_APART = 1.1  # R-hat above which sets of chains are elsewhere, not just short
 _POWER = 4  # of even steps within a row: most of what it says comes at small powers
 
 
@@ -55,6 +57,21 @@ class SteppingStone:
     """Standard error of each, (T - 1,); neighbors share chains, so that squares do not add up."""
     swap_rate: Floats
     """Expected share of swaps accepted between neighbors, (T - 1,)."""
+    r_hat: float
+    """Of what the estimate averages, between the replicas; not a number for one."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against trusting it."""
+        told: tuple[str, ...] = ()
+        if self.r_hat > _APART:
+            told += (f"The sets of chains disagree (R-hat {self.r_hat:.2f}): compare the bridge",)
+        if self.swap_rate.min() < _LEAST_SWAPS:
+            told += (
+                f"Chains swap states at only {self.swap_rate.min():.0%} of the sweeps at the "
+                "hardest step, so that they may have missed a mode: compare the bridge",
+            )
+        return told
 
 
 def stepping_stone(
@@ -236,6 +253,7 @@ def _rows_at(place: Floats) -> Floats:
 
 def _estimate(rows: Floats, run: _Run) -> SteppingStone:
     """Add the ratios of neighbors up."""
+    from arviz_stats import rhat
     from arviz_stats.base import array_stats
 
     pairs = [_log_ratio(*run.log_density[:, :, t]) for t in range(len(rows) - 1)]
@@ -250,6 +268,7 @@ def _estimate(rows: Floats, run: _Run) -> SteppingStone:
         log_ratio=log_ratio,
         log_ratio_se=se[:-1],
         swap_rate=run.swap_rate,
+        r_hat=float(rhat(every[..., -1].T)) if every.shape[1] > 1 else np.nan,
     )
 
 

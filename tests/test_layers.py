@@ -67,8 +67,8 @@ LAYERS = (
             "chain_starts",
             "chain_states",
             *("n_components", "k_choice", "k_dispute", "k_search", "k_tables", "k_words"),
-            "cluster_counts",
-            *("evidence", "evidence_bridge", "fewer_components", "loo", "dispute"),
+            *("cluster_counts", "evidence", "evidence_bridge", "evidence_inputs"),
+            *("fewer_components", "loo", "dispute"),
             *("prior_choice", "prior_choice_result", "prior_sensitivity"),
         ),
         *(

@@ -267,3 +267,15 @@ def test_sequential_monte_carlo_agrees():
     ends = np.array([own[np.isfinite(own)][-1] for own in stages])
     error = np.hypot(found.se, ends.std(ddof=1) / np.sqrt(len(ends)))
     assert abs(ends.mean() - found.log_evidence) < 4 * error < 0.5
+
+
+@pytest.mark.parametrize(
+    ("r_hat", "swaps", "told"),
+    [(1.0, 0.4, []), (2.0, 0.4, ["disagree"]), (np.nan, 0.02, ["swap"])],
+)
+def test_signs_of_a_missed_mode(r_hat, swaps, told):
+    few = np.array([0.0, 1.0]), np.array([-1.0]), np.array([0.1])
+    found = module.SteppingStone(-1.0, 0.1, *few, np.array([swaps]), r_hat)
+    assert len(found.doubts) == len(told)
+    for text, word in zip(found.doubts, told, strict=True):
+        assert word in text

@@ -94,6 +94,9 @@ def _log_mean_exp(logs: Floats) -> float:
 
 
 def _relative_sd(values: Floats) -> float:
+    """Not a number where one value has no spread to tell."""
+    if values.size == 1:
+        return np.nan
     return float(values.std() / values.mean())
 
 

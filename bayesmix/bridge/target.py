@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["log_prior", "log_target"]
+__all__ = ["log_given_weights", "log_prior", "log_target", "log_weight_prior"]
 
 _HALVINGS = 2  # of the quadrature's step, which a density of many weights makes narrow
 _TERMS = 200  # of a continued fraction that needs a few
@@ -37,12 +37,17 @@ _TERMS = 200  # of a continued fraction that needs a few
 
 def log_target(mixture: Mixture, x: Floats, points: PassParameters) -> Floats:
     """Log density of rows (n, D) and J points together, (J,)."""
-    return passes.log_likelihood(x, points) + log_prior(mixture, points)
+    return log_given_weights(mixture, x, points) + log_weight_prior(mixture, points.log_weights)
+
+
+def log_given_weights(mixture: Mixture, x: Floats, points: PassParameters) -> Floats:
+    """Log density of rows and J points' components given their weights, (J,): bounded above."""
+    return passes.log_likelihood(x, points) + _log_components(mixture, points)
 
 
 def log_prior(mixture: Mixture, points: PassParameters) -> Floats:
     """Log prior density of J points, (J,), what else is random integrated out."""
-    return _log_weights(mixture, points.log_weights) + _log_components(mixture, points)
+    return log_weight_prior(mixture, points.log_weights) + _log_components(mixture, points)
 
 
 def _log_components(mixture: Mixture, points: PassParameters) -> Floats:
@@ -103,7 +108,8 @@ def _log_far_tail(shape: float, x: Floats) -> Floats:
     return log
 
 
-def _log_weights(mixture: Mixture, log_weights: Floats) -> Floats:
+def log_weight_prior(mixture: Mixture, log_weights: Floats) -> Floats:
+    """Log prior density of J points' weights (J, K), what else is random integrated out, (J,)."""
     weights = mixture.weights
     assert not isinstance(weights, MixtureOfFiniteMixtures)  # what `evidence` has checked
     if isinstance(weights, StickPrior):
