@@ -20,9 +20,9 @@ from .dispute import Dispute as Dispute
 from .dispute import disputed_rows as disputed_rows
 from .em import fit_em as fit_em
 from .estimator import GaussianMixture as GaussianMixture
-from .evidence import Evidence as Evidence
 from .evidence import evidence as evidence
-from .evidence import p_n_components as p_n_components
+from .evidence_result import Evidence as Evidence
+from .evidence_result import p_n_components as p_n_components
 from .finite_mixtures import MixtureOfFiniteMixtures as MixtureOfFiniteMixtures
 from .frozen import frozen as frozen
 from .grid import fit_grid as fit_grid

@@ -1,4 +1,4 @@
-r"""The evidence log p(x) of a finite mixture, and what two of them say of each other.
+r"""The evidence log p(x) of a finite mixture.
 
 Half of the posterior draws build a proposal, to which the other half is bridged: `bridge`. Another
 estimator, `stepping_stone`, shares nothing with it but the model.
@@ -7,8 +7,7 @@ estimator, `stepping_stone`, shares nothing with it but the model.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from bayesmix.evidence_inputs import (
     require_own,
     rows_of,
 )
+from bayesmix.evidence_result import Evidence, Method
 from bayesmix.fewer_components import one_fewer, step_from_fewer
 from bayesmix.inputs import as_generator, require_count
 from bayesmix.sampling import sample
@@ -28,88 +28,21 @@ from bayesmix.scalar_priors import require_positive
 from bayesmix.stepping_stone import stepping_stone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    import pandas as pd
     import xarray as xr
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
     from bayesmix.bridge.estimate import Bridge
-    from bayesmix.component_counts import ComponentCount
     from bayesmix.fewer_components import Step
     from bayesmix.inputs import RandomSeed, Table
     from bayesmix.mixture import Mixture
 
-    Floats = NDArray[np.float64]
 
-__all__ = ["Evidence", "evidence", "p_n_components"]
-
-Method = Literal["bridge", "stepping_stone"]
+__all__ = ["evidence", "thinning"]
 
 _APART = 4.0  # standard errors
 _FAR = 2.0  # times the error asked for: a bridge that stays so far from it is not built on
 _SWEEPS = 3000
 _ROUGH = 0.2  # nats that stepping stones come to at no error of theirs
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Evidence:
-    """Evidence of a model; made by `evidence`."""
-
-    log_evidence: float
-    """log p(x), nats."""
-    se: float
-    """Its Monte Carlo standard error, nats."""
-    method: Method
-    mixture: Mixture
-    n_rows: int
-    warnings: tuple[str, ...] = ()
-    """What speaks against trusting it, with a remedy each."""
-    bridge_log_evidence: float = np.nan
-    """log p(x) by the bridge alone; another where one component fewer was of help."""
-    bridge_se: float = np.nan
-    """Its error; above ``se`` where one component fewer was of help."""
-    log_ratio: Floats | None = None
-    """Of bridge sampling: log target less log proposal at the posterior draws, (chain, draw)."""
-    log_ratio_proposal: Floats | None = None
-    """The same at draws of the proposal, (draw)."""
-    data: str = ""
-    """Fingerprint of the rows."""
-
-    def bayes_factor(self, other: Evidence) -> tuple[float, float]:
-        """Log Bayes factor in favor of this model, nats, and its Monte Carlo standard error.
-
-        Raises
-        ------
-        ValueError
-            If the other evidence is of other rows.
-        """
-        if (self.n_rows, self.data) != (other.n_rows, other.data):
-            raise ValueError(
-                f"other: expected the evidence of the same {self.n_rows} rows, got one of "
-                f"{other.n_rows} others; models compare on the same data only"
-            )
-        return self.log_evidence - other.log_evidence, float(np.hypot(self.se, other.se))
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the overlap that a bridge rests on: log ratios under either density."""
-        from bayesmix.plots import bridged
-
-        return bridged(self, ax)
-
-    def __repr__(self) -> str:
-        said = f"log evidence {self.log_evidence:.3f} ± {self.se:.2g} nats, by {self._words}"
-        return ". ".join([said, *self.warnings])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self))}</p>"
-
-    @property
-    def _words(self) -> str:
-        return {"bridge": "bridge sampling", "stepping_stone": "stepping stones"}[self.method]
 
 
 def evidence(
@@ -233,48 +166,6 @@ def evidence(
         )
 
     return _by_bridge(mixture, table, post, target_se, fewer, of_fewer, for_proposal)
-
-
-def p_n_components(
-    evidences: Mapping[int, Evidence], prior: ComponentCount | None = None
-) -> pd.DataFrame:
-    r"""Posterior probabilities of the number of components, from the evidence of each.
-
-    .. math:: P(K \mid x) \propto p(x \mid K)\, p(K),
-
-    among the numbers given. Under the same component prior and the same concentration it is that
-    of a `MixtureOfFiniteMixtures`, whose K counts components without rows too.
-
-    Parameters
-    ----------
-    evidences : mapping of int to Evidence
-    prior : ComponentCount, optional
-        Prior on K, by default all as likely.
-
-    Returns
-    -------
-    DataFrame
-        Index ``n_components``; ``p``, and ``p_se`` to first order in the evidences' errors.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> found = {k: bm.evidence(mixture_of(k), x) for k in range(1, 6)}  # doctest: +SKIP
-    >>> bm.p_n_components(found, bm.BetaNegativeBinomial(1, 4, 3))  # doctest: +SKIP
-    """
-    import pandas as pd
-
-    numbers = sorted(evidences)
-    logs = np.array([evidences[k].log_evidence for k in numbers])
-    if prior is not None:
-        logs = logs + prior.log_pmf(numbers)
-    p = np.exp(logs - logs.max())
-    p = p / p.sum()
-    variance = np.square([evidences[k].se for k in numbers])
-    slopes = np.diag(p) - np.outer(p, p)  # of the probabilities in the log evidences
-    se = np.sqrt(np.square(slopes) @ variance)
-    index = pd.Index(numbers, name="n_components")
-    return pd.DataFrame({"p": p, "p_se": se}, index)
 
 
 def _require_draws(draws: int) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.dispute import Dispute
-    from bayesmix.evidence import Evidence
+    from bayesmix.evidence_result import Evidence
     from bayesmix.inputs import RandomSeed
     from bayesmix.mixture import Mixture
     from bayesmix.prior_choice_result import PriorChoice

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from bayesmix.evidence import Evidence
+    from bayesmix.evidence_result import Evidence
     from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
     from bayesmix.inputs import Table
     from bayesmix.mixture import CovarianceType

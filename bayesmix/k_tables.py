@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.cluster_counts import n_clusters
-from bayesmix.evidence import p_n_components
+from bayesmix.evidence_result import p_n_components
 from bayesmix.prior_clusters import prior_n_clusters
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesmix.component_counts import ComponentCount
-    from bayesmix.evidence import Evidence
+    from bayesmix.evidence_result import Evidence
     from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.evidence import Evidence
+from bayesmix.evidence_result import Evidence
 from tests.exact import log_marginal
 from tests.exact_partitions import exact_posterior
 from tests.gibbs_cells import CELLS, STICK_CELLS, Cell, cases, few_rows
@@ -28,6 +28,13 @@ FAST = [
 ]
 
 
+MARKED = [
+    pytest.param(*case.values, id=case.id, marks=pytest.mark.long) if case.marks and i % 3 else case
+    for i, case in enumerate(cases(FAST, CELLS + STICK_CELLS))
+]
+"""One in three of the slow ones; the others are for a release."""
+
+
 def close(found: Evidence, expected: float) -> bool:
     error = abs(found.log_evidence - expected)
     return error < 0.05 and error < 4 * found.se + 1e-9
@@ -36,7 +43,7 @@ def close(found: Evidence, expected: float) -> bool:
 class TestEnumeration:
     """All set partitions of a few rows, what is random by quadrature."""
 
-    @pytest.mark.parametrize("cell", cases(FAST, CELLS + STICK_CELLS))
+    @pytest.mark.parametrize("cell", MARKED)
     def test_three_components(self, cell):
         d = 2 if cell.kind == "conjugate" else 1
         x, mixture = few_rows(6, d), cell.mixture(d)
@@ -221,7 +228,9 @@ class TestBadInput:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("data", "k"), [("faithful", 3), ("galaxy", 4)])
+@pytest.mark.parametrize(
+    ("data", "k"), [("faithful", 3), pytest.param("galaxy", 4, marks=pytest.mark.long)]
+)
 def test_agrees_with_stepping_stones(data, k):
     x = bm.datasets.load(data)
     mixture = bm.Mixture(bm.Dirichlet(k), bm.weakly_informative(x))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.evidence import Evidence
+from bayesmix.evidence_result import Evidence
 from bayesmix.k_words import first_words, words
 from tests.fixtures_post import made_choice
 from tests.planted_counts import autocorrelated

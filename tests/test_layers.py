@@ -68,6 +68,7 @@ LAYERS = (
             "chain_states",
             *("n_components", "k_choice", "k_dispute", "k_search", "k_tables", "k_words"),
             *("cluster_counts", "evidence", "evidence_bridge", "evidence_inputs"),
+            "evidence_result",
             *("fewer_components", "loo", "dispute"),
             *("prior_choice", "prior_choice_result", "prior_sensitivity"),
         ),

@@ -11,7 +11,7 @@ from bayesmix.plots.style import axes_or_new, color
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.evidence import Evidence
+    from bayesmix.evidence_result import Evidence
 
 __all__ = ["bridged"]
 
