@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import xarray as xr
+
     from bayesmix.bridge.estimate import Bridge
     from bayesmix.fewer_components import Step
     from bayesmix.inputs import RandomSeed, Table

@@ -124,7 +124,10 @@ def _predictions(found: KChoice) -> list[str]:
     best = max(found.loos, key=lambda k: found.loos[k].elpd)
     near = [k for k in found.loos if k != best and not _worse(found.loos, k, best)]
     others = f", not told apart from {listed(near)}" if near else ""
-    return [f"LOO predicts new rows best with K = {best}{_at_the_end(best, found.loos)}{others}"]
+    said = [f"LOO predicts new rows best with K = {best}{_at_the_end(best, found.loos)}{others}"]
+    if rough := [k for k in sorted({best, *near}) if found.loos[k].warning]:
+        said.append(f"its importance weights fail for some rows of K = {listed(rough)}; see loos")
+    return said
 
 
 def _at_the_end(best: int, asked: Mapping[int, Any]) -> str:

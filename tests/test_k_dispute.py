@@ -58,6 +58,7 @@ def choice(draws, numbers, log_likelihood=-20.0, r_hat=1.0):
         r_hat=r_hat,
         criteria=criteria,
         unfinished=(),
+        failed={},
     )
 
 

@@ -28,7 +28,10 @@ def loos(*levels):
     """ELPD of K = 1, 2, ...: rows of mean level, which vary."""
     noise = np.random.default_rng(1).normal(size=(len(levels), 90))
     each = [level + row - row.mean() for level, row in zip(levels, noise, strict=True)]
-    return {k: SimpleNamespace(elpd=e.sum(), se=3.0, elpd_i=e) for k, e in enumerate(each, 1)}
+    return {
+        k: SimpleNamespace(elpd=e.sum(), se=3.0, elpd_i=e, warning=k == 4)
+        for k, e in enumerate(each, 1)
+    }
 
 
 class TestAnswer:
@@ -132,6 +135,7 @@ class TestOthers:
     def test_predictions(self):
         said = made_choice(SURE, loos=loos(-3.0, -2.0, -1.99, -2.01)).recommendation
         assert "LOO predicts new rows best with K = 3, not told apart from 2 and 4" in said
+        assert "Its importance weights fail for some rows of K = 4; see loos" in said
         said = made_choice(SURE, loos=loos(-3.0, -2.0, -1.0)).recommendation
         assert "best with K = 3, the largest asked for." in said
 
