@@ -253,7 +253,9 @@ class Search:
             self._sample_under("MFM", -(-self.asked.draws // _FIRST))
 
     def _predict(self, k: int) -> None:
-        post = self.posts[self.structure, k]
+        post = self.posts.get((self.structure, k))
+        if post is None:
+            raise ValueError("there are no draws of it")
         self.loos[k] = loo(post, random_seed=self.generator, progressbar=False)
 
     def _own(self, found: dict[tuple[CovarianceType, int], Any]) -> dict[int, Any]:

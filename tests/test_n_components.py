@@ -133,6 +133,20 @@ class TestEnds:
         assert found.table["elpd"].notna().sum() == 2
         assert "Evidence of K = 2 failed (too many)" in found.recommendation
 
+    def test_sampling_that_fails_loses_nothing(self, monkeypatch):
+        def fail_for_three(mixture, *args, **options):
+            if mixture.weights == bm.Dirichlet(3):
+                raise FloatingPointError("singular")
+            return bm.sample(mixture, *args, **options)
+
+        monkeypatch.setattr(k_search, "sample", fail_for_three)
+        found = bm.choose_k(X, [2, 3], random_seed=1, **QUICK)
+        assert found.failed == {
+            "evidence of K = 3": "singular",
+            "predictions of K = 3": "there are no draws of it",
+        }
+        assert found.table.loc[2, ["log_evidence", "elpd"]].notna().all()
+
     def test_what_would_end_too_late_does_not_begin(self, monkeypatch):
         """Evidence of the second number, after that of the first has taken all the time."""
         clock = iter(np.arange(10_000.0))
