@@ -93,7 +93,7 @@ def _mcse(hit: NDArray[np.bool_]) -> float:
 
 
 def r_hat_of(values: NDArray[Any]) -> float:
-    """R-hat of an integer (chain, draw): infinite if chains stay apart, NaN if it never moves."""
+    """R-hat of numbers (chain, draw): infinite if chains stay apart, NaN if it never moves."""
     if np.ptp(values) == 0 or len(values) < 2 or values.shape[1] < CHECKABLE:
         return np.nan
     if np.all(np.ptp(values, axis=1) == 0):

@@ -11,7 +11,8 @@ from bayesmix.bridge.estimate import bridge
 from bayesmix.bridge.permanents import n_products
 from bayesmix.bridge.proposal import Proposal
 from bayesmix.bridge.target import log_given_weights, log_target, log_weight_prior
-from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES
+from bayesmix.cluster_counts import r_hat_of
+from bayesmix.diagnostics import DIFFERENT_MODES
 from bayesmix.draws import evenly
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _MOST_WORK = 2e11  # multiplications and additions, minutes of two processors
 _FEWEST = 4  # draws of a chain that are crossed to, which its error takes
 _FEWEST_PROPOSED = 500
 _NO_MASS = 20.0  # nats
+_ROUNDING = 1e-6  # nats that log ratios of an exact proposal differ by
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,9 @@ class Estimate:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Say whether the chains disagree."""
-        ratio = self.log_ratio
-        if ratio.shape[1] < CHECKABLE or len(ratio) < 2 or np.ptp(ratio) < 1e-6:
-            return ()
-        from arviz_stats import rhat
-
-        r_hat = float(rhat(ratio))
-        if r_hat <= DIFFERENT_MODES:
+        moves = np.ptp(self.log_ratio) >= _ROUNDING
+        r_hat = r_hat_of(self.log_ratio) if moves else np.nan
+        if not r_hat > DIFFERENT_MODES:
             return ()
         return (
             f"The chains disagree (R-hat {r_hat:.2f}), so that the error is rough: take more "

@@ -13,9 +13,10 @@ from bayesmix.dispute import Dispute, disputed_rows
 from bayesmix.draws import data_of
 from bayesmix.estimator import GaussianMixture
 from bayesmix.inputs import as_generator
-from bayesmix.k_words import clusters, number_of_least
+from bayesmix.k_words import number_of_least
 from bayesmix.label_draws import label_draws, occupied
 from bayesmix.partition import partition
+from bayesmix.partition_result import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,8 +97,8 @@ def _partition(found: KChoice, generator: np.random.Generator) -> tuple[Partitio
     said = []
     if (number := len(np.unique(own.labels))) != answer:
         said.append(
-            f"The posterior's partition of least loss has {clusters(number)}, although {answer} "
-            "is the most probable number."
+            f"The posterior's partition of least loss has {counted(number, 'cluster')}, although "
+            f"{answer} is the most probable number."
         )
     if found.r_hat > DIFFERENT_MODES:
         said.append(

@@ -142,7 +142,7 @@ class Search:
             yield "the covariance structure", self._choose_structure
         rest = asked.draws - -(-asked.draws // _FIRST)
         if rest:
-            yield _POSTERIOR, partial(self._go_on, "MFM", rest)
+            yield _POSTERIOR, partial(self._go_on, rest)
         for k in asked.numbers:
             yield f"predictions of K = {k}", partial(self._predict, k)
         for prior in ("sparse", "DP"):
@@ -153,13 +153,13 @@ class Search:
         for _ in range(_ROUNDS if self.deadline == np.inf else _MOST_ROUNDS):
             own = self._own(self.evidences)
             rough = [
-                (f"evidence of K = {k}{_MORE}", partial(self._weigh_again, k))
+                (f"evidence of K = {k}{_MORE}", partial(self._weigh, self.structure, k))
                 for k, found in own.items()
                 if found.se > self.asked.target_se and (self.structure, k) in self.posts
             ]
-            if self._is_rough("MFM"):
+            if self._is_rough():
                 more = self.trees["MFM"]["posterior"].sizes["draw"]
-                rough += [(f"{_POSTERIOR}{_MORE}", partial(self._go_on, "MFM", more))]
+                rough += [(f"{_POSTERIOR}{_MORE}", partial(self._go_on, more))]
             if not rough:
                 return
             yield from rough
@@ -201,15 +201,16 @@ class Search:
     def _sample_under(self, prior: str, draws: int) -> None:
         self.trees[prior] = self._sampled(self._mixture(prior), draws, self.asked.thin)
 
-    def _go_on(self, prior: str, draws: int) -> None:
-        before = self.trees[prior]
-        self.trees[prior] = self._sampled(
-            self._mixture(prior), draws, self.asked.thin, resume=before
+    def _go_on(self, draws: int) -> None:
+        """Draw more from the posterior that is the answer."""
+        before = self.trees["MFM"]
+        self.trees["MFM"] = self._sampled(
+            self._mixture("MFM"), draws, self.asked.thin, resume=before
         )
 
-    def _is_rough(self, prior: str) -> bool:
-        """Whether chains have not met, or the error of a probability is large."""
-        tree = self.trees[prior]
+    def _is_rough(self) -> bool:
+        """Whether its chains have not met, or the error of a probability is large."""
+        tree = self.trees["MFM"]
         error = n_clusters(tree)["n_clusters_mcse"].max()
         return bool(r_hat_of(occupied(tree)) > RHAT_LIMIT or error > _TARGET_MCSE)
 
@@ -217,19 +218,13 @@ class Search:
         self.criteria = fit_grid(self.asked.table, self.asked.numbers, random_seed=self.generator)
 
     def _weigh(self, structure: CovarianceType, k: int) -> None:
-        mixture = self._finite(structure, k)
+        """Sample, or as many draws again, and take the evidence."""
+        before, mixture = self.posts.get((structure, k)), self._finite(structure, k)
+        draws = self.asked.draws if before is None else before["posterior"].sizes["draw"]
         thin = thinning(len(self.asked.table.values))
-        self.posts[structure, k] = self._sampled(mixture, self.asked.draws, thin)
+        self.posts[structure, k] = self._sampled(mixture, draws, thin, resume=before)
         if not self.interrupted:
             self._bridge(structure, k)
-
-    def _weigh_again(self, k: int) -> None:
-        before, thin = self.posts[self.structure, k], thinning(len(self.asked.table.values))
-        draws = before["posterior"].sizes["draw"]
-        mixture = self._finite(self.structure, k)
-        self.posts[self.structure, k] = self._sampled(mixture, draws, thin, resume=before)
-        if not self.interrupted:
-            self._bridge(self.structure, k)
 
     def _bridge(self, structure: CovarianceType, k: int) -> None:
         post = self.posts[structure, k]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
+from bayesmix.partition_result import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,8 @@ def _answer(table: pd.DataFrame) -> str:
     unknown = "in every draw" if p[first] == 1 else "Monte Carlo error unknown"
     sure = f"Monte Carlo error {error[first]:.2g}" if np.isfinite(error[first]) else unknown
     said = (
-        f"{clusters(first + 1)} with probability {p[first]:.2f} ({sure}; prior {prior[first]:.2f})"
+        f"{counted(first + 1, 'cluster')} with probability {p[first]:.2f} ({sure}; prior "
+        f"{prior[first]:.2f})"
     )
     if second != first and p[second] >= _TOLD:
         apart = p[first] - p[second] > _TOLD_APART * np.hypot(error[first], error[second])
@@ -205,11 +207,6 @@ def _unreached(found: KChoice) -> list[str]:
     ]
     said = [f"not come to: {listed(named)}"] if named else []
     return said + [f"{stage} failed ({reason})" for stage, reason in found.failed.items()]
-
-
-def clusters(k: int) -> str:
-    """A number of clusters."""
-    return "1 cluster" if k == 1 else f"{k} clusters"
 
 
 def listed(things: Any) -> str:

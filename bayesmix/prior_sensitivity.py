@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmix.diagnostics import DIFFERENT_MODES
 from bayesmix.inputs import as_table
 from bayesmix.mixture import require_mixture
+from bayesmix.partition_result import counted
 from bayesmix.prior_choice import compare_priors
 from bayesmix.scalar_priors import require_positive
 from bayesmix.scaled_priors import with_concentration, with_scale
@@ -44,9 +45,9 @@ class Sensitivity:
     def sentences(self) -> list[str]:
         """The answer in words, then what speaks against trusting it."""
         numbers = self.summary["n_clusters"]
-        low, high, of = numbers.min(), numbers.max(), f"under {_counted(len(numbers), 'prior')}"
+        low, high, of = numbers.min(), numbers.max(), f"under {counted(len(numbers), 'prior')}"
         if low == high:
-            said = f"{_counted(low, 'cluster')} {of}, with probability {self._probabilities()}."
+            said = f"{counted(low, 'cluster')} {of}, with probability {self._probabilities()}."
         else:
             said = f"From {low} to {high} clusters {of}{self._as_stated()}."
         return [said, *self._directions(), *self.choice.cautions()]
@@ -195,7 +196,3 @@ def _tabulated(choice: PriorChoice, grid: dict[str, tuple[float, float]]) -> Sen
     table = pd.Series(cells, summary.index).unstack().reindex(index=rows, columns=columns)
     table = table.rename_axis(index=names[0], columns=names[1]).fillna("–")
     return Sensitivity(table, summary, choice)
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"

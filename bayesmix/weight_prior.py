@@ -34,6 +34,7 @@ __all__ = [
     "draw_sticks",
     "fixed",
     "log_dirichlet",
+    "log_dirichlet_norm",
     "log_prior",
     "log_sticks",
     "sticks_of",
@@ -140,10 +141,17 @@ def log_dirichlet(concentrations: Floats, weights: Floats) -> Floats:
 
     The concentrations (..., K) may have batch axes of their own.
     """
-    from scipy.special import gammaln, xlogy
+    from scipy.special import xlogy
 
-    constant = gammaln(concentrations.sum(axis=-1)) - gammaln(concentrations).sum(axis=-1)
-    return constant + xlogy(concentrations - 1, weights).sum(axis=-1)
+    return log_dirichlet_norm(concentrations) + xlogy(concentrations - 1, weights).sum(axis=-1)
+
+
+def log_dirichlet_norm(concentrations: Floats) -> NDArray[np.float64]:
+    """What the log density adds to the sum of (concentration - 1) log weight, (...)."""
+    from scipy.special import gammaln
+
+    norm: NDArray[np.float64] = np.asarray(gammaln(concentrations.sum(axis=-1)), float)
+    return norm - gammaln(concentrations).sum(axis=-1)
 
 
 def log_sticks(sticks: Sticks, log_weights: Floats) -> Floats:

@@ -19,7 +19,7 @@ from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.memory import blocks
 from bayesmix.quadrature import Rule, concentrations, discounts
 from bayesmix.stick_priors import StickPrior
-from bayesmix.weight_prior import log_sticks
+from bayesmix.weight_prior import log_dirichlet_norm, log_sticks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["log_given_weights", "log_prior", "log_target", "log_weight_prior"]
+__all__ = ["log_given_weights", "log_target", "log_weight_prior"]
 
 _HALVINGS = 2  # of the quadrature's step, which a density of many weights makes narrow
 _TERMS = 200  # of a continued fraction that needs a few
@@ -43,11 +43,6 @@ def log_target(mixture: Mixture, x: Floats, points: PassParameters) -> Floats:
 def log_given_weights(mixture: Mixture, x: Floats, points: PassParameters) -> Floats:
     """Log density of rows and J points' components given their weights, (J,): bounded above."""
     return passes.log_likelihood(x, points) + _log_components(mixture, points)
-
-
-def log_prior(mixture: Mixture, points: PassParameters) -> Floats:
-    """Log prior density of J points, (J,), what else is random integrated out."""
-    return log_weight_prior(mixture, points.log_weights) + _log_components(mixture, points)
 
 
 def _log_components(mixture: Mixture, points: PassParameters) -> Floats:
@@ -130,10 +125,7 @@ def _above_zero(rule: Rule) -> Rule:
 
 
 def _log_dirichlet(concentrations: Floats, log_weights: Floats) -> Floats:
-    from scipy.special import gammaln
-
-    norm = gammaln(concentrations.sum()) - gammaln(concentrations).sum()
-    return norm + log_weights @ (concentrations - 1)
+    return log_dirichlet_norm(concentrations) + log_weights @ (concentrations - 1)
 
 
 def _log_broken(weights: StickPrior, log_weights: Floats) -> Floats:
