@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.report_tables import em_as_draws
+from bayesmix.report_tables import em_as_draws, separating
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from bayesmix.inputs import Table
     from bayesmix.report_fits import Report
 
-__all__ = ["DPI", "drawn", "figures", "separating"]
+__all__ = ["DPI", "drawn", "figures"]
 
 DPI = 192  # twice that of a screen
 _MAX_HISTOGRAMS = 12
@@ -32,7 +30,7 @@ def figures(made: Report) -> Iterator[tuple[str, bytes]]:
     with mpl.rc_context({"figure.max_open_warning": 0}):
         for name, figure in drawn(made):
             buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"optimize": True})
+            figure.savefig(buffer, format="png", dpi=DPI)
             plt.close(figure)
             yield name, buffer.getvalue()
 
@@ -50,7 +48,7 @@ def drawn(made: Report) -> Iterator[tuple[str, Figure]]:
         yield "compared", plots.compared(made.comparison)[0].figure
     if made.partition is not None:
         yield "partition", plots.partitioned(made.partition)[0].figure
-        features = separating(made.table, made.partition.labels.values)[:2]
+        features = separating(made, 2)
         yield "ball", plots.ball(made.partition, made.em, features=features)[0].figure
     if made.choice is not None:
         yield "groups", made.choice.plot()[0].figure
@@ -70,18 +68,19 @@ def _overview(made: Report) -> Any:
 
 
 def _histograms(made: Report) -> Any:
-    """Every feature by itself, the first twelve of many."""
+    """Every feature by itself, of many the twelve that separate groups best."""
     import matplotlib.pyplot as plt
 
-    x, names = made.table.values, made.table.features[:_MAX_HISTOGRAMS]
+    names = separating(made, _MAX_HISTOGRAMS)
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     size = (max(4.0, 2.4 * columns), 1.9 * rows + 0.2)
     figure, grid = plt.subplots(
         rows, columns, figsize=size, squeeze=False, sharey=True, layout="constrained"
     )
-    n_bins = int(np.clip(2 * np.cbrt(len(x)), 8, _MAX_BINS))
-    for ax, name, values in zip(grid.flat, names, x.T, strict=False):
+    n_bins = int(np.clip(2 * np.cbrt(len(made.table.values)), 8, _MAX_BINS))
+    for ax, name in zip(grid.flat, names, strict=False):
+        values = made.table.values[:, made.table.features.index(name)]
         ax.hist(values, bins=n_bins, color="0.6", edgecolor="white", linewidth=0.4)
         ax.set_xlabel(name)
     for ax in grid.flat[len(names) :]:
@@ -89,13 +88,3 @@ def _histograms(made: Report) -> Any:
     for ax in grid[:, 0]:
         ax.set_ylabel("rows")
     return figure
-
-
-def separating(table: Table, label: NDArray[np.integer]) -> list[str]:
-    """Names of all features, those first in which groups (n,) differ the most for their spread."""
-    x = table.values - table.values.mean(axis=0)
-    of_group = np.eye(label.max() + 1)[label]
-    means = (of_group.T @ x) / of_group.sum(axis=0)[:, None]
-    between = np.square(means[label]).mean(axis=0)
-    order = np.argsort(-between / np.square(x).mean(axis=0), kind="stable")
-    return [table.features[j] for j in order]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bayesmix.report_fits import Report
 
-__all__ = ["em_as_draws", "tables"]
+__all__ = ["em_as_draws", "separating", "tables"]
 
 
 def tables(made: Report) -> dict[str, pd.DataFrame]:
@@ -102,3 +102,20 @@ def em_as_draws(em: xr.DataTree) -> xr.DataTree:
     tree = as_draws(em)
     tree["observed_data"] = em["observed_data"]
     return tree
+
+
+def separating(made: Report, most: int) -> list[str]:
+    """Features in the order of the data; of many those whose means differ most between groups.
+
+    Groups are the partition's clusters, or EM's components; differences are for a feature's spread.
+    """
+    x = made.table.values - made.table.values.mean(axis=0)
+    if made.partition is None:
+        label = _em_memberships(made)["em_label"].to_numpy()
+    else:
+        label = made.partition.labels.values
+    size = np.bincount(label)
+    of_group = [np.bincount(label, column) / np.maximum(size, 1) for column in x.T]
+    between = np.array([np.square(means) @ size for means in of_group])
+    order = np.argsort(-between / np.square(x).sum(axis=0), kind="stable")
+    return [made.table.features[j] for j in np.sort(order[:most])]

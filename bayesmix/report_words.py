@@ -69,14 +69,15 @@ def _how_many(made: Report) -> Fact:
     if made.choice is None:
         answer, fitted = counted(asked, "component"), "as asked; this page does not judge it"
         return Fact(question, answer, fitted, "model")
-    table = made.choice.table
-    k = int(table["p_n_clusters"].to_numpy().argmax()) + 1
+    p, prior = (
+        made.choice.table[name].to_numpy(float) for name in ("p_n_clusters", "p_n_clusters_prior")
+    )
+    k = int(p.argmax()) + 1
     fits = f"{counted(asked, 'component')} {'was' if asked == 1 else 'were'} asked for and fitted"
     return Fact(
         question,
         counted(k, "cluster"),
-        f"most probable, with probability {table.loc[k, 'p_n_clusters']:.2f} (prior "
-        f"{table.loc[k, 'p_n_clusters_prior']:.2f}); {fits}",
+        f"most probable, with probability {p[k - 1]:.2f} (prior {prior[k - 1]:.2f}); {fits}",
         "groups",
         "ok" if k == asked else "warning",
     )
@@ -91,7 +92,9 @@ def _how_sure(made: Report) -> list[Fact]:
         how = f"belong to one component with at least {CERTAIN:.0%} posterior probability"
         section, which = "memberships", f"no component has {CERTAIN:.0%} probability"
     else:
-        how = "keep to one cluster of the partition; components cannot be told apart"
+        assert made.partition is not None
+        clusters = counted(made.partition.n_clusters, "cluster")
+        how = f"keep to theirs in a partition of {clusters}; components cannot be told apart"
         section, which = "partition", "they may move to another cluster"
     answer = f"{n - len(rows):,} of {n:,} rows"
     why = (which if len(rows) else "every row has its place") + _outside(made)
