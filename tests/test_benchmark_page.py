@@ -32,7 +32,7 @@ def test_table_of_em_holds_the_median_of_what_was_timed(engine: str) -> None:
         else:
             seconds = np.median(own["seconds"])
             assert float(shown.removesuffix(" ms").replace(",", "")) == pytest.approx(
-                1e3 * seconds, rel=0.02
+                1e3 * seconds, abs=0.5
             )
 
 
