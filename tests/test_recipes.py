@@ -38,6 +38,7 @@ def rows_on_disk(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:EM")  # the recipes of large tables state no seed
 @pytest.mark.parametrize("page", ["README.md", "docs/recipes.md"])
 def test_code_of_a_page_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch) -> None:
     blocks = _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
