@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from bayesmix.frozen import FrozenMixture, frozen
 from bayesmix.inputs import as_table
 from bayesmix.plots.clusters import ellipse
 from bayesmix.plots.density import histogram
+from bayesmix.plots.panels import panels
 from bayesmix.plots.rows import (
     below,
     pair,
@@ -37,6 +38,7 @@ __all__ = ["fits"]
 
 _COLUMNS = 4
 _PLACES = 400
+_LINE = 44  # letters that stand above a column
 
 
 @dataclass(frozen=True)
@@ -105,33 +107,22 @@ def fits(
     table = as_table(x)
     parts = _matched(fits, x, table)
     at = _columns(table, parts) if features is None else pair(table, features, "fits")
-    columns = min(len(parts), _COLUMNS)
-    rows = -(-len(parts) // columns)
-    figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(3.2 * columns + 0.4, 3.1 * rows + 0.5),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for ax in grid.flat[len(parts) :]:
-        ax.remove()
-    axes = grid.ravel()[: len(parts)]
+    labels = table.features[at[0]], "density; below it the rows"
+    if len(at) == 2:
+        labels = table.features[at[0]], table.features[at[1]]
+    axes, columns = panels(len(parts), _COLUMNS, labels)
     for ax, part in zip(axes, parts, strict=True):
         _draw(ax, part, table.values[:, at], at, coverage)
-        ax.set(title=part.title, xlabel=table.features[at[0]])
-        ax.title.set_fontsize("medium")
-        ax.label_outer()
-    for ax in grid[:, 0]:
-        ax.set_ylabel(table.features[at[1]] if len(at) == 2 else "density; below it the rows")
-    figure.suptitle(_words(parts, len(table.values), len(at), coverage), fontsize="medium")
+        ax.set_title(part.title, fontsize="medium")
+    words = wrap(_words(parts, len(table.values), len(at), coverage), _LINE * columns)
+    axes[0].figure.suptitle("\n".join(words), fontsize="medium")
     return axes
 
 
 def _words(parts: list[_Fit], n: int, n_features: int, coverage: float) -> str:
-    words = [rows_words(n), "one color: clusters that share most rows"]
+    words = [rows_words(n)]
+    if len(parts) > 1:
+        words.append("the same color: clusters that share most rows")
     if any(part.law for part in parts):
         inside = f"{coverage:.0%} of a component inside its ellipse"
         words.append(inside if n_features == 2 else "black: density")
@@ -150,17 +141,29 @@ def _matched(fits: Mapping[str, Any], x: Any, table: Table) -> list[_Fit]:
     laws = {name: _law(name, fit) for name, fit in fits.items()}
     labels = {name: np.asarray(fit.predict(x), np.intp) for name, fit in fits.items()}
     reference = max(labels.values(), key=lambda label: len(np.unique(label)))
+    matches = {n: _match(labels[n], len(_centers(fits[n], laws[n])), reference) for n in fits}
+    used = np.concatenate([matches[n][np.unique(labels[n])] for n in fits]).tolist()
+    number = {place: i for i, place in enumerate(dict.fromkeys(used))}
     found = []
     for name, fit in fits.items():
-        law, label = laws[name], labels[name]
-        centers = fit.cluster_centers_ if law is None else law.means
-        colors = _colors(label, len(centers), reference)
-        title = f"{name}\nBIC {fit.bic(x):,.1f}" if hasattr(fit, "bic") else name
-        occupied = len(np.unique(label))
-        if occupied < len(centers):
-            title += f"\n{occupied} of {len(centers)} components have rows"
-        found.append(_Fit(title, label, colors, np.asarray(centers, float), law))
+        centers = _centers(fit, laws[name])
+        colors = np.array([number.get(int(place), 0) for place in matches[name]], np.intp)
+        title = _title(name, fit, x, len(np.unique(labels[name])), len(centers))
+        found.append(_Fit(title, labels[name], colors, centers, laws[name]))
     return found
+
+
+def _title(name: str, fit: Any, x: Any, occupied: int, k: int) -> str:
+    lines = [str(name)]
+    if hasattr(fit, "bic"):
+        lines.append(f"BIC {fit.bic(x):,.1f}")
+    if occupied < k:
+        lines.append(f"{occupied} of {k} components have rows")
+    return "\n".join(lines)
+
+
+def _centers(fit: Any, law: FrozenMixture | None) -> Floats:
+    return np.asarray(fit.cluster_centers_, float) if law is None else law.means
 
 
 def _law(name: str, fit: Any) -> FrozenMixture | None:
@@ -174,8 +177,8 @@ def _law(name: str, fit: Any) -> FrozenMixture | None:
     )
 
 
-def _colors(label: Labels, k: int, reference: Labels) -> Labels:
-    """Numbers of colors (k,): those of the reference's clusters that share most rows."""
+def _match(label: Labels, k: int, reference: Labels) -> Labels:
+    """Clusters of the reference that share most rows with those of k, each another, (k,)."""
     from scipy.optimize import linear_sum_assignment
 
     size = max(k, int(reference.max()) + 1)

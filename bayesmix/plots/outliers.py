@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from bayesmix import predictive
@@ -31,6 +32,7 @@ _NAMED = 8
 _LEAST = 1e-5  # what tail probabilities resolve
 _AREA = 36.0  # of a row at the limit, in square points; more for every factor of ten
 _MORE = 40.0
+_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 def outliers(
@@ -88,10 +90,14 @@ def outliers(
     if len(at) == 1:
         density(post, feature=own.features[at[0]], legend=False, ax=ax)
         top = ax.get_ylim()[1]
+        ax.set(ylim=(-0.28 * top, top), ylabel="density; below it the rows")
         places, of_fit = (below(ax, values[:, 0], top) for values in (places, of_fit))
-    handles = [] if x_new is None else [_dots(ax, of_fit, "0.8", "row of the fit")]
-    handles.append(_dots(ax, places, color(0), "row" if x_new is None else "new row"))
-    handles.append(_rings(ax, places[out], tail[out], limit, len(tail)))
+    handles: list[Any] = []
+    if x_new is not None:
+        handles.append(_dots(ax, of_fit, "0.8", "of the fit"))
+    handles.append(_dots(ax, places, color(0), "" if x_new is None else "judged"))
+    _rings(ax, places[out], tail[out], limit)
+    handles.append(_handle(limit, len(out), len(tail)))
     _names(ax, places[out[:_NAMED]], [str(table.index[i]) for i in out[:_NAMED]])
     ax.set_xlabel(own.features[at[0]])
     if len(at) == 2:
@@ -109,9 +115,9 @@ def _far(table: Table, out: Floats) -> list[int]:
     return sorted(np.argsort(-off.mean(axis=0), kind="stable")[:2].tolist())
 
 
-def _dots(ax: Axes, places: Floats, shade: str, noun: str) -> PathCollection:
+def _dots(ax: Axes, places: Floats, shade: str, which: str) -> PathCollection:
     shown = places[rows_drawn(len(places))]
-    name = counted(len(places), noun)
+    name = f"{counted(len(places), 'row')} {which}".rstrip()
     name += "" if len(shown) == len(places) else f", {len(shown):,} drawn"
     size = size_of_markers(len(shown))
     return ax.scatter(
@@ -119,30 +125,48 @@ def _dots(ax: Axes, places: Floats, shade: str, noun: str) -> PathCollection:
     )
 
 
-def _rings(ax: Axes, places: Floats, tail: Floats, limit: float, n: int) -> PathCollection:
+def _rings(ax: Axes, places: Floats, tail: Floats, limit: float) -> None:
+    """Rings, larger for every factor of ten by which a tail probability is below the limit."""
     tens = np.log10(limit / np.clip(tail, min(_LEAST, limit), limit))
-    name = (
-        f"tail probability < {limit:g}: {counted(len(tail), 'row')},\n"
-        f"where the model expects {n * limit:.3g}"
-    )
     ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR, "linewidths": 1.1}
-    return ax.scatter(
-        places[:, 0], places[:, 1], s=_AREA + _MORE * tens, label=name, zorder=4, **ring
+    ax.scatter(places[:, 0], places[:, 1], s=_AREA + _MORE * tens, zorder=4, **ring)
+
+
+def _handle(limit: float, count: int, n: int) -> Line2D:
+    chance = f"{n * limit:,.0f}" if n * limit >= 10 else f"{n * limit:.2g}"
+    name = (
+        f"tail probability < {limit:g}: {counted(count, 'row')}\n"
+        f"(expected by chance: {chance} of {n:,})"
     )
+    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": POINT_COLOR}
+    return Line2D([], [], linestyle="none", marker="o", markersize=7, label=name, **ring)
 
 
 def _names(ax: Axes, places: Floats, names: list[str]) -> None:
-    middle = np.mean(ax.get_xlim())
-    for place, name in zip(places, names, strict=True):
-        left = place[0] > middle
-        text = ax.annotate(
-            name,
-            place,
-            (-8 if left else 8, 0),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="center",
-            fontsize="small",
-            zorder=5,
-        )
-        text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+    """Names beside their rows, at the first of four sides where no other name is."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # axes are drawn on one
+    points = ax.transData.transform(places) * 72 / figure.dpi
+    taken: list[tuple[Floats, Floats]] = []
+    for place, at, name in zip(places, points, names, strict=True):
+        half = np.array([3.0 * len(name) + 2, 6.0])  # of the text's box, about
+        for side in _SIDES:
+            center = at + np.array(side) * (half + 6)
+            if all((np.abs(center - other) > half + own).any() for other, own in taken):
+                taken.append((center, half))
+                _name(ax, place, name, center - at)
+                break
+
+
+def _name(ax: Axes, place: Floats, name: str, offset: Floats) -> None:
+    text = ax.annotate(
+        name,
+        (place[0], place[1]),
+        (offset[0], offset[1]),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize="small",
+        zorder=5,
+    )
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.frozen import FrozenMixture
 from bayesmix.inputs import as_table, require_count
 from bayesmix.plots.density import histogram
+from bayesmix.plots.panels import panels
 from bayesmix.plots.rows import pair, rows_drawn, size_of_markers
 from bayesmix.plots.style import POINT_COLOR, color
 from bayesmix.replicates import sample_prior_predictive
@@ -31,6 +32,7 @@ _JUDGED_BY = 100  # draws, at least, for widths and limits
 _TAIL = 0.005  # share of the prior's rows that may lie beyond the picture, at either end
 _MIDDLE = (0.05, 0.95)
 _PLACES = 2000
+_HIGHEST = 3  # of the histogram: narrow components would make it invisible
 _COLUMNS = 3
 
 
@@ -93,11 +95,10 @@ def prior_predictive(
     words = _words(data, made.reshape(-1, len(at)), names)
     limits = _limits(data, made.reshape(-1, len(at)))
     if len(at) == 1:
-        axes = _densities(tree, data[:, 0], n_draws, limits[:, 0])
+        axes = _densities(tree, data[:, 0], names[0], n_draws, limits[:, 0])
     else:
         axes = _data_sets(data, made[:n_draws], names, limits)
     axes[0].figure.suptitle(words, fontsize="medium")
-    axes[0].set_xlabel(names[0])
     return axes
 
 
@@ -106,10 +107,12 @@ def _words(data: Floats, made: Floats, names: list[str]) -> str:
     wide = [np.ptp(np.quantile(rows, _MIDDLE, axis=0), axis=0) for rows in (made, data)]
     with np.errstate(divide="ignore"):
         ratios = wide[0] / wide[1]
-    each = ", ".join(
-        f"{ratio:.2g} times in {name}" for ratio, name in zip(ratios, names, strict=True)
+    each = [f"{ratio:.2g} in {name}" for ratio, name in zip(ratios, names, strict=True)]
+    share = f"{_MIDDLE[1] - _MIDDLE[0]:.0%}"
+    return (
+        f"range of the middle {share} of the prior's rows,\n"
+        f"over that of the data: {', '.join(each)}"
     )
-    return f"the middle 90% of the prior's rows are as wide as those of the data\n{each}"
 
 
 def _limits(data: Floats, made: Floats) -> Floats:
@@ -121,45 +124,37 @@ def _limits(data: Floats, made: Floats) -> Floats:
 
 
 def _densities(
-    tree: xr.DataTree, data: Floats, n_draws: int, limits: Floats
+    tree: xr.DataTree, data: Floats, name: str, n_draws: int, limits: Floats
 ) -> NDArray[np.object_]:
     """Densities of some draws over the histogram of data (n,)."""
     ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")[1]
     histogram(ax, data)
+    top = _HIGHEST * ax.get_ylim()[1]
     prior = group(tree, "prior")
     at = np.linspace(limits[0], limits[1], _PLACES)
     label: str | None = f"{n_draws} draws of the prior"
+    cut = False
     for s in range(n_draws):
         one = FrozenMixture(*(prior[name].values[0, s] for name in PARAMETERS))
-        ax.plot(at, one.pdf(at), color=color(0), linewidth=1, alpha=0.7, label=label)
+        height = one.pdf(at)
+        cut |= bool(height.max() > top)
+        ax.plot(at, height, color=color(0), linewidth=1, alpha=0.7, label=label)
         label = None
-    ax.set(xlim=limits, ylabel="density")
+    ax.set(xlim=limits, xlabel=name, ylabel="density, higher peaks cut" if cut else "density")
+    if cut:
+        ax.set_ylim(top=top)
     ax.legend(fontsize="small")
     return np.array([ax], dtype=object)
 
 
 def _data_sets(data: Floats, made: Floats, names: list[str], limits: Floats) -> NDArray[np.object_]:
     """Scatters of the data (n, 2), and of data sets (m, n, 2) that the prior makes."""
-    n_rows = -(-(len(made) + 1) // _COLUMNS)
-    _, grid = plt.subplots(
-        n_rows,
-        _COLUMNS,
-        figsize=(8.4, 2.5 * n_rows + 0.6),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    axes = grid.ravel()
-    for ax, rows in zip(axes, [data, *made], strict=False):
+    size = 0.6 * size_of_markers(len(data))
+    axes, _ = panels(len(made) + 1, _COLUMNS, (names[0], names[1]), (2.7, 2.4))
+    for ax, rows in zip(axes, [data, *made], strict=True):
         first = ax is axes[0]
         look: dict[str, Any] = {"color": POINT_COLOR if first else color(0), "linewidths": 0}
-        size = 0.6 * size_of_markers(len(rows))
         ax.scatter(rows[:, 0], rows[:, 1], s=size, alpha=0.6, **look)
         ax.set_title("the data" if first else "a draw of the prior", fontsize="small")
-        ax.set(xlabel=names[0], ylabel=names[1])
-        ax.label_outer()
     axes[0].set(xlim=limits[:, 0], ylim=limits[:, 1])
-    for ax in axes[len(made) + 1 :]:
-        ax.remove()
-    return axes[: len(made) + 1]
+    return axes
