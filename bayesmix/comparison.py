@@ -11,6 +11,7 @@ from bayesmix import passes
 from bayesmix.compared_fit import FitGap, fit_gap, mixture_of_point, structure_of_point
 from bayesmix.compared_tables import CONFIDENT, components_table, memberships_table
 from bayesmix.draws import Draws, data_of, draws_of, log_likelihoods, point_of, require_posterior
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.identification import IDENTIFIED
 from bayesmix.membership import membership
 from bayesmix.partition_spread import PartitionDistance, distance_from
@@ -150,11 +151,11 @@ class Comparison:
         return "\n".join(self._with_advice())
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        lines = "".join(f"<li>{escape(s)}</li>" for s in self._with_advice())
-        return f"<ul>{lines}</ul>" + self.components.to_html(
-            index=False, float_format="{:.4g}".format
+        components = self.components.set_index(["component", "parameter"])
+        return block(
+            "EM beside the posterior",
+            sentences(self._with_advice()),
+            table(components, "EM's value, and the posterior's mean, sd and interval."),
         )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["block", "number", "sentences", "table"]
+__all__ = ["block", "number", "paragraph", "sentences", "table"]
 
 MOST_ROWS = 30
 _STYLE = (
@@ -37,6 +37,11 @@ def block(title: str, *parts: str) -> str:
     """Put HTML parts under a title."""
     head = f"<p><strong>{escape(title)}</strong></p>"
     return f'<div class="bayesmix">{_STYLE}{head}{"".join(parts)}</div>'
+
+
+def paragraph(text: str) -> str:
+    """Put text in a paragraph of its own."""
+    return f"<p>{escape(text)}</p>"
 
 
 def sentences(said: Iterable[str]) -> str:
@@ -79,8 +84,8 @@ def _head(frame: pd.DataFrame) -> str:
         f'<th scope="col" class="text">{escape(str(name or ""))}</th>' for name in frame.index.names
     )
     columns = "".join(
-        f'<th scope="col"{_kind(frame[name].dtype == object)}>{_written(name)}</th>'
-        for name in frame.columns
+        f'<th scope="col"{_kind(dtype.kind == "O")}>{_written(name)}</th>'
+        for name, dtype in frame.dtypes.items()
     )
     above = ""
     if frame.columns.name is not None:
@@ -90,11 +95,16 @@ def _head(frame: pd.DataFrame) -> str:
 
 
 def _row(key: tuple[Any, ...], values: Iterable[Any]) -> str:
-    heads = "".join(f'<th scope="row" class="text">{_written(part)}</th>' for part in key)
+    heads = "".join(f'<th scope="row" class="text">{_name(part)}</th>' for part in key)
     cells = "".join(
         f"<td{_kind(isinstance(value, str))}>{_written(value)}</td>" for value in values
     )
     return f"<tr>{heads}{cells}</tr>"
+
+
+def _name(value: Any) -> str:
+    """A name that may be a number: of 2020 it makes no 2,020."""
+    return str(value) if isinstance(value, Integral) else _written(value)
 
 
 def _kind(is_text: bool) -> str:
