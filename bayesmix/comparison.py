@@ -145,7 +145,8 @@ class Comparison:
         return compared(self)
 
     def _with_advice(self) -> list[str]:
-        return self.sentences() if self._misleading else [*self.sentences(), self.advice]
+        said = self.sentences()
+        return said if self._misleading else [*said, f"{_initial(self.advice, str.upper)}."]
 
     def __repr__(self) -> str:
         return "\n".join(self._with_advice())

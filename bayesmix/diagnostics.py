@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bayesmix.draws import count_clusters, data_of
-from bayesmix.html.elements import block, paragraph, table
+from bayesmix.html.elements import block, table
 from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.label_draws import label_draws
@@ -58,15 +58,16 @@ class Findings(list[Finding]):
     def _repr_html_(self) -> str:
         import pandas as pd
 
-        rows = [(f.check, f.severity, f.message, f.remedy) for f in self]
-        frame = pd.DataFrame(rows, columns=["check", "verdict", "found", "what to do"])
+        rows = [(f.severity, f.message, f.remedy) for f in self]
+        checks = pd.Index([f.check for f in self], name="check")
+        frame = pd.DataFrame(rows, checks, ["verdict", "found", "what to do"])
+        if not any(f.remedy for f in self):
+            frame = frame.drop(columns="what to do")
         warnings = sum(f.severity == "warning" for f in self)
-        said = (
-            f"{warnings} of {len(self)} checks call for action."
-            if warnings
-            else "Nothing calls for action."
+        return block(
+            "Diagnosis of the draws",
+            table(frame, f"{warnings or 'None'} of {len(self)} checks call for action."),
         )
-        return block("Diagnosis", paragraph(said), table(frame.set_index("check"), "Every check."))
 
 
 def diagnose(post: xr.DataTree) -> Findings:

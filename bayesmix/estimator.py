@@ -325,8 +325,8 @@ class GaussianMixture(StreamedMixture):
         bic = count * np.log(weight) - 2 * fit
         return [
             f"{self.verdict_}.",
-            f"Log-likelihood {fit:.3f}; BIC {bic:.1f}, low is good ({count:,} free parameters, "
-            f"{weight:,.6g} rows).",
+            f"BIC {bic:.1f}, low is good: log-likelihood {fit:.3f}, {count:,} free parameters, "
+            f"{weight:,.6g} rows.",
         ]
 
     def _check_parameters(self) -> None:

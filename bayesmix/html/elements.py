@@ -15,14 +15,14 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["block", "number", "paragraph", "sentences", "table"]
+__all__ = ["block", "number", "paragraph", "sentences", "table", "with_errors"]
 
 MOST_ROWS = 30
 _STYLE = (
     "<style>"
     ".bayesmix{overflow-x:auto}"
     ".bayesmix table{border-collapse:collapse;margin:.5em 0;font-variant-numeric:tabular-nums}"
-    ".bayesmix caption{caption-side:top;text-align:left;padding:.2em 0}"
+    ".bayesmix caption{caption-side:top;text-align:left;padding:.2em 0;min-width:22em}"
     ".bayesmix th,.bayesmix td{padding:.15em .6em;text-align:right;"
     "border-bottom:1px solid rgba(128,128,128,.35)}"
     ".bayesmix .text{text-align:left}"
@@ -64,6 +64,19 @@ def table(frame: pd.DataFrame, caption: str, *, most_rows: int = MOST_ROWS) -> s
     )
 
 
+def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put the standard errors of columns beside their values: ``_se`` and ``_mcse`` go."""
+    columns: dict[str, Any] = {}
+    for name, values in frame.items():
+        base, _, last = str(name).rpartition("_")
+        if last in ("se", "mcse") and base in columns:
+            pairs = zip(columns[base], values, strict=True)
+            columns[base] = [number(v) + f" ± {number(e)}" * (e == e) for v, e in pairs]
+        else:
+            columns[str(name)] = values
+    return type(frame)(columns, frame.index)
+
+
 def number(value: Any) -> str:
     """Write a number with about four digits; – is one that is not known."""
     if isinstance(value, bool | np.bool_):
@@ -81,7 +94,8 @@ def _head(frame: pd.DataFrame) -> str:
     """Names of the index and of the columns; above the columns what they are, if they say so."""
     own = len(frame.index.names)
     names = "".join(
-        f'<th scope="col" class="text">{escape(str(name or ""))}</th>' for name in frame.index.names
+        "<td></td>" if name is None else f'<th scope="col" class="text">{escape(str(name))}</th>'
+        for name in frame.index.names
     )
     columns = "".join(
         f'<th scope="col"{_kind(dtype.kind == "O")}>{_written(name)}</th>'

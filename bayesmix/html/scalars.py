@@ -33,11 +33,16 @@ def count_html(prior: Any) -> str:
 
     k = np.arange(1, prior.support(_RARE) + 1)
     p = np.exp(prior.log_pmf(k))
-    shown = pd.DataFrame({"P(K = k)": p}, pd.Index(k, name="k"))[p > 0]
+    k, p = (values[p > 0][:_MOST_NUMBERS] for values in (k, p))
+    beyond = 1 - float(p.sum())
+    more = f"; more than {k[-1]}: {number(beyond)}" if beyond > _RARE else ""
     return block(
         type(prior).__name__,
         f"<p>{math(laws_of(prior)[0])}</p>",
-        table(shown, "Probability of k components.", most_rows=_MOST_NUMBERS),
+        table(
+            pd.DataFrame([p], pd.Index(["P(K = k)"], name="k"), k),
+            f"Probability of k components{more}.",
+        ),
     )
 
 
