@@ -184,7 +184,9 @@ class TestClusters:
         assert texts[-1] == f"40 of {N} rows drawn"
 
     def test_a_long_legend_stands_beside_the_axes(self):
-        many = planted(random_parameters("full", 9, 2), np.random.default_rng(1).normal(size=(9, 2)))
+        many = planted(
+            random_parameters("full", 9, 2), np.random.default_rng(1).normal(size=(9, 2))
+        )
         ax = plots.clusters(many)
         ax.figure.draw_without_rendering()
         inside = ax.get_window_extent()
@@ -234,7 +236,9 @@ class TestPairs:
         for drawn, expected in zip(grid[1, 0].get_lines(), alone.get_lines(), strict=True):
             np.testing.assert_array_equal(drawn.get_xydata(), expected.get_xydata())
         for j, name in enumerate(FEATURES):
-            expected = {line.get_label(): line for line in plots.density(post, em, feature=name).lines}
+            expected = {
+                line.get_label(): line for line in plots.density(post, em, feature=name).lines
+            }
             for line in grid[j, j].get_lines():
                 of_same = expected[line.get_label().removeprefix("on the diagonal: ")]
                 np.testing.assert_array_equal(line.get_xydata(), of_same.get_xydata())
