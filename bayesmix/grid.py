@@ -109,7 +109,7 @@ def fit_grid(
     >>> x = bm.datasets.load("faithful")
     >>> table = bm.fit_grid(x, range(1, 4), ["full", "tied"], random_seed=1)
     >>> table["bic"].idxmin()
-    ('tied', 3)
+    ('tied', np.int64(3))
     """
     import pandas as pd
 
