@@ -7,10 +7,10 @@ that asks another host for anything: formulas are MathML, fonts and scripts are 
 import sys
 from pathlib import Path
 
+import bayesmix
+
 _DOCS = Path(__file__).parent
 sys.path.insert(0, str(_DOCS / "_ext"))
-
-import bayesmix
 
 project = "bayesmix"
 author = "The bayesmix developers"
