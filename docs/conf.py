@@ -55,11 +55,13 @@ html_extra_path = ["_root"]  # the page at the top, which leads on to docs/index
 html_static_path = ["_static"]
 html_css_files = ["bayesmix.css"]
 html_copy_source = False
-html_sidebars = {"docs/index": [], "CHANGELOG": [], "CONTRIBUTING": []}
+html_sidebars = {
+    name: [] for name in ("docs/index", "docs/tour", "docs/choosing", "docs/troubleshooting")
+}
 html_theme_options = {
     "logo": {"text": "bayesmix"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_toc_level": 2,
