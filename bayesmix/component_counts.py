@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.html.scalars import count_html
 from bayesmix.inputs import require_count
 from bayesmix.scalar_priors import require_positive
 
@@ -55,6 +56,9 @@ class ComponentCount(ABC):
         above = np.append(np.cumsum(p[:0:-1])[::-1], 0.0) + beyond
         return int(np.argmax(above <= tail)) + 1 if beyond <= tail else MAX_SUPPORT
 
+    def _repr_html_(self) -> str:
+        return count_html(self)
+
     @abstractmethod
     def _log_pmf(self, k: Floats) -> Floats:
         """Log probability at whole numbers from 1 on."""
@@ -72,6 +76,7 @@ class ShiftedPoisson(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.ShiftedPoisson(2.0).log_pmf([1, 2, 3])).round(3)
     array([0.135, 0.271, 0.271])
     """
@@ -111,6 +116,7 @@ class BetaNegativeBinomial(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.BetaNegativeBinomial().log_pmf([1, 2, 3])).round(3)
     array([0.571, 0.214, 0.095])
     """
@@ -144,6 +150,7 @@ class Geometric(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.Geometric(0.5).log_pmf([1, 2, 3]))
     array([0.5  , 0.25 , 0.125])
     """
@@ -172,6 +179,7 @@ class UniformK(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.UniformK(2, 5).log_pmf([1, 2, 5, 6]))
     array([0.  , 0.25, 0.25, 0.  ])
     """

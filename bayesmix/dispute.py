@@ -11,6 +11,7 @@ from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.draws import data_of
 from bayesmix.frozen import FrozenMixture, frozen
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.partition import partition as partition_of
 from bayesmix.partition_distances import adjusted_rand_index
 from bayesmix.partition_result import FIRM, Partition, counted
@@ -132,11 +133,9 @@ class Dispute:
         return "\n".join(self.sentences())
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        lines = "".join(f"<li>{escape(s)}</li>" for s in self.sentences())
-        table = self.table.to_html(float_format="{:.4g}".format) if len(self.table) else ""
-        return f"<ul>{lines}</ul>{table}"
+        extra = "Clusters that one of the two partitions has and the other has not."
+        shown = [table(self.table, extra)] if len(self.table) else []
+        return block("Clusters in dispute", sentences(self.sentences()), *shown)
 
 
 def disputed_rows(
@@ -183,9 +182,13 @@ def disputed_rows(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> em = bm.GaussianMixture(3, random_state=1).fit(x)  # doctest: +SKIP
-    >>> bm.disputed_rows(em, post, name="BIC")  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> em = bm.GaussianMixture(3, random_state=1).fit(x)
+    >>> print(bm.disputed_rows(em, post, name="EM"))
+    EM has 3 clusters, the posterior 2.
+    EM's component 1 has 42 rows (1, 10, 13, 16, 20 and 37 more), all in the ...
     """
     import pandas as pd
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bayesmix.html.elements import block, sentences
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -70,13 +72,14 @@ class Evidence:
         return bridged(self, ax)
 
     def __repr__(self) -> str:
+        return ". ".join(self._said())
+
+    def _said(self) -> list[str]:
         said = f"log evidence {self.log_evidence:.3f} ± {self.se:.2g} nats, by {self._words}"
-        return ". ".join([said, *self.warnings])
+        return [said, *self.warnings]
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self))}</p>"
+        return block("Evidence of a model", sentences(self._said()))
 
     @property
     def _words(self) -> str:
@@ -107,8 +110,13 @@ def p_n_components(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> found = {k: bm.evidence(mixture_of(k), x) for k in range(1, 6)}  # doctest: +SKIP
-    >>> bm.p_n_components(found, bm.BetaNegativeBinomial(1, 4, 3))  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> prior = bm.weakly_informative(x)
+    >>> found = {
+    ...     k: bm.evidence(bm.Mixture(bm.Dirichlet(k), prior), x, random_seed=1) for k in (2, 3)
+    ... }
+    >>> bm.p_n_components(found, bm.BetaNegativeBinomial(1, 4, 3)).p.round(2).to_dict()
+    {2: 0.22, 3: 0.78}
     """
     import pandas as pd
 
