@@ -13,13 +13,16 @@ from bayesmix.report_tables import em_as_draws, separating
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from bayesmix.comparison import Comparison
     from bayesmix.report_fits import Report
 
-__all__ = ["DPI", "drawn", "figures"]
+__all__ = ["DPI", "drawn", "figures", "ringed_below"]
 
 DPI = 192  # twice that of a screen
 _MAX_HISTOGRAMS = 12
 _MAX_BINS = 60
+_RINGED = 0.01
+_MOST_RINGED = 5.0  # rows that the model itself would have ringed
 
 
 def figures(made: Report) -> Iterator[tuple[str, bytes]]:
@@ -39,32 +42,60 @@ def drawn(made: Report) -> Iterator[tuple[str, Figure]]:
     """Figures of all that was come to, in the order of the page."""
     from bayesmix import plots
 
-    yield "overview", _overview(made)
+    two = separating(made, 2) if len(made.table.features) > 1 else None
+    yield "overview", _overview(made, two)
     yield "features", _histograms(made)
+    options: dict[str, Any] = {"features": two, "random_seed": made.asked.seed}
+    yield "prior", plots.prior_predictive(made.mixture, made.table, **options)[0].figure
     if made.comparison is not None:
-        if made.identified:
-            yield "components", plots.forest(made.comparison)[0, 0].figure
-        yield "traces", plots.traces(made.comparison.post)[0, 0].figure
-        yield "compared", plots.compared(made.comparison)[0].figure
+        yield from _of_posterior(made, made.comparison, two)
     if made.partition is not None:
+        yield "ball", plots.ball(made.partition, made.em, features=two)[0].figure
         yield "partition", plots.partitioned(made.partition)[0].figure
-        features = separating(made, 2)
-        yield "ball", plots.ball(made.partition, made.em, features=features)[0].figure
     if made.choice is not None:
         yield "groups", made.choice.plot()[0].figure
 
 
-def _overview(made: Report) -> Any:
+def ringed_below(n: int) -> float:
+    """Tail probability below which the picture rings rows: 1 %, or that of five of many rows."""
+    return min(_RINGED, _MOST_RINGED / n)
+
+
+def _of_posterior(
+    made: Report, comparison: Comparison, two: list[str] | None
+) -> Iterator[tuple[str, Any]]:
+    """What only draws can tell; by component only where components are identified."""
     from bayesmix import plots
 
-    post = em_as_draws(made.em) if made.comparison is None else made.comparison.post
-    match len(made.table.features):
-        case 1:
-            return plots.density(post, made.em).figure
-        case 2:
-            return plots.clusters(post, made.em).figure
-        case _:
-            return plots.pairs(post, made.em)[0, 0].figure
+    post = comparison.post
+    if made.identified:
+        yield "components", plots.forest(comparison)[0, 0].figure
+        yield "membership", plots.membership(post, features=two).figure
+    yield "traces", plots.traces(post)[0, 0].figure
+    if made.tails is not None:
+        limit = ringed_below(len(made.tails))
+        yield "outliers", plots.outliers(post, features=two, limit=limit).figure
+    yield "compared", plots.compared(comparison)[0].figure
+    if made.identified:
+        yield "responsibilities", plots.responsibilities(comparison).figure
+
+
+def _overview(made: Report, two: list[str] | None) -> Any:
+    """Components over the rows; the density alone where components cannot be told apart."""
+    from bayesmix import plots
+
+    if two is None:
+        post = em_as_draws(made.em) if made.comparison is None else made.comparison.post
+        return plots.density(post, made.em).figure
+    if made.comparison is None:
+        post = em_as_draws(made.em)
+    elif made.identified:
+        post = made.comparison.post
+    else:
+        return plots.contours(made.comparison.post, made.em, features=two).figure
+    if len(made.table.features) == 2:
+        return plots.clusters(post, made.em).figure
+    return plots.pairs(post, made.em)[0, 0].figure
 
 
 def _histograms(made: Report) -> Any:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bayesmix import html
 from bayesmix.membership import interval
 from bayesmix.report_code import code, fingerprint, versions
-from bayesmix.report_figures import DPI
+from bayesmix.report_figures import DPI, ringed_below
 from bayesmix.report_tables import separating
 from bayesmix.report_words import facts, out_of_place, outlier_limit
 
@@ -76,6 +77,8 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
         made=made,
         sections=_sections(made),
         facts=facts(made),
+        words=html.words(made.mixture),
+        formula=html.formula(made.mixture),
         pictures={name: _picture(data) for name, data in pictures.items()},
         features=frames["features"].reset_index().to_dict("records"),
         components=components,
@@ -84,6 +87,7 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
         least_certain=_least_certain(made, frames["memberships"], shown),
         farthest=_farthest(made, shown),
         limit=outlier_limit(len(made.table.values)),
+        ringed=ringed_below(len(made.table.values)),
         n_outside=len(out_of_place(made)),
         shown_features=shown,
         cross=_cross_table(made, frames["memberships"]),

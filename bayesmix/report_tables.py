@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.gaussian import responsibilities
+from bayesmix.priors import NormalInverseWishart
 from bayesmix.schema import as_draws, group
 from bayesmix.summaries import summary
 
@@ -40,7 +41,10 @@ def _features(made: Report) -> pd.DataFrame:
     import pandas as pd
 
     x, prior = made.table.values, made.mixture.components
-    assert prior is not None
+    assert isinstance(prior, NormalInverseWishart)
+    variance = np.diag(prior.covariance_scale) / (prior.dof - prior.n_features - 1)
+    if made.mixture.covariance_type == "spherical":
+        variance = np.full_like(variance, variance.mean())
     columns: dict[str, Any] = {
         "n": len(x),
         "mean": x.mean(axis=0),
@@ -50,7 +54,8 @@ def _features(made: Report) -> pd.DataFrame:
         "max": x.max(axis=0),
         "distinct": [len(np.unique(column)) for column in x.T],
         "prior_mean": np.asarray(prior.mean),
-        "prior_scale": np.diag(np.asarray(prior.covariance_scale)),
+        "prior_sd_of_mean": np.sqrt(variance / prior.mean_precision),
+        "prior_sd": np.sqrt(variance),
     }
     return pd.DataFrame(columns, index=pd.Index(made.table.features, name="feature"))
 

@@ -15,7 +15,8 @@ REPORT = importlib.import_module("bayesmix.report")
 FITS = importlib.import_module("bayesmix.report_fits")
 
 FIGURES = [
-    *("ball", "compared", "components", "features", "groups", "overview", "partition", "traces"),
+    *("ball", "compared", "components", "features", "groups", "membership", "outliers"),
+    *("overview", "partition", "prior", "responsibilities", "traces"),
 ]
 EMPTY_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 96, 192, 8, 0, 0, 0, 0)
 _VOID = ("br", "img", "meta", "mspace")
@@ -23,9 +24,14 @@ _VOID = ("br", "img", "meta", "mspace")
 
 def no_figures(made: Report) -> Iterator[tuple[str, bytes]]:
     """Stand in for `figures`, which take seconds to draw: the same names, no pictures."""
-    told = {"groups": made.choice, "partition": made.partition, "ball": made.partition}
+    told = {
+        "groups": made.choice,
+        "partition": made.partition,
+        "ball": made.partition,
+        "outliers": made.tails,
+    }
     for name in FIGURES:
-        drawn = name in ("overview", "features")
+        drawn = name in ("overview", "features", "prior")
         if drawn or told.get(name, made.comparison) is not None:
             yield name, EMPTY_PNG
 

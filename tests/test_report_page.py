@@ -12,6 +12,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.diagnostics import Finding
+from bayesmix.html import formula
 from bayesmix.n_components import choose_k
 from bayesmix.report_fits import Report
 from bayesmix.report_words import Fact, facts
@@ -65,7 +66,7 @@ class TestStructure:
 
     def test_the_page_needs_no_connection(self, made, page):
         sources = [str(attrs["src"]) for _, attrs in page.tags if "src" in attrs]
-        assert len(sources) == len(page.all("img")) == 8
+        assert len(sources) == len(page.all("img")) == 12
         assert all(source.startswith("data:image/png;base64,") for source in sources)
         for tag in ("script", "link", "iframe", "object", "base", "form"):
             assert not page.all(tag)
@@ -76,7 +77,7 @@ class TestStructure:
 
     def test_pictures_have_words_beside_them_and_their_size(self, page):
         assert all(len(str(attrs["alt"])) > 20 for attrs in page.all("img"))
-        assert len(page.all("figcaption")) == 8
+        assert len(page.all("figcaption")) == 12
         assert EMPTY_PNG[16:24] == (96).to_bytes(4) + (192).to_bytes(4)
         assert all((a["width"], a["height"]) == ("48", "96") for a in page.all("img"))
 
@@ -85,10 +86,6 @@ class TestStructure:
         for name, rows in page.tables.items():
             if name != "diagnostics: Diagnostics by quantity":  # "constant" spans columns
                 assert len({len(row) for row in rows}) == 1
-
-    def test_formulas_are_mathml(self, page):
-        assert len(page.all("math")) == 2
-        assert page.all("munderover")
 
     def test_nothing_is_left_to_chance(self, page):
         for word in ("nan", "None", "Undefined", "inf"):
@@ -105,11 +102,12 @@ class TestNumbers:
             assert row[-1] == str(values.nunique())
 
     def test_prior(self, made, page):
+        assert formula(made.mixture) in made.path.read_text()
         prior = made.mixture.components
         for j, row in enumerate(page.tables["model: Prior by feature"][1:]):
-            scale = prior.covariance_scale[j][j]
-            assert row[1:] == [f"{v:.4g}" for v in (prior.mean[j], scale, scale**0.5)]
-        assert "give or take 10 of its own" in page.sections["model"]
+            sd = np.sqrt(prior.covariance_scale[j][j])
+            assert row[1:] == [f"{v:.4g}" for v in (prior.mean[j], 10 * sd, sd)]
+        assert "give or take 10 of its component's" in page.sections["model"]
         assert "divided by 2 so that" in page.sections["model"]
 
     def test_components(self, made, page):
@@ -300,11 +298,12 @@ def test_names_are_shown_as_they_are(tmp_path):
     assert not page.all("i")
 
 
-@pytest.mark.parametrize(("structure", "indexed"), [("full", True), ("tied", False)])
-def test_the_formula_is_that_of_the_structure(structure, indexed, tmp_path):
-    bm.report(frame(), tmp_path, random_seed=1, covariance_type=structure)
-    page = (tmp_path / "index.html").read_text()
-    assert ("<msub><mi>Σ</mi><mi>k</mi></msub>" in page) is indexed
+def test_one_variance_for_all_features(tmp_path):
+    """What the prior expects of spherical components is the mean of what the features have."""
+    made = bm.report(frame(), tmp_path, random_seed=1, covariance_type="spherical")
+    sd = np.sqrt(frame().var().mean() / 2)
+    rows = Page(made.path).tables["model: Prior by feature"]
+    assert [row[2:] for row in rows[1:]] == [[f"{10 * sd:.4g}", f"{sd:.4g}"]] * 2
 
 
 def test_many_features_are_chosen_from(tmp_path):
