@@ -167,12 +167,11 @@ def _least_certain(
     its own probability.
     """
     if made.comparison is None:
-        order = np.argsort(memberships["em_probability"].to_numpy(), kind="stable")
-    elif made.identified or made.partition is None:
-        order = np.argsort(memberships["label_probability"].to_numpy(), kind="stable")
+        certainty = "em_probability"
     else:
-        ahead = memberships["certainty"] - memberships["next_affinity"]
-        order = np.argsort(ahead.to_numpy(), kind="stable")
+        by_component = made.identified or made.partition is None
+        certainty = "label_probability" if by_component else "certainty"
+    order = np.argsort(memberships[certainty].to_numpy(), kind="stable")
     return _with_values(made, memberships, order[:_LEAST_CERTAIN], features)
 
 

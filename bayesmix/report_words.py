@@ -41,14 +41,15 @@ def facts(made: Report) -> list[Fact]:
 def open_rows(made: Report) -> pd.DataFrame | None:
     """Rows whose place is open, the least certain first; None where nothing tells.
 
-    By component where components are identified; else those that may move between the clusters of
-    the partition.
+    By component where components are identified; else by cluster of the partition.
     """
     if made.identified and made.comparison is not None:
-        rows = made.comparison.memberships
-        rows = rows[rows["label_probability"] < CERTAIN]
-        return rows.sort_values("label_probability", kind="stable")
-    return None if made.partition is None else made.partition.moving
+        rows, name = made.comparison.memberships, "label_probability"
+    elif made.partition is not None:
+        rows, name = made.partition.rows, "certainty"
+    else:
+        return None
+    return rows[rows[name] < CERTAIN].sort_values(name, kind="stable")
 
 
 def outlier_limit(n: int) -> float:
@@ -92,10 +93,11 @@ def _how_sure(made: Report) -> list[Fact]:
         how = f"belong to one component with at least {CERTAIN:.0%} posterior probability"
         section, which = "memberships", f"no component has {CERTAIN:.0%} probability"
     else:
-        assert made.partition is not None
-        clusters = counted(made.partition.n_clusters, "cluster")
-        how = f"keep to theirs in a partition of {clusters}; components cannot be told apart"
-        section, which = "partition", "they may move to another cluster"
+        share = f"{CERTAIN:.0%} of the draws"
+        how = (
+            f"are with the rest of their cluster in at least {share}; components are not told apart"
+        )
+        section, which = "partition", f"with the rest of their cluster in less than {share}"
     answer = f"{n - len(rows):,} of {n:,} rows"
     why = (which if len(rows) else "every row has its place") + _outside(made)
     return [
