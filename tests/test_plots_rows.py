@@ -132,14 +132,14 @@ class TestContours:
     def test_a_marginal_of_any_two(self):
         point, names = random_parameters("full", 2, 3), ("a", "b", "c")
         post = posterior_of(point, names)
-        ax = plots.contours(post, point_tree(point, names), features=("c", "a"), n_draws=2)
-        assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "a")
+        ax = plots.contours(post, point_tree(point, names), features=("c", "b"), n_draws=2)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "b")
         (dots,) = scatters(ax)
         np.testing.assert_array_equal(
-            dots.get_offsets(), post["observed_data"]["x"].values[:, [2, 0]]
+            dots.get_offsets(), post["observed_data"]["x"].values[:, [2, 1]]
         )
         em = [c for c in ax.collections if isinstance(c, QuadContourSet)][-1]
-        inside = em.get_paths()[0].contains_points(rows_of(point, 5000)[:, [2, 0]])
+        inside = em.get_paths()[0].contains_points(rows_of(point, 5000)[:, [2, 1]])
         assert inside.mean() == pytest.approx(0.9, abs=0.03)
 
     def test_components_may_vary(self, varying):
