@@ -32,8 +32,9 @@ _N_DRAWS = 10  # of contours: panels are small
 def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDArray[np.object_]:
     """Draw every pair of the (at most four) features that separate best, and each one's density.
 
-    Below the diagonal are `clusters`, or `contours` where the number of components varies; on it
-    `density`, but only the data where draws were chosen by their number of clusters.
+    Below the diagonal are `clusters`, or `contours` where the number of components varies, and
+    then the first four features; on it `density`, but only the data where draws were chosen by
+    their number of clusters.
 
     Parameters
     ----------
