@@ -27,8 +27,8 @@ def criteria(
     """Draw criteria of `fit_grid` by number of components, low is good.
 
     One line per covariance structure (color and marker) and criterion (line style); the lowest of
-    each criterion is ringed. Fits that are no confirmed, converged optimum are hollow. Where EM found no genuine
-    optimum there is no criterion: a cross at the bottom, and a gap in the line.
+    each criterion is ringed. Fits that are no confirmed, converged optimum are hollow. Where EM
+    found no genuine optimum there is no criterion: a cross at the bottom, and a gap in the line.
 
     Parameters
     ----------
