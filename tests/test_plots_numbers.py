@@ -344,3 +344,17 @@ class TestCriteria:
     def test_what_it_refuses(self, table, options, match):
         with pytest.raises(ValueError, match=match):
             plots.criteria(table, **options)
+
+
+class TestTraces:
+    @pytest.mark.parametrize(
+        ("apart", "said"),
+        [(0.0, ": the chains agree"), (0.7, "the chains have not quite met"), (9.0, "disagree")],
+    )
+    def test_titles_say_whether_chains_agree(self, apart, said):
+        post = planted(OVERLAPPING, X, chains=2, draws=400)
+        rng = np.random.default_rng(0)
+        log_likelihood = rng.normal(size=(2, 400)) + [[0.0], [apart]]
+        stats = {"log_likelihood_total": (("chain", "draw"), log_likelihood)}
+        post["sample_stats"] = xr.DataTree(xr.Dataset(stats))
+        assert plots.traces(post)[0, 0].get_title().endswith(said)
