@@ -19,7 +19,7 @@ PYMC_MODULES = {
 LAYERS = (
     {
         *("inputs", "rows", "dask_rows", "interrupts", "threads", "memory", "compiling"),
-        *("progress", "datasets"),
+        *("progress", "datasets", "html"),
         *(
             "priors",
             "scalar_priors",
@@ -88,7 +88,12 @@ LAYERS = (
             "residual_law",
         ),
     },
-    {"plots", "report"},
+    {
+        "plots",
+        "report",
+        *("report_code", "report_figures", "report_fits", "report_page", "report_tables"),
+        "report_words",
+    },
     {"__init__", "__main__"},
 )
 ENGINES = (
