@@ -11,6 +11,7 @@ from bayesmix import passes
 from bayesmix.compared_fit import FitGap, fit_gap, mixture_of_point, structure_of_point
 from bayesmix.compared_tables import CONFIDENT, components_table, memberships_table
 from bayesmix.draws import Draws, data_of, draws_of, log_likelihoods, point_of, require_posterior
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.identification import IDENTIFIED
 from bayesmix.membership import membership
 from bayesmix.partition_spread import PartitionDistance, distance_from
@@ -144,17 +145,18 @@ class Comparison:
         return compared(self)
 
     def _with_advice(self) -> list[str]:
-        return self.sentences() if self._misleading else [*self.sentences(), self.advice]
+        said = self.sentences()
+        return said if self._misleading else [*said, f"{_initial(self.advice, str.upper)}."]
 
     def __repr__(self) -> str:
         return "\n".join(self._with_advice())
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        lines = "".join(f"<li>{escape(s)}</li>" for s in self._with_advice())
-        return f"<ul>{lines}</ul>" + self.components.to_html(
-            index=False, float_format="{:.4g}".format
+        components = self.components.set_index(["component", "parameter"])
+        return block(
+            "EM beside the posterior",
+            sentences(self._with_advice()),
+            table(components, "EM's value, and the posterior's mean, sd and interval."),
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.html.scalars import count_html
 from bayesmix.inputs import require_count
 from bayesmix.scalar_priors import require_positive
 
@@ -54,6 +55,9 @@ class ComponentCount(ABC):
             beyond = 0.0
         above = np.append(np.cumsum(p[:0:-1])[::-1], 0.0) + beyond
         return int(np.argmax(above <= tail)) + 1 if beyond <= tail else MAX_SUPPORT
+
+    def _repr_html_(self) -> str:
+        return count_html(self)
 
     @abstractmethod
     def _log_pmf(self, k: Floats) -> Floats:

@@ -11,6 +11,7 @@ from bayesmix.draws import data_of, point_of
 from bayesmix.em import fit_em
 from bayesmix.frozen import frozen
 from bayesmix.held_out import counted_warnings, held_out_log_density, model_of
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.inputs import as_generator, require_count
 from bayesmix.progress import progress
 from bayesmix.schema import mixture_of
@@ -79,10 +80,11 @@ class CrossValidation:
         return "\n".join(self.sentences())
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.sentences())
-        return f"<ul>{lines}</ul>" + self.table.to_html(float_format="{:.2f}".format)
+        return block(
+            "EM and the posterior on rows left out",
+            sentences(self.sentences()),
+            table(self.table, "Log density of all rows, each left out once, in nats."),
+        )
 
 
 def cross_validate(

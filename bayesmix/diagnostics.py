@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bayesmix.draws import count_clusters, data_of
+from bayesmix.html.elements import block, table
 from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.label_draws import label_draws
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Finding", "convergence", "diagnose", "label_invariant"]
+__all__ = ["Finding", "Findings", "convergence", "diagnose", "label_invariant"]
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
@@ -51,7 +52,25 @@ class Finding:
         return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
 
-def diagnose(post: xr.DataTree) -> list[Finding]:
+class Findings(list[Finding]):
+    """What `diagnose` found: a list, and a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        rows = [(f.severity, f.message, f.remedy) for f in self]
+        checks = pd.Index([f.check for f in self], name="check")
+        frame = pd.DataFrame(rows, checks, ["verdict", "found", "what to do"])
+        if not any(f.remedy for f in self):
+            frame = frame.drop(columns="what to do")
+        warnings = sum(f.severity == "warning" for f in self)
+        return block(
+            "Diagnosis of the draws",
+            table(frame, f"{warnings or 'None'} of {len(self)} checks call for action."),
+        )
+
+
+def diagnose(post: xr.DataTree) -> Findings:
     r"""Judge a posterior: mixing of the label-invariant set, divergences, identification.
 
     Partitions of different chains are held to those of one chain: chains in different modes may
@@ -60,8 +79,8 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
 
     Returns
     -------
-    list of Finding
-        Warnings name their remedy; a passed check is a finding of severity "ok".
+    Findings
+        A list of `Finding`: warnings name their remedy; a passed check is one of severity "ok".
 
     Examples
     --------
@@ -83,7 +102,7 @@ def diagnose(post: xr.DataTree) -> list[Finding]:
                 "run it again for the draws asked for",
             )
         )
-    return findings
+    return Findings(findings)
 
 
 def _identification(post: xr.DataTree, moving: pd.DataFrame | None) -> Finding:

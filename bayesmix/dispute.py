@@ -11,6 +11,7 @@ from bayesmix import passes
 from bayesmix.covariance import structure_of
 from bayesmix.draws import data_of
 from bayesmix.frozen import FrozenMixture, frozen
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.partition import partition as partition_of
 from bayesmix.partition_distances import adjusted_rand_index
 from bayesmix.partition_result import FIRM, Partition, counted
@@ -132,11 +133,9 @@ class Dispute:
         return "\n".join(self.sentences())
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        lines = "".join(f"<li>{escape(s)}</li>" for s in self.sentences())
-        table = self.table.to_html(float_format="{:.4g}".format) if len(self.table) else ""
-        return f"<ul>{lines}</ul>{table}"
+        extra = "Clusters that one of the two partitions has and the other has not."
+        shown = [table(self.table, extra)] if len(self.table) else []
+        return block("Clusters in dispute", sentences(self.sentences()), *shown)
 
 
 def disputed_rows(

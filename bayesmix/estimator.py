@@ -13,6 +13,7 @@ from bayesmix.ascent import run
 from bayesmix.covariance import Structure, structure_of
 from bayesmix.em import warn_of
 from bayesmix.given import completed, given_point
+from bayesmix.html.estimator import fitted_html
 from bayesmix.inputs import (
     as_weights,
     generator_of_random_state,
@@ -296,6 +297,37 @@ class GaussianMixture(StreamedMixture):
             groups = {"point_estimate": point_tree.point_group(self._point(), features, self.prior)}
         seconds = getattr(self, "_seconds", 0.0)
         return schema.root(groups, self._mixture(), self.random_state, seconds)
+
+    def _html_repr(self) -> str:
+        """What scikit-learn shows on a page, and the fit below it."""
+        page: str = super()._html_repr()
+        if not hasattr(self, "weights_"):
+            return page
+        covariances = self._point().dense_covariances
+        own = self.weights_, self.means_, covariances, self._features()
+        return page + fitted_html(self._in_words(), *own)
+
+    def _in_words(self) -> list[str]:
+        """How the fit ended, with the criteria of `fit_grid`."""
+        if hasattr(self, "prequential_score_"):
+            return [
+                f"{self.n_iter_:,} batches, {self.n_samples_seen_:,} rows so far.",
+                f"Before they were learnt, rows had a mean log density of "
+                f"{self.prequential_score_:.3f} nats.",
+            ]
+        if not hasattr(self, "verdict_"):
+            return ["Not fitted to rows: the parameters were given."]
+        fit, weight, count = (
+            self._found.winner.log_likelihood,
+            self._stream.weight,
+            self._n_parameters(),
+        )
+        bic = count * np.log(weight) - 2 * fit
+        return [
+            f"{self.verdict_}.",
+            f"BIC {bic:.1f}, low is good: log-likelihood {fit:.3f}, {count:,} free parameters, "
+            f"{weight:,.6g} rows.",
+        ]
 
     def _check_parameters(self) -> None:
         for name in ("n_components", "max_iter", "n_init", "verbose_interval"):

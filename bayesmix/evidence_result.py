@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bayesmix.html.elements import block, sentences
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -70,13 +72,14 @@ class Evidence:
         return bridged(self, ax)
 
     def __repr__(self) -> str:
+        return ". ".join(self._said())
+
+    def _said(self) -> list[str]:
         said = f"log evidence {self.log_evidence:.3f} ± {self.se:.2g} nats, by {self._words}"
-        return ". ".join([said, *self.warnings])
+        return [said, *self.warnings]
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self))}</p>"
+        return block("Evidence of a model", sentences(self._said()))
 
     @property
     def _words(self) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from bayesmix.component_counts import BetaNegativeBinomial, ComponentCount, log_pmf_table
 from bayesmix.elicitation import component_count
+from bayesmix.html.model import prior_html
 from bayesmix.scalar_priors import Gamma, require_positive
 
 __all__ = ["MixtureOfFiniteMixtures"]
@@ -123,3 +124,6 @@ class MixtureOfFiniteMixtures:
     def random_concentration(self) -> Gamma | None:
         """Prior of the concentration, or None where it is stated."""
         return self.concentration if isinstance(self.concentration, Gamma) else None
+
+    def _repr_html_(self) -> str:
+        return prior_html(self)

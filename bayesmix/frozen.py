@@ -17,6 +17,8 @@ from bayesmix.pass_parameters import PassParameters
 from bayesmix.schema import PARAMETERS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -55,6 +57,21 @@ class FrozenMixture:
         delta = self.means - self.mean
         within = np.einsum("k,kij->ij", self.weights, self.covariances)
         return within + (self.weights[:, None] * delta).T @ delta
+
+    def marginal(self, features: Sequence[int]) -> FrozenMixture:
+        """Distribution of some features alone, by their places; in the order given.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> x = bm.datasets.load("faithful")
+        >>> whole = bm.frozen(bm.GaussianMixture(2, random_state=1).fit(x))
+        >>> whole.marginal([1]).mean.round(2)
+        array([70.9])
+        """
+        at = list(features)
+        covariances = self.covariances[:, at][..., at]
+        return FrozenMixture(self.weights, self.means[:, at], covariances)
 
     def logpdf(self, x: ArrayLike) -> Any:
         """Log density, in nats, at points x (..., D); one dimension is one point, or n if D = 1.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bayesmix.html.elements import block, paragraph, table, with_errors
 from bayesmix.prior_sensitivity import Sensitivity, sensitivity
 
 if TYPE_CHECKING:
@@ -115,8 +116,12 @@ class KChoice:
         return f"KChoice({self.recommendation!r})"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        shown = self.table.dropna(axis="columns", how="all")
-        table = shown.to_html(float_format="{:.4g}".format, na_rep="–")
-        return f"<p>{escape(self.recommendation)}</p>{table}"
+        return block(
+            "How many clusters",
+            paragraph(self.recommendation),
+            table(
+                with_errors(self.table.dropna(axis="columns", how="all")),
+                "By number of components, or of clusters where the column says so; ± are standard "
+                "errors, of Monte Carlo but for elpd.",
+            ),
+        )

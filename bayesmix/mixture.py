@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from bayesmix.component_counts import BetaNegativeBinomial, Geometric, ShiftedPoisson, UniformK
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
+from bayesmix.html.model import mixture_html
 from bayesmix.priors import (
     ComponentPrior,
     Dirichlet,
@@ -174,6 +175,9 @@ class Mixture:
     def to_json(self) -> str:
         """Return `to_dict` as JSON, as kept in a tree's attribute ``bayesmix_model``."""
         return json.dumps(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        return mixture_html(self)
 
 
 def _refuse_random_k(weights: MixtureOfFiniteMixtures) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.partitions.losses import Loss
 
 if TYPE_CHECKING:
@@ -169,10 +170,11 @@ class Partition:
         return "\n".join(self.sentences())
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        lines = "".join(f"<li>{escape(s)}</li>" for s in self.sentences())
-        return f"<ul>{lines}</ul>" + self.table.to_html(float_format="{:.4g}".format)
+        return block(
+            "One partition for the posterior",
+            sentences(self.sentences()),
+            table(self.table, "Clusters of the estimate, and what the draws make of them."),
+        )
 
 
 def by_doubt(rows: pd.DataFrame) -> tuple[NDArray[np.intp], int]:

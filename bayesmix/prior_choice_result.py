@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.cluster_counts import n_clusters, r_hat_of
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.label_draws import occupied
 from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.stick_priors import StickPrior
@@ -140,10 +141,11 @@ class PriorChoice:
         return "\n".join([self.summary.to_string(float_format="{:.3g}".format), *self.sentences()])
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        table = self.summary.to_html(float_format="{:.3g}".format, na_rep="–")
-        return table + "".join(f"<p>{escape(s)}</p>" for s in self.sentences())
+        return block(
+            "Number of clusters under several priors",
+            sentences(self.sentences()),
+            table(self.summary, "The most probable number of clusters under each prior."),
+        )
 
 
 def prior_numbers(mixtures: Iterable[Mixture], n: int) -> dict[WeightPrior, Floats]:

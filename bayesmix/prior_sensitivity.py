@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.diagnostics import DIFFERENT_MODES
+from bayesmix.html.elements import block, sentences, table
 from bayesmix.inputs import as_table
 from bayesmix.mixture import require_mixture
 from bayesmix.partition_result import counted
@@ -86,9 +87,12 @@ class Sensitivity:
         return "\n".join([self.table.to_string(), *self.sentences()])
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return self.table.to_html() + "".join(f"<p>{escape(s)}</p>" for s in self.sentences())
+        factors = "by what the concentration and the scale of the components are multiplied"
+        return block(
+            "Number of clusters as the prior changes",
+            sentences(self.sentences()),
+            table(self.table, f"Most probable number (its probability), {factors}."),
+        )
 
 
 def sensitivity(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from bayesmix.elicitation import dirichlet_concentration
+from bayesmix.html.model import prior_html
 from bayesmix.inputs import require_count
 from bayesmix.scalar_priors import Gamma
 
@@ -141,6 +142,9 @@ class Dirichlet:
         """Whether the prior is the same under every permutation of the components."""
         return bool(np.ptp(self.concentrations) == 0)
 
+    def _repr_html_(self) -> str:
+        return prior_html(self)
+
 
 @dataclass(frozen=True, init=False, repr=False)
 class NormalInverseWishart:
@@ -199,6 +203,9 @@ class NormalInverseWishart:
             f"mean_precision={self.mean_precision:g}, dof={self.dof:g}, "
             f"covariance_scale={_short(self.covariance_scale)})"
         )
+
+    def _repr_html_(self) -> str:
+        return prior_html(self)
 
 
 class GammaScale(NamedTuple):
@@ -316,6 +323,9 @@ class IndependentNormalInverseWishart:
             f"IndependentNormalInverseWishart(mean={_short(self.mean)}, "
             f"mean_covariance={_short(self.mean_covariance)}, dof={self.dof:g}, {scale})"
         )
+
+    def _repr_html_(self) -> str:
+        return prior_html(self)
 
 
 ComponentPrior = NormalInverseWishart | IndependentNormalInverseWishart

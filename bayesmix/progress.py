@@ -1,4 +1,4 @@
-"""Progress of sampling, shown by rich."""
+"""Progress of sampling, shown by rich: in a notebook below the cell, else on standard error."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def progress(
     if not show:
         yield lambda made: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
@@ -31,7 +32,7 @@ def progress(
         Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(description, total=total)
         yield lambda made: bar.advance(task, made)
 
@@ -42,10 +43,11 @@ def stages(total: int, *, show: bool) -> Iterator[Callable[[str, str], None]]:
     if not show:
         yield lambda stage, said: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task, begun = bar.add_task("", total=total), 0
 
         def begin(stage: str, said: str) -> None:

@@ -75,14 +75,18 @@ class Chunks:
         return pd.DataFrame(columns=self._columns)
 
     def __iter__(self) -> Iterator[Floats]:
-        found = 0
-        for i, chunk in enumerate(self._read()):
-            values = self._checked(chunk, f"{self._name}, chunk {i}")
-            found += len(values)
-            if found > (self._length or found):  # before anyone writes beyond what was counted
-                break
-            if len(values):
-                yield values
+        found, chunks = 0, self._read()
+        try:
+            for i, chunk in enumerate(chunks):
+                values = self._checked(chunk, f"{self._name}, chunk {i}")
+                found += len(values)
+                if found > (self._length or found):  # before anyone writes beyond what was counted
+                    break
+                if len(values):
+                    yield values
+        finally:  # a reader of a file holds it open when it is left before its end
+            if chunks is not self._chunks and hasattr(chunks, "close"):
+                chunks.close()
         if self._length not in (None, found):
             raise ValueError(
                 f"{self._name}: expected the same {self._length} rows at every reading, got {found}"

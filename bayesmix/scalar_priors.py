@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.html.scalars import scalar_html
+
 __all__ = ["Beta", "Gamma", "require_positive"]
 
 
@@ -38,6 +40,9 @@ class Gamma:
         """Prior mean."""
         return self.shape / self.rate
 
+    def _repr_html_(self) -> str:
+        return scalar_html(self)
+
 
 @dataclass(frozen=True)
 class Beta:
@@ -66,6 +71,9 @@ class Beta:
     def mean(self) -> float:
         """Prior mean."""
         return self.a / (self.a + self.b)
+
+    def _repr_html_(self) -> str:
+        return scalar_html(self)
 
 
 def require_positive(value: Any, name: str, *, or_prior: str = "") -> float:

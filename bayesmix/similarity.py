@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bayesmix.draws import data_of, draws_of
+from bayesmix.html.elements import block, paragraph, table
 from bayesmix.inputs import require_count, require_nonnegative
 from bayesmix.label_draws import holds_labels, label_draws, require_parameters
 from bayesmix.memory import BUDGET_BYTES, blocks
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Similarity", "similarity"]
 
 Method = Literal["auto", "labels", "responsibilities"]
+_SHOWN = 5  # rows in a notebook
 _COLUMNS = 1 << 12  # that the neighbors of some rows are looked for among, at least
 
 
@@ -128,6 +130,21 @@ class Similarity:
         return (
             f"<Similarity of {self.n:,} rows, from the {self.method} of {self.n_draws:,} draws>\n"
             "row(i), block(rows), nearest(), to_dataarray(); matvec(v)"
+        )
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        names = self.index[:_SHOWN]
+        values = self.block(slice(_SHOWN)).values
+        first = pd.DataFrame(values, pd.Index(names, name="obs"), names)
+        count = f"{self.n:,} rows, from the {self.method} of {self.n_draws:,} draws."
+        return block(
+            "How often two rows are together",
+            paragraph(
+                f"{count} The whole matrix is not stored: ask row(i), block(rows), nearest()."
+            ),
+            table(first, "Probability that two rows are in one cluster: the first rows."),
         )
 
     def row(self, i: int) -> xr.DataArray:

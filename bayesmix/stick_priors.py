@@ -17,6 +17,7 @@ import numpy as np
 
 from bayesmix.elicitation import stick_concentration
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
+from bayesmix.html.model import prior_html
 from bayesmix.inputs import require_count
 from bayesmix.priors import Dirichlet
 from bayesmix.scalar_priors import Beta, Gamma, require_positive
@@ -79,6 +80,9 @@ class _StickBreaking:
             )
         k = np.arange(1.0, self.truncation)
         return Sticks(1 - discount + 0 * k, concentration + discount * k)
+
+    def _repr_html_(self) -> str:
+        return prior_html(self)
 
     def _check(self) -> None:
         if not isinstance(self.concentration, Gamma):

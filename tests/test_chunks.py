@@ -106,3 +106,21 @@ def test_a_fit_to_unnamed_chunks_forgets_names(rows):
     assert estimator.n_features_in_ == 2
     with pytest.raises(ValueError, match="2 features as input"):
         estimator.predict(lambda: [X[:, :1]])
+
+
+def test_a_reader_left_before_its_end_is_closed():
+    closed = []
+
+    class Reader:
+        def __iter__(self):
+            return iter([X, X])
+
+        def close(self):
+            closed.append(self)
+
+    rows = iter(Chunks(Reader))
+    made = len(closed)  # counting the rows has read one to its end
+    next(rows)
+    rows.close()
+    assert made == 1
+    assert len(closed) == 2

@@ -315,7 +315,7 @@ class TestEngine:
     def test_progress(self, capsys, shown):
         mixture, x = model("full"), frame()
         bm.sample(mixture, x, draws=20, tune=5, chains=2, random_seed=1, progressbar=shown)
-        said = capsys.readouterr().out
+        said = capsys.readouterr().err
         assert ("Gibbs, 2 chains" in said and "100 %" in said) if shown else said == ""
 
 

@@ -233,7 +233,7 @@ class TestComparePriors:
     def test_progress_counts_priors(self, fake, capsys):
         fake(*TREES.values())
         compare_priors(MIXTURES, X, random_seed=1)
-        shown = capsys.readouterr().out
+        shown = capsys.readouterr().err
         assert "Gibbs, 3 priors" in shown
         assert "100 %" in shown
 

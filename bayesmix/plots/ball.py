@@ -15,6 +15,7 @@ from bayesmix.draws import data_of, evenly
 from bayesmix.inputs import as_table
 from bayesmix.partition_result import counted
 from bayesmix.partitions.losses import Loss
+from bayesmix.plots.rows import aside, size_of_markers
 from bayesmix.plots.style import (
     POINT_COLOR,
     color,
@@ -41,7 +42,6 @@ _MAX_CELLS = 2000
 _NUMBERED = 0.02  # share of a strip, or of the rows, from which on a cluster has its number
 _BARS = 40
 _ROUNDING = 1e-12  # by which distances of draws at the radius may exceed it
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 def ball(
@@ -198,10 +198,9 @@ def _scatter(ax: Axes, x: Floats, label: Labels, moved: NDArray[np.bool_]) -> No
     """Rows (m, 2), or (m, 1) at the height of their cluster, by cluster; rings around some."""
     flat = x.shape[1] == 1
     if flat:
-        aside = 0.7 * ((np.arange(len(x)) * _GOLDEN) % 1 - 0.5)
-        x = np.column_stack([x[:, 0], label + aside])
+        x = np.column_stack([x[:, 0], label + 0.7 * (aside(len(x)) - 0.5)])
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    size = float(np.clip(4000 / len(x), 8, 18))  # below 8 some markers vanish
+    size = size_of_markers(len(x))
     for k in np.unique(label):
         own = label == k
         look: dict[str, Any] = {"color": color(int(k)), "marker": marker(int(k))}

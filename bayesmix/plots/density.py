@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix import predictive
 from bayesmix.draws import data_of
-from bayesmix.frozen import FrozenMixture, frozen
+from bayesmix.frozen import frozen
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["density"]
+__all__ = ["density", "histogram"]
 
 _PLACES = 400
 _MAX_BINS = 200
@@ -30,6 +30,7 @@ def density(
     *,
     feature: str | None = None,
     ci_prob: float | None = None,
+    legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     r"""Draw a feature's density over its histogram.
@@ -44,6 +45,7 @@ def density(
         Which column; its marginal density is drawn. Default the first.
     ci_prob : float, optional
         Mass of the pointwise band; default ArviZ's.
+    legend : bool, default True
     ax : matplotlib Axes, optional
 
     Returns
@@ -53,10 +55,8 @@ def density(
     table = data_of(post)
     name = table.features[0] if feature is None else str(feature)
     j = column(table, name)
-    values = table.values[:, j]
     ax = axes_or_new(ax)
-    bins = np.histogram_bin_edges(values, _n_bins(values))
-    ax.hist(values, bins=bins.tolist(), density=True, color="0.85", edgecolor="white", label="data")
+    histogram(ax, table.values[:, j])
     grid = predictive.grid(post, _PLACES, features=name)
     at = grid[name].to_numpy()
     if post["posterior"].sizes["chain"] * post["posterior"].sizes["draw"] > 1:
@@ -67,15 +67,20 @@ def density(
         ax.fill_between(at, *band, color=color(0), alpha=0.3, linewidth=0, label=mass)
         ax.plot(at, found["density"], color=color(0), label="posterior mean")
     if point is not None:
-        whole = frozen(point)
-        marginal = FrozenMixture(
-            whole.weights, whole.means[:, [j]], whole.covariances[:, [j]][..., [j]]
+        ax.plot(
+            at, frozen(point).marginal([j]).pdf(at), color=POINT_COLOR, linestyle="--", label="EM"
         )
-        ax.plot(at, marginal.pdf(at), color=POINT_COLOR, linestyle="--", label="EM")
     ax.set(xlabel=name, ylabel="density")
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize="small")
+    if legend:
+        ax.legend(fontsize="small")
     return ax
+
+
+def histogram(ax: Axes, values: Floats) -> None:
+    """Histogram of values (n,) in gray, of mass one."""
+    bins = np.histogram_bin_edges(values, _n_bins(values)).tolist()
+    ax.hist(values, bins=bins, density=True, color="0.85", edgecolor="white", label="data")
 
 
 def _n_bins(values: Floats) -> int:

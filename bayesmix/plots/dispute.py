@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import FixedLocator
 
 from bayesmix.draws import evenly
 from bayesmix.frozen import FrozenMixture
 from bayesmix.partition_result import counted
 from bayesmix.plots.clusters import ellipse
+from bayesmix.plots.rows import below
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column, marker
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ __all__ = ["disputed"]
 _COVERAGE = 0.9
 _PLACES = 400
 _MAX_ROWS = 5000  # of those not in dispute
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 def disputed(
@@ -54,8 +53,7 @@ def disputed(
     at = _columns(dispute, features)
     ax = axes_or_new(ax)
     values = dispute.data.values[:, at]
-    whole = dispute.point
-    point = FrozenMixture(whole.weights, whole.means[:, at], whole.covariances[:, at][..., at])
+    point = dispute.point.marginal(at)
     if len(at) == 1:
         values = _densities(ax, point, dispute.name, values[:, 0])
     else:
@@ -137,8 +135,5 @@ def _densities(ax: Axes, point: FrozenMixture, name: str, x: Floats) -> Floats:
         ax.plot(at, weight * one.pdf(at), color=POINT_COLOR, linewidth=0.8, label=label)
     whole = point.pdf(at)
     ax.plot(at, whole, color=POINT_COLOR, linewidth=1.8, label=f"{name}'s mixture")
-    ax.axhline(0, color="0.5", linewidth=0.8)
     ax.set_ylabel("density; below it the rows")
-    ax.yaxis.set_major_locator(FixedLocator([t for t in ax.get_yticks() if t >= 0]))
-    aside = (np.arange(len(x)) * _GOLDEN) % 1
-    return np.column_stack([x, -whole.max() * (0.04 + 0.2 * aside)])
+    return below(ax, x, float(whole.max()))

@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Column, Table
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from tests.benchmarks import THREADS
+from tests.benchmarks import THREADS, _page
+from tests.benchmarks._page import RESULTS
 
-RESULTS = Path(__file__).parent / "results"
 ABSENT = "not installed"
 WIDTH = 180
 
@@ -220,6 +220,8 @@ def run(
         options.json.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(found, indent=1, ensure_ascii=False)
         options.json.write_text(text + "\n", encoding="utf-8")
+        if options.json.parent == RESULTS:
+            _page.write()
     return int(any("disagreement" in outcome.record for outcome in outcomes))
 
 

@@ -1,0 +1,156 @@
+"""A mixture and its priors as a person states them: in words, as formulas, and what they expect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bayesmix.html.elements import block, number, sentences
+from bayesmix.html.features import features_table, scale_sentences
+from bayesmix.html.laws import component_laws, laws_of, row_law
+from bayesmix.html.mathml import math
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bayesmix.mixture import CovarianceType, Engine, Mixture
+
+__all__ = ["formula", "mixture_html", "prior_html", "words"]
+
+_STRUCTURE = {
+    "full": "each has a covariance of its own (full)",
+    "tied": "all share one covariance (tied)",
+    "diag": "each has variances of its own and no correlation within it (diag)",
+    "spherical": "each has one variance, the same for all features (spherical)",
+}
+_ENGINES: dict[Engine, str] = {"em": "EM", "gibbs": "Gibbs sampling", "nuts": "NUTS"}
+
+
+def formula(mixture: Mixture) -> str:
+    """Write the density of a row and the priors as MathML: one paragraph each.
+
+    Parameters
+    ----------
+    mixture : Mixture
+
+    Returns
+    -------
+    str
+        HTML, to be put on a page as it is.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from bayesmix import html
+    >>> html.formula(bm.Mixture(bm.Dirichlet(2))).count("<math")
+    2
+    """
+    laws = [[row_law(mixture)], laws_of(mixture.weights)]
+    if mixture.components is not None:
+        laws.append(component_laws(mixture.components, mixture.covariance_type))
+    return "".join(map(_paragraph, laws))
+
+
+def words(mixture: Mixture) -> list[str]:
+    r"""Say in sentences what the formulas say.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from bayesmix import html
+    >>> print(*html.words(bm.Mixture(bm.Dirichlet(2), covariance_type="tied")), sep="\n")
+    Each row comes from one of 2 normal components: all share one covariance (tied).
+    All weights that sum to one are equally likely before the data.
+    No prior on the components: this is maximum likelihood.
+    """
+    return [
+        f"{_components(mixture.weights)}: {_STRUCTURE[mixture.covariance_type]}.",
+        *_weights(mixture.weights),
+        *_component_words(mixture.components, mixture.covariance_type),
+    ]
+
+
+def mixture_html(mixture: Mixture) -> str:
+    """What a notebook shows of a mixture."""
+    engines = [name for key, name in _ENGINES.items() if mixture.capability(key).fits]
+    said = [*words(mixture), f"It can be fitted by {_and(engines)}."]
+    prior, structure = mixture.components, mixture.covariance_type
+    tables = "" if prior is None else features_table(prior, structure)
+    return block("Gaussian mixture", sentences(said), formula(mixture), tables)
+
+
+def prior_html(prior: Any) -> str:
+    """What a notebook shows of a prior on weights or components."""
+    name = type(prior).__name__
+    laws = _paragraph(laws_of(prior))
+    if name.endswith("NormalInverseWishart"):
+        said = [*_component_words(prior, "full"), "The formulas are those of full covariances."]
+        return block(name, sentences(said), laws, features_table(prior, "full"))
+    return block(name, sentences(_weights(prior)), laws)
+
+
+def _paragraph(laws: Iterable[str]) -> str:
+    return f"<p>{' '.join(map(math, laws))}</p>"
+
+
+def _components(weights: Any) -> str:
+    """Where a row comes from."""
+    match type(weights).__name__, weights.n_components:
+        case _, 1:
+            return "All rows come from one normal component"
+        case _, int(k):
+            return f"Each row comes from one of {k:,} normal components"
+        case _, None:
+            return "Each row comes from one of infinitely many normal components"
+    return "Each row comes from one of K normal components, whose number is random"
+
+
+def _weights(weights: Any) -> list[str]:
+    match type(weights).__name__:
+        case "Dirichlet":
+            return _dirichlet(weights)
+        case "MixtureOfFiniteMixtures":
+            each = "they share" if weights.dynamic else "each has"
+            return [
+                "A mixture of finite mixtures: K counts components with rows and without, and "
+                f"{each} the concentration α."
+            ]
+        case name:
+            process = "Pitman–Yor" if name == "PitmanYor" else "Dirichlet"
+            cut = "" if weights.truncation is None else ", whose last piece is all that is left"
+            return [
+                f"The weights break a stick, as in a {process} process{cut}: earlier pieces "
+                "tend to be larger."
+            ]
+
+
+def _dirichlet(weights: Any) -> list[str]:
+    values = weights.concentrations
+    if weights.n_components == 1:
+        return []
+    if not weights.exchangeable:
+        return ["The concentrations differ, so that the prior tells components apart."]
+    empty = "superfluous components tend to stay empty"
+    if weights.random_concentration is not None:
+        mean = number(weights.concentration.mean)
+        sparse = f"; below 1, {empty}" if values[0] < 1 else ""
+        return [f"The components share a random concentration, of mean {mean}{sparse}."]
+    if values[0] == 1:
+        return ["All weights that sum to one are equally likely before the data."]
+    if values[0] < 1:
+        return [f"The concentration is below 1: {empty}."]
+    return ["The concentration is above 1: weights that are much alike are more likely."]
+
+
+def _component_words(prior: Any, structure: CovarianceType) -> list[str]:
+    if prior is None:
+        return ["No prior on the components: this is maximum likelihood."]
+    if type(prior).__name__ == "NormalInverseWishart":
+        rows = number(prior.mean_precision)
+        means = f"Means spread with the covariances; the prior mean m is worth κ = {rows} rows."
+    else:
+        means = "Means do not depend on the covariances."
+    return [means, *scale_sentences(prior, structure)]
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

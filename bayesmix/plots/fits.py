@@ -1,0 +1,235 @@
+"""Fitted estimators side by side on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.frozen import FrozenMixture, frozen
+from bayesmix.inputs import as_table
+from bayesmix.plots.clusters import ellipse
+from bayesmix.plots.density import histogram
+from bayesmix.plots.panels import panels
+from bayesmix.plots.rows import (
+    below,
+    pair,
+    require_coverage,
+    rows_drawn,
+    rows_words,
+    separating,
+    size_of_markers,
+)
+from bayesmix.plots.style import POINT_COLOR, color, marker
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from bayesmix.inputs import Table
+
+    Floats = NDArray[np.float64]
+    Labels = NDArray[np.intp]
+
+__all__ = ["fits"]
+
+_COLUMNS = 4
+_PLACES = 400
+_LINE = 44  # letters that stand above a column
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What a picture needs to know of an estimator."""
+
+    title: str
+    labels: Labels
+    """Of all rows, (n,)."""
+    colors: Labels
+    """Number of the color of every component, (K,)."""
+    centers: Floats
+    """Shape (K, D)."""
+    law: FrozenMixture | None
+    """None where it has centers alone."""
+
+
+def fits(
+    fits: Mapping[str, Any],
+    x: Any,
+    *,
+    features: Sequence[str] | None = None,
+    coverage: float = 0.9,
+) -> NDArray[np.object_]:
+    r"""Draw fitted estimators on the same rows, one panel each.
+
+    Components of different panels have the same color where they share most rows: each fit is
+    matched to the one with the most components that have rows. Mixtures have ellipses, or in one
+    dimension densities; k-means has centers only, since it knows no spread. Components without
+    rows are not drawn.
+
+    Parameters
+    ----------
+    fits : mapping of str to estimator
+        Names and fitted estimators with ``predict``, each with ``cluster_centers_`` or with
+        ``weights_``, ``means_``, ``covariances_`` and ``covariance_type``: scikit-learn's
+        KMeans, GaussianMixture and BayesianGaussianMixture, and ours.
+    x : (n, D) array_like or DataFrame
+        The rows.
+    features : sequence of str, optional
+        Which two to draw; default the two in which the clusters are farthest apart, or the only
+        one.
+    coverage : float, default 0.9
+        Probability inside each ellipse of its component.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes, shape (number of fits,)
+        Titles have the BIC (low is good) where the estimator knows one.
+
+    Raises
+    ------
+    ValueError
+        If there is no fit, or one is not fitted, or none of these.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("faithful")
+    >>> names = ["full", "tied", "diag", "spherical"]
+    >>> found = {name: bm.GaussianMixture(2, covariance_type=name).fit(x) for name in names}
+    >>> bm.plots.fits(found, x)[0].get_title()
+    'full\nBIC 2,322.2'
+    """
+    require_coverage(coverage)
+    table = as_table(x)
+    parts = _matched(fits, x, table)
+    at = _columns(table, parts) if features is None else pair(table, features, "fits")
+    labels = table.features[at[0]], "density; below it the rows"
+    if len(at) == 2:
+        labels = table.features[at[0]], table.features[at[1]]
+    axes, columns = panels(len(parts), _COLUMNS, labels)
+    for ax, part in zip(axes, parts, strict=True):
+        _draw(ax, part, table.values[:, at], at, coverage)
+        ax.set_title(part.title, fontsize="medium")
+    words = wrap(_words(parts, len(table.values), len(at), coverage), _LINE * columns)
+    axes[0].figure.suptitle("\n".join(words), fontsize="medium")
+    return axes
+
+
+def _words(parts: list[_Fit], n: int, n_features: int, coverage: float) -> str:
+    words = [rows_words(n)]
+    if len(parts) > 1:
+        words.append("the same color: clusters that share most rows")
+    if any(part.law for part in parts):
+        inside = f"{coverage:.0%} of a component inside its ellipse"
+        words.append(inside if n_features == 2 else "black: density")
+    if not all(part.law for part in parts):
+        words.append("black cross: center" if n_features == 2 else "black line: center")
+    return "; ".join(words)
+
+
+def _matched(fits: Mapping[str, Any], x: Any, table: Table) -> list[_Fit]:
+    """Labels, geometry and colors of all fits."""
+    if not isinstance(fits, Mapping) or not fits:
+        raise ValueError(
+            f"fits: expected names and fitted estimators, got {fits!r}; give a dict such as "
+            '{"k-means": KMeans(2).fit(x)}'
+        )
+    laws = {name: _law(name, fit) for name, fit in fits.items()}
+    labels = {name: np.asarray(fit.predict(x), np.intp) for name, fit in fits.items()}
+    reference = max(labels.values(), key=lambda label: len(np.unique(label)))
+    matches = {n: _match(labels[n], len(_centers(fits[n], laws[n])), reference) for n in fits}
+    used = np.concatenate([matches[n][np.unique(labels[n])] for n in fits]).tolist()
+    number = {place: i for i, place in enumerate(dict.fromkeys(used))}
+    found = []
+    for name, fit in fits.items():
+        centers = _centers(fit, laws[name])
+        colors = np.array([number.get(int(place), 0) for place in matches[name]], np.intp)
+        title = _title(name, fit, x, len(np.unique(labels[name])), len(centers))
+        found.append(_Fit(title, labels[name], colors, centers, laws[name]))
+    return found
+
+
+def _title(name: str, fit: Any, x: Any, occupied: int, k: int) -> str:
+    lines = [str(name)]
+    if hasattr(fit, "bic"):
+        lines.append(f"BIC {fit.bic(x):,.1f}")
+    if occupied < k:
+        lines.append(f"{occupied} of {k} components have rows")
+    return "\n".join(lines)
+
+
+def _centers(fit: Any, law: FrozenMixture | None) -> Floats:
+    return np.asarray(fit.cluster_centers_, float) if law is None else law.means
+
+
+def _law(name: str, fit: Any) -> FrozenMixture | None:
+    if hasattr(fit, "predict") and hasattr(fit, "cluster_centers_"):
+        return None
+    if hasattr(fit, "predict") and hasattr(fit, "covariances_"):
+        return frozen(fit)
+    raise ValueError(
+        f"fits[{name!r}]: expected a fitted estimator with predict, and cluster_centers_ or "
+        f"covariances_, got {type(fit).__name__}; call fit first"
+    )
+
+
+def _match(label: Labels, k: int, reference: Labels) -> Labels:
+    """Clusters of the reference that share most rows with those of k, each another, (k,)."""
+    from scipy.optimize import linear_sum_assignment
+
+    size = max(k, int(reference.max()) + 1)
+    together = np.zeros((size, size))
+    np.add.at(together, (label, reference), 1.0)
+    return linear_sum_assignment(together, maximize=True)[1][:k]
+
+
+def _columns(table: Table, parts: list[_Fit]) -> list[int]:
+    """The two features in which the clusters of the fit with most of them are farthest apart."""
+    if len(table.features) <= 2:
+        return list(range(len(table.features)))
+    labels = max((part.labels for part in parts), key=lambda label: len(np.unique(label)))
+    groups = [table.values[labels == k] for k in np.unique(labels)]
+    means, variances = (np.array([f(g, axis=0) for g in groups]) for f in (np.mean, np.var))
+    return separating(means, variances, 2)
+
+
+def _draw(ax: Axes, fit: _Fit, x: Floats, at: list[int], coverage: float) -> None:
+    """Rows (n, 1) or (n, 2), and what the fit says of their clusters."""
+    used = np.unique(fit.labels)
+    if len(at) == 1:
+        x = _densities(ax, fit, x[:, 0], used)
+    elif fit.law is None:
+        first, second = fit.centers[np.ix_(used, at)].T
+        ax.scatter(first, second, s=90, marker="x", color=POINT_COLOR, zorder=4)
+    else:
+        law = fit.law.marginal(at)
+        for k in used:
+            outline = ellipse(law.means[k], law.covariances[k], coverage)
+            ax.plot(*outline.T, color=color(fit.colors[k]), linewidth=1.8, zorder=3)
+    rows = rows_drawn(len(x))
+    for k in used:
+        own = x[rows][fit.labels[rows] == k]
+        look: dict[str, Any] = {"color": color(fit.colors[k]), "marker": marker(fit.colors[k])}
+        size = size_of_markers(len(rows))
+        ax.scatter(own[:, 0], own[:, 1], s=size, alpha=0.5, linewidths=0, **look)
+
+
+def _densities(ax: Axes, fit: _Fit, x: Floats, used: Labels) -> Floats:
+    """Histogram, density and its weighted components, or centers; places of the rows below."""
+    histogram(ax, x)
+    top = ax.get_ylim()[1]
+    if fit.law is None:
+        ax.vlines(fit.centers[used, 0], 0, top, color=POINT_COLOR, linewidth=1.2)
+    else:
+        margin = 0.1 * np.ptp(x)
+        places = np.linspace(x.min() - margin, x.max() + margin, _PLACES)
+        ax.plot(places, fit.law.pdf(places), color=POINT_COLOR, linewidth=1.6)
+        for k in used:
+            one = FrozenMixture(np.ones(1), fit.law.means[[k]], fit.law.covariances[[k]])
+            own = fit.law.weights[k] * one.pdf(places)
+            ax.plot(places, own, color=color(fit.colors[k]), linewidth=1.4)
+    return below(ax, x, top)

@@ -1,0 +1,122 @@
+"""All pairs of features: clusters or contours below the diagonal, densities on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from bayesmix.draws import data_of, draws_of
+from bayesmix.membership import membership
+from bayesmix.plots.clusters import clusters, handles_of_clusters
+from bayesmix.plots.contours import contours, handles_of_contours
+from bayesmix.plots.density import density, histogram
+from bayesmix.plots.rows import ordered, require_coverage, separating
+from bayesmix.plots.style import column
+from bayesmix.schema import chosen_clusters, varies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+__all__ = ["pairs"]
+
+_MAX_FEATURES = 4
+_N_DRAWS = 10  # of contours: panels are small
+
+
+def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDArray[np.object_]:
+    """Draw every pair of the (at most four) features that separate best, and each one's density.
+
+    Below the diagonal are `clusters`, or `contours` where the number of components varies; on it
+    `density`, but only the data where draws were chosen by their number of clusters.
+
+    Parameters
+    ----------
+    post, point
+        As for `clusters`.
+    coverage : float, default 0.9
+        Probability inside the ellipses or contours.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes
+        Square; those above the diagonal are hidden.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> x = bm.datasets.load("iris")
+    >>> mixture = bm.Mixture(bm.Dirichlet(3), bm.fraley_raftery(x, 3))
+    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
+    >>> bm.plots.pairs(post).shape  # doctest: +SKIP
+    (4, 4)
+    """
+    require_coverage(coverage)
+    post = post if varies(post) else ordered(post, point)
+    names = _features(post)
+    draw, handles = _below(post, point, coverage)
+    size = len(names)
+    figure, grid = plt.subplots(
+        size,
+        size,
+        figsize=(2.7 * size + 0.8, 2.4 * size),
+        sharex="col",
+        squeeze=False,
+        layout="constrained",
+    )
+    for (i, j), ax in np.ndenumerate(grid):
+        if j > i:
+            ax.set_visible(False)
+            continue
+        if j < i:
+            draw((names[j], names[i]), ax)
+        else:
+            _diagonal(ax, post, point, names[i])
+        ax.set(xlabel=names[j] if i == size - 1 else "", ylabel=names[i] if j == 0 < i else "")
+        ax.tick_params(labelleft=j == 0 < i)
+    handles += grid[0, 0].get_legend_handles_labels()[0]
+    place: dict[str, Any] = {"loc": "upper right"} if size > 1 else {"loc": "outside lower center"}
+    figure.legend(handles=handles, fontsize="small", **place)
+    return grid
+
+
+def _features(post: xr.DataTree) -> list[str]:
+    """All features, or of many those whose components are farthest apart."""
+    names = data_of(post).features
+    if len(names) <= _MAX_FEATURES:
+        return list(names)
+    if varies(post):
+        return list(names[:_MAX_FEATURES])
+    draws = draws_of(post)
+    variances = np.diagonal(draws.covariances.mean(axis=0), axis1=-2, axis2=-1)
+    return [names[j] for j in separating(draws.means.mean(axis=0), variances, _MAX_FEATURES)]
+
+
+def _below(
+    post: xr.DataTree, point: Any, coverage: float
+) -> tuple[Callable[[tuple[str, str], Axes], Axes], list[Any]]:
+    """What draws a pair of features, and what a legend says of it."""
+    of_point = {"with_point": point is not None}
+    if varies(post):
+        options: dict[str, Any] = {"coverage": coverage, "n_draws": _N_DRAWS, "legend": False}
+        handles = handles_of_contours(post, [coverage], _N_DRAWS, **of_point)
+        return lambda pair, ax: contours(post, point, features=pair, ax=ax, **options), handles
+    found = membership(post)
+    options = {"coverage": coverage, "found": found, "legend": False}
+    handles = handles_of_clusters(post, found, coverage, **of_point)
+    return lambda pair, ax: clusters(post, point, features=pair, ax=ax, **options), handles
+
+
+def _diagonal(ax: Axes, post: xr.DataTree, point: Any, name: str) -> None:
+    """Density of a feature without its legend, or where it cannot be had the data alone."""
+    if chosen_clusters(post) is None:
+        density(post, point, feature=name, legend=False, ax=ax)
+    else:
+        table = data_of(post)
+        histogram(ax, table.values[:, column(table, name)])
+    ax.set_yticks([])

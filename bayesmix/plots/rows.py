@@ -1,0 +1,104 @@
+"""Rows in a picture: which of many, how large, by which features, in the order of which fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.ticker import FixedLocator
+
+from bayesmix.draws import evenly, point_of
+from bayesmix.partition_result import counted
+from bayesmix.plots.style import column
+from bayesmix.relabel import relabel
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from bayesmix.inputs import Table
+
+    Floats = NDArray[np.float64]
+
+__all__ = [
+    "add_legend",
+    "aside",
+    "below",
+    "ordered",
+    "pair",
+    "require_coverage",
+    "rows_drawn",
+    "rows_words",
+    "separating",
+    "size_of_markers",
+]
+
+MAX_ROWS = 5000  # more would only make a blot
+_MANY_ENTRIES = 7  # of a legend, from which on it has no place among the rows
+_MANY_ROWS = 2000  # among which looking for a free place takes long
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+def rows_drawn(n: int) -> NDArray[np.intp]:
+    """Places of the rows to draw: all, or evenly spread ones."""
+    return evenly(n, MAX_ROWS)
+
+
+def rows_words(n: int) -> str:
+    """How many rows there are, and how many of them are drawn."""
+    return counted(n, "row") if n <= MAX_ROWS else f"{MAX_ROWS:,} of {counted(n, 'row')} drawn"
+
+
+def size_of_markers(n: int) -> float:
+    """Area of a row's marker in square points: below 8 some shapes vanish."""
+    return float(np.clip(4000 / max(n, 1), 8, 18))
+
+
+def aside(n: int) -> Floats:
+    """Places (n,) in 0 to 1 at which rows of one feature are kept from hiding each other."""
+    return np.asarray(np.arange(n) * _GOLDEN % 1, float)
+
+
+def below(ax: Axes, x: Floats, top: float) -> Floats:
+    """Places (n, 2) of rows x (n,) below curves of this height, which get an axis to stand on."""
+    ax.axhline(0, color="0.5", linewidth=0.8)
+    ax.yaxis.set_major_locator(FixedLocator([tick for tick in ax.get_yticks() if tick >= 0]))
+    return np.column_stack([x, -top * (0.04 + 0.2 * aside(len(x)))])
+
+
+def pair(table: Table, features: Sequence[str] | None, name: str) -> list[int]:
+    """Columns of two features, by default the first two, or the only one there is."""
+    names = table.features[:2] if features is None else features
+    if isinstance(names, str) or len(set(names)) != len(names) or not 1 <= len(names) <= 2:
+        raise ValueError(f"{name}: expected features to be two names, got {features!r}")
+    return [column(table, each) for each in names]
+
+
+def require_coverage(value: Any) -> float:
+    """Refuse what is not a probability that an outline can hold."""
+    if not isinstance(value, (int, float, np.number)) or not 0 < value < 1:
+        raise ValueError(f"coverage: expected a number between 0 and 1, got {value}")
+    return float(value)
+
+
+def ordered(post: xr.DataTree, point: Any = None) -> xr.DataTree:
+    """A tree relabeled to a point's order, unless it has its own already."""
+    if "relabeling" in post.children:
+        return post
+    return relabel(post, reference=None if point is None else point_of(point))
+
+
+def separating(means: Floats, variances: Floats, most: int) -> list[int]:
+    """Features, in their order, whose means (K, D) differ most for the variances (K, D) around."""
+    spread = means.var(axis=0) / variances.mean(axis=0)
+    return np.sort(np.argsort(-spread, kind="stable")[:most]).tolist()
+
+
+def add_legend(ax: Axes, handles: Sequence[Any], n: int) -> None:
+    """Explain a picture of n rows: where there is room, or beside the axes."""
+    place: dict[str, Any] = {"loc": "best" if n <= _MANY_ROWS else "upper left"}
+    if len(handles) >= _MANY_ENTRIES:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    ax.legend(handles=handles, fontsize="small", **place)
