@@ -11,7 +11,7 @@ pytest := $(python) -m pytest -n 2 --dist loadfile
 benchmarks := $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard tests/benchmarks/*.py)))))
 notebooks := $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help demo test test-slow test-long lint types format bench notebooks clean FORCE
+.PHONY: help demo test test-slow test-long lint types format bench notebooks docs clean FORCE
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,8 +53,13 @@ bench: $(if $(filter $(NAME),$(benchmarks)),.venv/.installed)  ## one benchmark:
 notebooks: .venv/.installed  ## execute notebooks/*.ipynb in place
 	@$(if $(notebooks),$(python) .ci/execute_notebooks.py $(notebooks),echo "no notebooks yet")
 
+docs: .venv/.installed  ## the documentation, in build/docs
+	@rm -rf build/docs docs/api
+	@$(python) -m sphinx -q -W --keep-going -j 2 -c docs -d build/doctrees . build/docs
+	@echo "build/docs/index.html"
+
 clean:  ## delete what was made, except .venv
-	@rm -rf report build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	@rm -rf report build docs/api dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	@find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # The environment. The stamp holds the folder it was made in. It is brought up to date when what is
@@ -76,5 +81,5 @@ endif
 		"$$base" -m venv --clear .venv; \
 	fi; \
 	echo "Installing bayesmix and what it needs into .venv (the first time takes minutes)"; \
-	$(python) -m pip install -qq --disable-pip-version-check -e ".[dev,notebooks]" -c constraints.txt; \
+	$(python) -m pip install -qq --disable-pip-version-check -e ".[dev,docs,notebooks]" -c constraints.txt; \
 	printf '%s\n' '$(CURDIR)' >$@

@@ -43,8 +43,10 @@ def n_clusters(post: xr.DataTree) -> pd.DataFrame:
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.n_clusters(post)["n_clusters"].idxmax()  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> int(bm.n_clusters(post)["n_clusters"].idxmax())
     2
     """
     import pandas as pd

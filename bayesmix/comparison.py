@@ -201,8 +201,12 @@ def compare_to_posterior(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.compare_to_posterior(em, post).n_overconfident  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> em = bm.fit_em(mixture, x, random_seed=1)
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> bm.compare_to_posterior(em, post).n_overconfident
+    0
     """
     reference, fitted = point_of(point), mixture_of_point(point)
     n_components = reference.sizes["component"]

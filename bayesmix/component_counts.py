@@ -76,6 +76,7 @@ class ShiftedPoisson(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.ShiftedPoisson(2.0).log_pmf([1, 2, 3])).round(3)
     array([0.135, 0.271, 0.271])
     """
@@ -115,6 +116,7 @@ class BetaNegativeBinomial(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.BetaNegativeBinomial().log_pmf([1, 2, 3])).round(3)
     array([0.571, 0.214, 0.095])
     """
@@ -148,6 +150,7 @@ class Geometric(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.Geometric(0.5).log_pmf([1, 2, 3]))
     array([0.5  , 0.25 , 0.125])
     """
@@ -176,6 +179,7 @@ class UniformK(ComponentCount):
     Examples
     --------
     >>> import bayesmix as bm
+    >>> import numpy as np
     >>> np.exp(bm.UniformK(2, 5).log_pmf([1, 2, 5, 6]))
     array([0.  , 0.25, 0.25, 0.  ])
     """

@@ -135,8 +135,11 @@ def cross_validate(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.cross_validate(em, post, random_seed=1).table  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> em = bm.fit_em(mixture, x, random_seed=1)
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> bm.cross_validate(em, post, random_seed=1)  # doctest: +SKIP
     """
     import pandas as pd
 

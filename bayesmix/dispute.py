@@ -182,9 +182,13 @@ def disputed_rows(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> em = bm.GaussianMixture(3, random_state=1).fit(x)  # doctest: +SKIP
-    >>> bm.disputed_rows(em, post, name="BIC")  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> em = bm.GaussianMixture(3, random_state=1).fit(x)
+    >>> print(bm.disputed_rows(em, post, name="EM"))
+    EM has 3 clusters, the posterior 2.
+    EM's component 1 has 42 rows (1, 10, 13, 16, 20 and 37 more), all in the ...
     """
     import pandas as pd
 

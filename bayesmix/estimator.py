@@ -117,7 +117,7 @@ class GaussianMixture(StreamedMixture):
     >>> import bayesmix as bm
     >>> x = bm.datasets.load("faithful")
     >>> bm.GaussianMixture(2, random_state=1).fit(x).weights_.round(3)
-    array([0.644, 0.356])
+    array([0.356, 0.644])
     """
 
     def __init__(

@@ -110,8 +110,13 @@ def p_n_components(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> found = {k: bm.evidence(mixture_of(k), x) for k in range(1, 6)}  # doctest: +SKIP
-    >>> bm.p_n_components(found, bm.BetaNegativeBinomial(1, 4, 3))  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> prior = bm.weakly_informative(x)
+    >>> found = {
+    ...     k: bm.evidence(bm.Mixture(bm.Dirichlet(k), prior), x, random_seed=1) for k in (2, 3)
+    ... }
+    >>> bm.p_n_components(found, bm.BetaNegativeBinomial(1, 4, 3)).p.round(2).to_dict()
+    {2: 0.22, 3: 0.78}
     """
     import pandas as pd
 

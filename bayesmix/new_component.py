@@ -99,7 +99,10 @@ def log_density(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from bayesmix.covariance import structure_of
+    >>> from bayesmix.new_component import log_density
+    >>> from bayesmix.priors import NormalInverseWishart
     >>> prior = NormalInverseWishart([0.0], 1.0, 3.0, [[3.0]])
     >>> rng = np.random.default_rng(1)
     >>> log_density(prior, structure_of("full"), np.zeros((1, 1)), generator=rng).round(4)

@@ -97,9 +97,13 @@ def density(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> at = bm.predictive.grid(post, features="eruptions")  # doctest: +SKIP
-    >>> bm.predictive.density(post, at, features="eruptions").density.max()  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> at = bm.predictive.grid(post, features="eruptions")
+    >>> found = bm.predictive.density(post, at, features="eruptions")
+    >>> round(float(found.density.max()), 2)
+    0.62
     """
     return _by_rows("density", np.exp, post, x, features, ci_prob, mixture, random_seed)
 
@@ -136,8 +140,11 @@ def log_density(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.predictive.log_density(post).log_density.min()  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> round(float(bm.predictive.log_density(post).log_density.min()), 1)
+    -8.4
     """
     return _by_rows("log_density", np.asarray, post, x, features, ci_prob, mixture, random_seed)
 
@@ -167,8 +174,11 @@ def grid(post: xr.DataTree, size: int = 200, *, features: Features = None) -> pd
     Examples
     --------
     >>> import bayesmix as bm
-    >>> at = bm.predictive.grid(post, 50, features=["eruptions", "waiting"])  # doctest: +SKIP
-    >>> len(at)  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> at = bm.predictive.grid(post, 50, features=["eruptions", "waiting"])
+    >>> len(at)
     2500
     """
     import pandas as pd
@@ -221,8 +231,11 @@ def log_likelihood(
     --------
     >>> import arviz as az
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> az.loo(bm.predictive.log_likelihood(post)).elpd  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> round(float(az.loo(bm.predictive.log_likelihood(post)).elpd), 1)
+    -1141.6
     """
     table = data_of(post)
     measure = random_measure(post, as_generator(random_seed), mixture=mixture)

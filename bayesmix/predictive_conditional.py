@@ -99,10 +99,13 @@ def conditional(
     --------
     >>> import pandas as pd
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> given = pd.DataFrame({"eruptions": [2.0, 4.5]})  # doctest: +SKIP
-    >>> found = bm.predictive.conditional(post, given)  # doctest: +SKIP
-    >>> found.sel(feature="waiting").predictive_upper  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> given = pd.DataFrame({"eruptions": [2.0, 4.5]})
+    >>> found = bm.predictive.conditional(post, given)
+    >>> found.sel(feature="waiting").predictive_upper.values.round(0)
+    array([63., 90.])
     """
     import xarray as xr
 

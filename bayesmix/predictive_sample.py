@@ -67,8 +67,11 @@ def sample(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.predictive.sample(post, 1000, random_seed=2).describe()  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> bm.predictive.sample(post, 1000, random_seed=2).mean().round(1).to_dict()
+    {'eruptions': 3.5, 'waiting': 70.7}
     """
     import pandas as pd
 
@@ -133,9 +136,12 @@ def tail_probability(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> p = bm.predictive.tail_probability(post, random_seed=2).tail_probability  # doctest: +SKIP
-    >>> p[p < 0.05 / p.size]  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> p = bm.predictive.tail_probability(post, random_seed=2).tail_probability
+    >>> p.to_series().nsmallest(2).round(3).to_dict()
+    {5: 0.005, 243: 0.008}
     """
     import xarray as xr
 

@@ -262,11 +262,10 @@ def extended(
     >>> from bayesmix.random_measure import extended
     >>> x = bm.datasets.load("galaxy")
     >>> model = bm.Mixture(bm.DirichletProcess(1.0), bm.weakly_informative(x))
-    >>> options = {"draws": 50, "chains": 2, "random_seed": 1, "progressbar": False}
-    >>> post = bm.sample(model, x, **options)  # doctest: +SKIP
-    >>> extended(post, np.random.default_rng(1)).weights.sum(
-    ...     axis=1
-    ... ).min() > 1 - 1e-7  # doctest: +SKIP
+    >>> options = {"thin": 20, "random_seed": 1, "progressbar": False}
+    >>> post = bm.sample(model, x, **options)
+    >>> measure = extended(post, np.random.default_rng(1))
+    >>> bool(measure.weights.sum(axis=1).min() > 1 - 1e-7)
     True
     """
     return random_measure(post, generator, mixture=mixture).extended()

@@ -118,8 +118,11 @@ def relabel(
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.relabel(post).relabeling.attrs["advice"]  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> bm.relabel(post).relabeling.attrs["advice"]
+    'components are identified: the component table can be read'
     """
     if method not in get_args(Method):
         raise ValueError(f"method: expected one of {', '.join(get_args(Method))}, got {method!r}")

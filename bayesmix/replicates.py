@@ -15,10 +15,11 @@ import xarray as xr
 from bayesmix import component_prior, weight_prior
 from bayesmix.covariance import structure_of
 from bayesmix.draws import Draws, draws_of
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.gaussian import move_to_components
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.memory import require_memory, require_memory_of_parameters
-from bayesmix.mixture import require_mixture
+from bayesmix.mixture import Mixture, require_mixture
 from bayesmix.random_measure import RandomMeasure
 from bayesmix.schema import BY_DRAW, SCHEMA, group, observed_data, posterior, root_attrs
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayesmix.inputs import RandomSeed, Table
-    from bayesmix.mixture import Mixture
 
     Floats = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def sample_prior_predictive(
     {'chain': 1, 'draw': 50, 'obs': 272, 'feature': 2}
     """
     started = time.perf_counter()
-    require_mixture(mixture, "nuts")  # the engine for every prior that has draws
+    _require_draws(mixture)
     require_count(draws, "draws")
     table = as_table(x)
     mixture.require_features(len(table.features))
@@ -100,6 +100,21 @@ def sample_prior_predictive(
         tree[name] = xr.DataTree(made)
     tree.attrs.update(root_attrs(mixture, random_seed, time.perf_counter() - started))
     return tree
+
+
+def _require_draws(mixture: Mixture) -> None:
+    """Refuse a mixture whose prior has no draws with a fixed number of components."""
+    if isinstance(mixture, Mixture) and mixture.components is None:
+        raise ValueError(
+            "mixture: expected a prior on the components, got none: maximum likelihood expects "
+            "nothing of data before it sees them; give components=fraley_raftery(x, K)"
+        )
+    if isinstance(mixture, Mixture) and isinstance(mixture.weights, MixtureOfFiniteMixtures):
+        raise ValueError(
+            f"mixture: expected a number of components that is not random, got {mixture.weights}; "
+            "draw a number from its prior, and data from a Dirichlet of as many"
+        )
+    require_mixture(mixture, "nuts")  # the engine for every other prior that has draws
 
 
 def add_groups(

@@ -165,6 +165,7 @@ class DirichletProcess(_StickBreaking):
         Examples
         --------
         >>> import bayesmix as bm
+        >>> import numpy as np
         >>> weights = bm.DirichletProcess.from_expected_clusters(272, 4)
         >>> weights.concentration.shape, round(weights.concentration.rate, 3)
         (2.0, 3.563)

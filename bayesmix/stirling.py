@@ -54,6 +54,7 @@ def log_stirling(discount: ArrayLike, n: int, k: NDArray[np.integer]) -> Floats:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from bayesmix.stirling import log_stirling
     >>> (6 * np.exp(log_stirling([0.0], 4, np.arange(1, 5)))).round(6)
     array([[ 6., 11.,  6.,  1.]])

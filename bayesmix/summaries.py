@@ -47,8 +47,10 @@ def summary(post: xr.DataTree, *, ci_prob: float | None = None) -> pd.DataFrame:
     Examples
     --------
     >>> import bayesmix as bm
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.summary(post).loc["n_clusters", "note"]  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1)
+    >>> bm.summary(post).loc["n_clusters", "note"]
     'constant'
     """
     table = _summarize(label_invariant(post, random_seed=0), ci_prob)

@@ -88,7 +88,12 @@ LAYERS = (
             "residual_law",
         ),
     },
-    {"plots", "report"},
+    {
+        "plots",
+        "report",
+        *("report_code", "report_figures", "report_fits", "report_page", "report_tables"),
+        "report_words",
+    },
     {"__init__", "__main__"},
 )
 ENGINES = (

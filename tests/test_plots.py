@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,13 +9,16 @@ import pytest
 import xarray as xr
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import same_color
+from matplotlib.contour import QuadContourSet
 from matplotlib.path import Path
 from scipy import stats
 
 import bayesmix as bm
 from bayesmix import plots
 from bayesmix.diagnostics import label_invariant
-from tests.fixtures_post import OVERLAPPING, planted, point_dataset
+from bayesmix.plots import rows
+from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset
+from tests.fixtures_varying import planted_varying
 from tests.support import Parameters, random_parameters, rows_of
 
 FEATURES = ("east", "north")
@@ -50,6 +51,12 @@ def post():
 @pytest.fixture(scope="module")
 def em():
     return tree_of(OVERLAPPING, FEATURES)
+
+
+@pytest.fixture(scope="module")
+def varying():
+    """Draws of three components, and of one or two fewer."""
+    return planted_varying(SEPARATED, rows_of(SEPARATED, 80), chains=2, draws=15)[0]
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +177,20 @@ class TestClusters:
             np.testing.assert_array_equal(own.get_offsets(), x[(label == k) & sure])
 
     def test_many_rows_are_thinned(self, post, monkeypatch):
-        module = importlib.import_module("bayesmix.plots.clusters")
-        monkeypatch.setattr(module, "_MAX_ROWS", 40)
+        monkeypatch.setattr(rows, "MAX_ROWS", 40)
         ax = plots.clusters(post)
         assert sum(len(s.get_offsets()) for s in of_type(ax, PathCollection)) == 40
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert texts[-1] == f"40 of {N} rows drawn"
+
+    def test_a_long_legend_stands_beside_the_axes(self):
+        many = planted(
+            random_parameters("full", 9, 2), np.random.default_rng(1).normal(size=(9, 2))
+        )
+        ax = plots.clusters(many)
+        ax.figure.draw_without_rendering()
+        inside = ax.get_window_extent()
+        assert ax.get_legend().get_window_extent().x0 >= inside.x1
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -204,17 +221,59 @@ class TestPairs:
     def test_the_best_separating_features(self, five):
         point, post = five
         grid = plots.pairs(post, tree_of(point, tuple("abcde")))
-        assert grid.shape == (3, 3)
+        assert grid.shape == (4, 4)
         shown = [[ax.get_visible() for ax in row] for row in grid]
-        np.testing.assert_array_equal(shown, np.tri(3))
-        assert [grid[2, j].get_xlabel() for j in range(3)] == ["a", "b", "c"]
-        assert [grid[i, 0].get_ylabel() for i in range(3)] == ["b", "c", "e"]
-        assert len(grid[1, 0].get_lines()) == 2
+        np.testing.assert_array_equal(shown, np.tri(4))
+        assert [ax.get_xlabel() for ax in grid[3]] == ["a", "b", "c", "e"]
+        assert [ax.get_ylabel() for ax in grid[:, 0]] == ["", "b", "c", "e"]
+        assert len(grid[2, 0].get_lines()) == 2
         assert len(grid[0, 0].figure.legends) == 1
         assert len(plt.get_fignums()) == 1
 
-    def test_two_features_are_one_picture(self, post):
-        assert plots.pairs(post).shape == (1, 1)
+    def test_panels_are_clusters_and_densities(self, post, em):
+        grid = plots.pairs(post, em, coverage=0.7)
+        alone = plots.clusters(post, em, coverage=0.7)
+        for drawn, expected in zip(grid[1, 0].get_lines(), alone.get_lines(), strict=True):
+            np.testing.assert_array_equal(drawn.get_xydata(), expected.get_xydata())
+        for j, name in enumerate(FEATURES):
+            expected = {
+                line.get_label(): line for line in plots.density(post, em, feature=name).lines
+            }
+            for line in grid[j, j].get_lines():
+                of_same = expected[line.get_label().removeprefix("on the diagonal: ")]
+                np.testing.assert_array_equal(line.get_xydata(), of_same.get_xydata())
+        assert grid[0, 0].get_xlim() == grid[1, 0].get_xlim()
+        (legend,) = grid[0, 0].figure.legends
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert "EM, 70% inside" in texts
+        assert texts[-4:] == [
+            f"on the diagonal: {name}"
+            for name in ("data", "posterior, 89%", "posterior mean", "EM")
+        ]
+
+    def test_a_single_feature_is_its_density(self):
+        point = random_parameters("full", 2, 1)
+        grid = plots.pairs(posterior_of(point, ("a",)))
+        assert grid.shape == (1, 1)
+        assert grid[0, 0].get_xlabel() == "a"
+        assert grid[0, 0].get_legend() is not None
+
+    def test_where_components_vary_contours(self, varying):
+        grid = plots.pairs(varying, coverage=0.8)
+        kinds = {type(c) for c in grid[1, 0].collections}
+        assert QuadContourSet in kinds
+        assert len(grid[1, 1].get_lines()) == 1
+        (legend,) = grid[0, 0].figure.legends
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert "posterior mean, 80% of new rows" in texts
+
+    def test_of_chosen_draws_the_diagonal_has_the_data_alone(self, varying):
+        grid = plots.pairs(bm.relabel(varying, n_clusters=3))
+        assert not grid[0, 0].get_lines()
+        assert sum(bar.get_width() * bar.get_height() for bar in grid[1, 1].patches) == (
+            pytest.approx(1)
+        )
+        assert len(of_type(grid[1, 0], LineCollection)) == 3
 
 
 class TestDensity:
@@ -264,6 +323,14 @@ class TestDensity:
         assert plots.density(post, ax=given) is given
         assert given.get_xlabel() == "east"
         assert set(self.curves(given)) == {"posterior mean"}
+
+    def test_bars_are_narrow_enough_for_two_modes(self):
+        """Quartiles within far modes would make bars as wide as what is between them."""
+        means, covariances = np.array([[0.0], [20.0]]), np.ones((2, 1, 1))
+        ax = plots.density(posterior_of(Parameters(np.full(2, 0.5), means, covariances), ("a",)))
+        heights = np.array([bar.get_height() for bar in ax.patches])
+        assert len(heights) >= 12
+        assert (heights == 0).sum() >= 5
 
     def test_unknown_feature(self, post):
         with pytest.raises(ValueError, match="expected features among east, north, got 'west'"):

@@ -147,12 +147,12 @@ class TestWords:
         assert found.cautions()[0].endswith("thin more: 5 of 7 priors.")
         assert found.sentences()[0].endswith(", 3 more.")
 
-    def test_table_first(self):
+    def test_table_first_sentences_first_on_a_page(self):
         found = PriorChoice.of(MIXTURES, TREES, N)
         assert repr(found).splitlines()[-1] == found.sentences()[0]
         assert "prior_mode" in repr(found).splitlines()[0]
         html = found._repr_html_()
-        assert html.index("</table>") < html.index(found.sentences()[0])
+        assert html.index(found.sentences()[0]) < html.index("</table>")
 
 
 class FakeSample:

@@ -147,13 +147,13 @@ class TestWords:
             "Interrupted before all draws were made: 5 of 9 priors.",
         ]
 
-    def test_table_first(self, answers):
+    def test_table_first_sentences_first_on_a_page(self, answers):
         answers(np.full((3, 3), 3))
         found = ask()
         assert repr(found).splitlines()[0].split() == ["scale", "0.25", "1.00", "4.00"]
         assert repr(found).splitlines()[-1] == found.sentences()[-1]
         html = found._repr_html_()
-        assert html.index("</table>") < html.index(found.sentences()[0])
+        assert html.index(found.sentences()[0]) < html.index("</table>")
 
 
 def test_posteriors_are_those_of_enumeration():

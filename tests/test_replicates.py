@@ -194,7 +194,7 @@ class TestStoredOnRequest:
 
 
 def test_a_mixture_without_component_prior():
-    with pytest.raises(ValueError, match="needs a prior on the components"):
+    with pytest.raises(ValueError, match=r"^mixture: expected a prior on the components, got none"):
         bm.sample_prior_predictive(bm.Mixture(bm.Dirichlet(2)), X)
 
 

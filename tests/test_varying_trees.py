@@ -399,7 +399,7 @@ REFUSED = {
     "relabel": bm.relabel,
     "membership": bm.membership,
     "clusters": plots.clusters,
-    "pairs": plots.pairs,
+    "membership picture": plots.membership,
     "replicates": lambda tree: add_groups(
         tree,
         {"posterior_predictive"},

@@ -71,7 +71,7 @@ def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
         base, _, last = str(name).rpartition("_")
         if last in ("se", "mcse") and base in columns:
             pairs = zip(columns[base], values, strict=True)
-            columns[base] = [number(v) + f" ± {number(e)}" * (e == e) for v, e in pairs]
+            columns[base] = [number(v) + f"\u00a0±\u00a0{number(e)}" * (e == e) for v, e in pairs]
         else:
             columns[str(name)] = values
     return type(frame)(columns, frame.index)

@@ -40,7 +40,7 @@ def count_html(prior: Any) -> str:
         type(prior).__name__,
         f"<p>{math(laws_of(prior)[0])}</p>",
         table(
-            pd.DataFrame([p], pd.Index(["P(K = k)"], name="k"), k),
+            pd.DataFrame([p], pd.Index(["P(K=k)"], name="k"), k),
             f"Probability of k components{more}.",
         ),
     )

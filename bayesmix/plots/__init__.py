@@ -6,10 +6,12 @@ from bayesmix.plots.choice import choice
 from bayesmix.plots.clusters import clusters
 from bayesmix.plots.comparison import compared, confidence, forest
 from bayesmix.plots.contours import contours
+from bayesmix.plots.criteria import criteria
 from bayesmix.plots.density import density
 from bayesmix.plots.dispute import disputed
 from bayesmix.plots.fits import fits
 from bayesmix.plots.membership import membership
+from bayesmix.plots.numbers import n_clusters
 from bayesmix.plots.outliers import outliers
 from bayesmix.plots.pairs import pairs
 from bayesmix.plots.partition import moves, partitioned
@@ -17,6 +19,8 @@ from bayesmix.plots.prior_choice import prior_choice, prior_sensitivity
 from bayesmix.plots.prior_predictive import prior_predictive
 from bayesmix.plots.responsibilities import responsibilities
 from bayesmix.plots.similarity import similarity
+from bayesmix.plots.sticks import sticks
+from bayesmix.plots.switching import switching
 from bayesmix.plots.traces import traces
 
 __all__ = [
@@ -27,12 +31,14 @@ __all__ = [
     "compared",
     "confidence",
     "contours",
+    "criteria",
     "density",
     "disputed",
     "fits",
     "forest",
     "membership",
     "moves",
+    "n_clusters",
     "outliers",
     "pairs",
     "partitioned",
@@ -41,5 +47,7 @@ __all__ = [
     "prior_sensitivity",
     "responsibilities",
     "similarity",
+    "sticks",
+    "switching",
     "traces",
 ]

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from bayesmix.compared_tables import CONFIDENT
+from bayesmix.partition_result import counted
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
 
 if TYPE_CHECKING:
@@ -118,10 +120,10 @@ def confidence(comparison: Comparison, *, n_rows: int = 40, ax: Axes | None = No
         ylim=(-0.03, 1.03),
         xlim=(-0.8, len(rows) - 0.2),
         ylabel="probability of EM's component",
-        xlabel=f"the {len(rows)} least certain of {len(comparison.memberships)} rows",
+        xlabel=f"the {len(rows)} least certain of {counted(len(comparison.memberships), 'row')}",
     )
     ax.set_xticks(place, [str(name) for name in rows.index], rotation=90, fontsize="x-small")
-    ax.legend(fontsize="small", loc="lower right")
+    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     return ax
 
 
@@ -155,9 +157,10 @@ def _fit(found: FitGap, ax: Axes) -> None:
         law,
         color=color(1),
         linestyle="--",
-        label=f"EM − ½ χ² of {found.n_parameters}",
+        label=f"expected: EM − ½ χ²({found.n_parameters})",
     )
     ax.set(xlabel=f"{found.quantity}, nats", yticks=[])
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.legend(fontsize="small", loc="upper left")
 
 

@@ -22,6 +22,7 @@ __all__ = ["density", "histogram"]
 
 _PLACES = 400
 _MAX_BINS = 200
+_MIN_BINS = 30  # of a thousand rows or more
 
 
 def density(
@@ -84,7 +85,12 @@ def histogram(ax: Axes, values: Floats) -> None:
 
 
 def _n_bins(values: Floats) -> int:
-    """Number of bins by Freedman and Diaconis, without making them: an outlier asks for many."""
+    """Number of bins by Freedman and Diaconis, but enough to show several modes.
+
+    It is found without making them: an outlier asks for many.
+    """
+    fewest = min(np.sqrt(len(values)), _MIN_BINS)
     quartiles = np.quantile(values, [0.25, 0.75])
     width = 2 * np.diff(quartiles)[0] / np.cbrt(len(values))
-    return _MAX_BINS if width <= 0 else max(1, int(min(np.ptp(values) / width + 1, _MAX_BINS)))
+    bins = np.ptp(values) / width + 1 if width > 0 else _MAX_BINS
+    return max(1, int(min(max(bins, fewest), _MAX_BINS)))

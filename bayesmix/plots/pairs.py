@@ -45,7 +45,7 @@ def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDA
     Returns
     -------
     ndarray of matplotlib Axes
-        Square; those above the diagonal are hidden.
+        Square; those above the diagonal are hidden. One feature has its density alone.
 
     Examples
     --------
@@ -59,8 +59,9 @@ def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDA
     require_coverage(coverage)
     post = post if varies(post) else ordered(post, point)
     names = _features(post)
-    draw, handles = _below(post, point, coverage)
     size = len(names)
+    if size == 1:
+        return np.array([[density(post, point)]], dtype=object)
     figure, grid = plt.subplots(
         size,
         size,
@@ -69,6 +70,7 @@ def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDA
         squeeze=False,
         layout="constrained",
     )
+    draw, handles = _below(post, point, coverage)
     for (i, j), ax in np.ndenumerate(grid):
         if j > i:
             ax.set_visible(False)
@@ -79,9 +81,10 @@ def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDA
             _diagonal(ax, post, point, names[i])
         ax.set(xlabel=names[j] if i == size - 1 else "", ylabel=names[i] if j == 0 < i else "")
         ax.tick_params(labelleft=j == 0 < i)
-    handles += grid[0, 0].get_legend_handles_labels()[0]
-    place: dict[str, Any] = {"loc": "upper right"} if size > 1 else {"loc": "outside lower center"}
-    figure.legend(handles=handles, fontsize="small", **place)
+    for handle, label in zip(*grid[0, 0].get_legend_handles_labels(), strict=True):
+        handle.set_label(f"on the diagonal: {label}")
+        handles.append(handle)
+    figure.legend(handles=handles, fontsize="small", loc="upper right")
     return grid
 
 

@@ -9,10 +9,11 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from bayesmix.compared_tables import CONFIDENT
 from bayesmix.partition_result import counted
-from bayesmix.plots.rows import add_legend, size_of_markers
+from bayesmix.plots.rows import size_of_markers
 from bayesmix.plots.style import axes_or_new, color, marker
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from bayesmix.comparison import Comparison
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["responsibilities"]
 
 _LEAST = 1e-3  # distance from 0 and 1 within which all probabilities are alike
-_TICKS = (0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
+_MANY = 13  # components, from which on their names take two columns
+_TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 
 def responsibilities(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
@@ -48,32 +50,38 @@ def responsibilities(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     """
     ax = axes_or_new(ax, (5.6, 5.2))
     rows = comparison.memberships
-    limits = _LEAST * 0.7, 1 - _LEAST * 0.7
+    limits = _limits(rows)
     ax.set(xscale="logit", yscale="logit", xlim=limits, ylim=limits)
     ax.plot(limits, limits, color="0.5", linewidth=0.8)
-    over = comparison.n_overconfident
-    name = f"EM > {CONFIDENT:.0%} sure, posterior not: {counted(over, 'row')}"
     corner = [CONFIDENT, limits[1]]
-    shaded = ax.fill_between(corner, limits[0], CONFIDENT, color="0.9", zorder=0, label=name)
-    handles: list[Any] = [shaded]
-    for k, component in enumerate(comparison.point["component"].values):
+    ax.fill_between(corner, limits[0], CONFIDENT, color="0.92", zorder=0)
+    over = counted(comparison.n_overconfident, "row")
+    words = f"EM > {CONFIDENT:.0%} sure,\nposterior not:\n{over}"
+    look: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": "small", "zorder": 4}
+    box = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 2}
+    ax.text(0.98, 0.02, words, transform=ax.transAxes, bbox=box, **look)
+    names = comparison.point["component"].values
+    for k, component in enumerate(names):
         own = rows[rows["point_label"] == component]
         both = own[["point_probability", "posterior_probability"]].to_numpy()
         at = np.clip(both, _LEAST, 1 - _LEAST)
-        label = f"component {component} of EM: {counted(len(own), 'row')}"
         size = 1.5 * size_of_markers(len(rows))
-        look: dict[str, Any] = {
-            "color": color(k),
-            "marker": marker(k),
-            "alpha": 0.6,
-            "linewidths": 0,
-        }
-        handles.append(ax.scatter(at[:, 0], at[:, 1], s=size, label=label, zorder=3, **look))
+        look = {"color": color(k), "marker": marker(k), "alpha": 0.6}
+        label = f"{component}: {counted(len(own), 'row')}"
+        ax.scatter(at[:, 0], at[:, 1], s=size, linewidths=0, zorder=3, label=label, **look)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(FixedLocator(_TICKS))
         axis.set_minor_locator(NullLocator())
         axis.set_minor_formatter(NullFormatter())
         axis.set_major_formatter(lambda p, _: f"{100 * p:.3g}%")
     ax.set(xlabel="EM's probability of its component", ylabel="posterior probability of the same")
-    add_legend(ax, handles, len(rows))
+    columns = 1 + len(names) // _MANY
+    ax.legend(title="EM's component", fontsize="small", loc="upper left", ncols=columns)
     return ax
+
+
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """From the last tick below all probabilities to beyond the last one of all."""
+    least = rows[["point_probability", "posterior_probability"]].to_numpy().min()
+    ticks = [tick for tick in _TICKS[:-2] if tick <= least] or [_LEAST]
+    return 0.8 * ticks[-1], 1 - _LEAST * 0.7

@@ -1,0 +1,147 @@
+"""A report in short: the questions that a stranger asks of a mixture, each with its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from bayesmix.partition_result import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesmix.report_fits import Report
+
+__all__ = ["CERTAIN", "Fact", "facts", "open_rows", "out_of_place", "outlier_limit"]
+
+CERTAIN = 0.95
+"""Probability of its most probable component from which on a row is not open."""
+_OUTSIDE = 0.05
+_MOST_NAMED = 6
+
+
+class Fact(NamedTuple):
+    """One question and its answer."""
+
+    question: str
+    answer: str
+    detail: str
+    section: str
+    """Where on the page there is more."""
+    tone: Literal["ok", "warning", "plain"] = "plain"
+
+
+def facts(made: Report) -> list[Fact]:
+    """All answers that were come to."""
+    found = [_how_many(made)]
+    if made.comparison is not None:
+        found += [*_how_sure(made), _trust(made), _readable(made), _em(made)]
+    return found
+
+
+def open_rows(made: Report) -> pd.DataFrame | None:
+    """Rows whose place is open, the least certain first; None where nothing tells.
+
+    By component where components are identified; else those that may move between the clusters of
+    the partition.
+    """
+    if made.identified and made.comparison is not None:
+        rows = made.comparison.memberships
+        rows = rows[rows["label_probability"] < CERTAIN]
+        return rows.sort_values("label_probability", kind="stable")
+    return None if made.partition is None else made.partition.moving
+
+
+def outlier_limit(n: int) -> float:
+    """Tail probability below which one of ``n`` rows of the model's own is in 5 % of tables."""
+    return _OUTSIDE / n
+
+
+def out_of_place(made: Report) -> list[Any]:
+    """Names of the rows that fit nowhere: their tail probability is below the limit."""
+    if made.tails is None:
+        return []
+    tails = made.tails.sort_values(kind="stable")
+    return tails.index[tails < outlier_limit(len(tails))].tolist()
+
+
+def _how_many(made: Report) -> Fact:
+    asked, question = made.mixture.n_components, "How many groups?"
+    if made.choice is None:
+        answer, fitted = counted(asked, "component"), "as asked; this page does not judge it"
+        return Fact(question, answer, fitted, "model")
+    table = made.choice.table
+    k = int(table["p_n_clusters"].to_numpy().argmax()) + 1
+    fits = f"{counted(asked, 'component')} {'was' if asked == 1 else 'were'} asked for and fitted"
+    return Fact(
+        question,
+        counted(k, "cluster"),
+        f"most probable, with probability {table.loc[k, 'p_n_clusters']:.2f} (prior "
+        f"{table.loc[k, 'p_n_clusters_prior']:.2f}); {fits}",
+        "groups",
+        "ok" if k == asked else "warning",
+    )
+
+
+def _how_sure(made: Report) -> list[Fact]:
+    """How many rows have their place, and which have not."""
+    rows, n = open_rows(made), len(made.table.values)
+    if rows is None:
+        return []
+    if made.identified:
+        how = f"belong to one component with at least {CERTAIN:.0%} posterior probability"
+        section, which = "memberships", f"no component has {CERTAIN:.0%} probability"
+    else:
+        how = "keep to one cluster of the partition; components cannot be told apart"
+        section, which = "partition", "they may move to another cluster"
+    answer = f"{n - len(rows):,} of {n:,} rows"
+    why = (which if len(rows) else "every row has its place") + _outside(made)
+    return [
+        Fact("How sure is it where rows belong?", answer, how, section),
+        Fact("Which rows are open?", _named(rows), why, section),
+    ]
+
+
+def _named(rows: pd.DataFrame) -> str:
+    """The first few by name, and how many more."""
+    if not len(rows):
+        return "none"
+    some = ", ".join(str(name) for name in rows.index[:_MOST_NAMED])
+    more = len(rows) - _MOST_NAMED
+    return f"{'row' if len(rows) == 1 else 'rows'} {some}" + (f" and {more:,} more" * (more > 0))
+
+
+def _outside(made: Report) -> str:
+    rows = out_of_place(made)
+    if not rows:
+        return ""
+    verb = "fits" if len(rows) == 1 else "fit"
+    return f"; {counted(len(rows), 'row')} {verb} nowhere"
+
+
+def _trust(made: Report) -> Fact:
+    checks = [f for f in made.findings if f.check not in ("EM", "identification")]
+    bad = [finding for finding in checks if finding.severity == "warning"]
+    question = "Can the draws be trusted?"
+    if bad:
+        answer = f"not yet: {counted(len(bad), 'warning')}"
+        return Fact(question, answer, str(bad[0]), "diagnostics", "warning")
+    answer, said = f"yes: all {len(checks)} checks passed", checks[0].message.partition(";")[0]
+    return Fact(question, answer, said, "diagnostics", "ok")
+
+
+def _readable(made: Report) -> Fact:
+    of = [finding for finding in made.findings if finding.check == "identification"]
+    answer, tone = ("yes", "ok") if made.identified else ("no", "warning")
+    question = "Can components be read one by one?"
+    return Fact(question, answer, of[0].message, "posterior", tone)  # type: ignore[arg-type]
+
+
+def _em(made: Report) -> Fact:
+    assert made.comparison is not None
+    sure, over = made.comparison.n_confident, made.comparison.n_overconfident
+    question, limit = "Is EM too sure?", f"{CERTAIN:.0%} probability"
+    rows = f"{counted(sure, 'row')} that EM assigns with more than {limit}"
+    if over:
+        detail = f"among the {rows}; the posterior gives them at most that"
+        return Fact(question, f"of {counted(over, 'row')}", detail, "comparison", "warning")
+    return Fact(question, "no", f"the posterior is as sure of the {rows}", "comparison", "ok")

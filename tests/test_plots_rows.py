@@ -1,0 +1,593 @@
+"""What the pictures of rows show, read off their artists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.collections import PathCollection, PolyCollection
+from matplotlib.colors import same_color, to_rgb
+from matplotlib.contour import QuadContourSet
+from matplotlib.path import Path
+from matplotlib.text import Annotation
+from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.mixture import BayesianGaussianMixture
+from sklearn.mixture import GaussianMixture as Theirs
+
+import bayesmix as bm
+from bayesmix import plots
+from bayesmix.plots import rows
+from bayesmix.plots.style import color, marker
+from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset
+from tests.fixtures_varying import planted_varying
+from tests.support import Parameters, random_parameters, rows_of
+
+FEATURES = ("east", "north")
+N = 150
+
+
+@pytest.fixture(autouse=True)
+def agg():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+def posterior_of(point: Parameters, features: tuple[str, ...], n: int = N, **options: Any):
+    """Draws around a point, relabeled to its order."""
+    table = pd.DataFrame(rows_of(point, n), columns=list(features))
+    tree = planted(point, table, **{"chains": 2, "draws": 50, "spread": 0.05} | options)
+    return bm.relabel(tree, reference=point_dataset(point, features))
+
+
+@pytest.fixture(scope="module")
+def post():
+    return posterior_of(OVERLAPPING, FEATURES)
+
+
+@pytest.fixture(scope="module")
+def line():
+    """Two components of one feature that overlap."""
+    point = Parameters(np.array([0.6, 0.4]), np.array([[0.0], [3.0]]), np.ones((2, 1, 1)))
+    return posterior_of(point, ("length",))
+
+
+@pytest.fixture(scope="module")
+def em():
+    point = point_dataset(OVERLAPPING, FEATURES)
+    return xr.DataTree.from_dict({"point_estimate": point})
+
+
+@pytest.fixture(scope="module")
+def varying():
+    """Draws of three components, and of one or two fewer."""
+    return planted_varying(SEPARATED, rows_of(SEPARATED, 80), chains=2, draws=15)[0]
+
+
+def texts_of(ax: plt.Axes) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def scatters(ax: plt.Axes) -> list[PathCollection]:
+    return [artist for artist in ax.collections if type(artist) is PathCollection]
+
+
+def is_marker(artist: PathCollection, name: str) -> bool:
+    from matplotlib.markers import MarkerStyle
+
+    style = MarkerStyle(name)
+    expected = style.get_path().transformed(style.get_transform())
+    return np.array_equal(artist.get_paths()[0].vertices, expected.vertices)
+
+
+class TestContours:
+    @pytest.fixture
+    def near(self):
+        """Draws that hardly differ, so that their mean is the point's density."""
+        return posterior_of(OVERLAPPING, FEATURES, spread=1e-4)
+
+    def share_inside(self, path: Path) -> float:
+        return path.contains_points(rows_of(OVERLAPPING, 20_000, seed=5)).mean()
+
+    @pytest.mark.parametrize("coverage", [0.5, 0.9])
+    def test_regions_hold_their_share(self, near, em, coverage):
+        ax = plots.contours(near, em, coverage=coverage, n_draws=2)
+        drawn = [c for c in ax.collections if isinstance(c, QuadContourSet) and not c.filled]
+        assert len(drawn) == 4  # two draws, the mean, EM
+        for contour in drawn:
+            (path,) = contour.get_paths()
+            assert self.share_inside(path) == pytest.approx(coverage, abs=0.03)
+        assert same_color(drawn[-1].get_edgecolor()[0], "black")
+        assert same_color(drawn[-2].get_edgecolor()[0], color(0))
+
+    def test_thresholds_are_of_highest_density(self, near):
+        """The density at the outline is exceeded by as many new rows as the region holds."""
+        ax = plots.contours(near, coverage=(0.9, 0.6), n_draws=3)
+        mean = [c for c in ax.collections if isinstance(c, QuadContourSet) and not c.filled][-1]
+        density = bm.frozen(point_tree(OVERLAPPING)).pdf
+        heights = density(rows_of(OVERLAPPING, 20_000, seed=6))
+        for level, share in zip(mean.levels, (0.9, 0.6), strict=True):
+            assert (heights > level).mean() == pytest.approx(share, abs=0.03)
+
+    def test_every_draw_has_its_own_line(self, post):
+        ax = plots.contours(post, n_draws=7)
+        lines = [c for c in ax.collections if isinstance(c, QuadContourSet) and not c.filled]
+        of_draws = [c for c in lines if same_color(c.get_edgecolor()[0, :3], color(1))]
+        assert len(of_draws) == 7
+        assert len({c.levels[0] for c in of_draws}) == 7
+        filled = [c for c in ax.collections if isinstance(c, QuadContourSet) and c.filled]
+        assert [c.levels[0] for c in filled] == list(lines[-1].levels)
+        assert texts_of(ax) == [
+            "150 rows",
+            "posterior mean, 50% and 90% of new rows",
+            "7 draws, 90% each",
+        ]
+
+    def test_a_marginal_of_any_two(self):
+        point, names = random_parameters("full", 2, 3), ("a", "b", "c")
+        post = posterior_of(point, names)
+        ax = plots.contours(post, point_tree(point, names), features=("c", "a"), n_draws=2)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "a")
+        (dots,) = scatters(ax)
+        np.testing.assert_array_equal(
+            dots.get_offsets(), post["observed_data"]["x"].values[:, [2, 0]]
+        )
+        em = [c for c in ax.collections if isinstance(c, QuadContourSet)][-1]
+        inside = em.get_paths()[0].contains_points(rows_of(point, 5000)[:, [2, 0]])
+        assert inside.mean() == pytest.approx(0.9, abs=0.03)
+
+    def test_components_may_vary(self, varying):
+        _, given = plt.subplots()
+        ax = plots.contours(varying, coverage=0.9, n_draws=3, legend=False, ax=given)
+        assert ax is given
+        assert ax.get_legend() is None
+        mean = [c for c in ax.collections if isinstance(c, QuadContourSet) and not c.filled][-1]
+        new = bm.predictive.sample(varying, 10_000, random_seed=9).to_numpy()
+        assert mean.get_paths()[0].contains_points(new).mean() == pytest.approx(0.9, abs=0.03)
+
+    def test_a_single_draw_is_no_cloud(self, post):
+        ax = plots.contours(post.isel(chain=[0], draw=[0]))
+        lines = [c for c in ax.collections if isinstance(c, QuadContourSet) and not c.filled]
+        assert len(lines) == 1
+        assert not any("draws" in text for text in texts_of(ax))
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"coverage": (0.5, 1.0)}, "coverage: expected a number between 0 and 1, got 1"),
+            ({"n_draws": 0}, "n_draws: expected a whole number of at least 1, got 0"),
+            ({"features": "east"}, "contours: expected features to be two names, got 'east'"),
+            ({"features": ("east",)}, "contours: expected two features, got one"),
+            ({"features": ("east", "up")}, "expected features among east, north, got 'up'"),
+        ],
+    )
+    def test_errors(self, post, options, message):
+        with pytest.raises(ValueError, match=message):
+            plots.contours(post, **options)
+
+
+def point_tree(point: Parameters, features: tuple[str, ...] = FEATURES) -> xr.DataTree:
+    return xr.DataTree.from_dict({"point_estimate": point_dataset(point, features)})
+
+
+class TestMembership:
+    def drawn(self, ax: plt.Axes) -> pd.DataFrame:
+        """Place, colors and marker of every row, in the order of the picture."""
+        parts = []
+        for artist in scatters(ax):
+            at, face = artist.get_offsets(), artist.get_facecolors()
+            part = pd.DataFrame(np.asarray(at), columns=["x", "y"])
+            for i, name in enumerate(("red", "green", "blue")):
+                part[name] = face[:, i] if len(face) else []
+            part["artist"] = artist
+            parts.append(part)
+        return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+    def test_color_says_the_component_and_strength_the_probability(self, post):
+        found = bm.membership(post)
+        drawn = self.drawn(plots.membership(post)).sort_values(["x", "y"])
+        x = pd.DataFrame(post["observed_data"]["x"].values, columns=["x", "y"])
+        x["label"], x["sure"] = found["label"].values, found["label_probability"].values
+        expected = x.sort_values(["x", "y"])
+        np.testing.assert_array_equal(drawn[["x", "y"]], expected[["x", "y"]])
+        assert (expected["sure"] < 0.95).sum() > 20
+        for (_, seen), (_, row) in zip(drawn.iterrows(), expected.iterrows(), strict=True):
+            k = int(row["label"])
+            strength = min((row["sure"] - 0.35) / 0.6, 1.0)
+            shade = 1 - strength * (1 - np.array(to_rgb(color(k))))
+            np.testing.assert_allclose(
+                seen[["red", "green", "blue"]].to_numpy(float), shade, atol=1e-12
+            )
+            assert is_marker(seen["artist"], marker(k))
+            assert same_color(seen["artist"].get_edgecolors()[0], color(k))
+
+    def test_the_least_sure_are_on_top(self, post):
+        found = bm.membership(post)
+        ax = plots.membership(post)
+        places = dict(zip(map(tuple, post["observed_data"]["x"].values), range(N), strict=True))
+        order = {}
+        for artist in scatters(ax):
+            own = [places[tuple(at)] for at in np.asarray(artist.get_offsets())]
+            sure = found["label_probability"].values[own]
+            assert (np.diff(sure) <= 0).all()
+            order.setdefault(artist.get_zorder(), []).extend(sure)
+        below, above = (order[z] for z in sorted(order))
+        assert min(below) >= 0.95 > max(above)
+
+    def test_the_legend_explains_strength(self, post):
+        ax = plots.membership(post)
+        assert texts_of(ax) == [
+            "component 0",
+            "component 1",
+            "placed with at least 95%",
+            "placed with 75%",
+            "placed with 50%",
+        ]
+        grays = [np.mean(to_rgb(h.get_markerfacecolor())) for h in ax.get_legend().legend_handles]
+        assert grays[2] < grays[3] < grays[4]
+
+    def test_what_was_found_is_not_found_again(self, post):
+        found = bm.membership(post)
+        found["label"] = ("obs", np.ones(N, int))
+        ax = plots.membership(post, found=found)
+        assert len(scatters(ax)[0].get_offsets()) == 0
+        assert {len(a.get_offsets()) > 0 for a in scatters(ax)[2:]} == {True}
+
+    def test_one_feature_has_curves(self, line):
+        ax = plots.membership(line)
+        along = bm.predictive.grid(line, 300)
+        expected = bm.membership(line, along)
+        curves = [c for c in ax.get_lines() if len(c.get_xdata()) == 300]
+        for k, curve in enumerate(curves):
+            np.testing.assert_array_equal(curve.get_xdata(), along["length"])
+            np.testing.assert_array_equal(curve.get_ydata(), expected["probability"][:, k])
+            assert same_color(curve.get_color(), color(k))
+        bands = [c for c in ax.collections if isinstance(c, PolyCollection)]
+        assert len(bands) == len(curves) == 2
+        edge = bands[0].get_paths()[0].vertices
+        lower = expected["probability_lower"].values[:, 0]
+        assert np.isin(lower.round(12), edge[:, 1].round(12)).all()
+        drawn = self.drawn(ax)
+        assert (drawn["y"] < 0).all()
+        np.testing.assert_array_equal(
+            np.sort(drawn["x"]), np.sort(line["observed_data"]["x"].values[:, 0])
+        )
+        assert ax.get_ylim()[0] < drawn["y"].min()
+        assert (ax.get_yticks() >= 0).all()
+
+    def test_many_rows_are_thinned(self, post, monkeypatch):
+        monkeypatch.setattr(rows, "MAX_ROWS", 40)
+        ax = plots.membership(post)
+        assert len(self.drawn(ax)) == 40
+        assert texts_of(ax)[-1] == f"40 of {N} rows drawn"
+
+    def test_one_component_needs_no_strength(self):
+        ax = plots.membership(posterior_of(random_parameters("full", 1, 2), FEATURES))
+        assert texts_of(ax) == ["component 0"]
+
+
+class TestResponsibilities:
+    @pytest.fixture
+    def comparison(self, em):
+        return bm.compare_to_posterior(em, posterior_of(OVERLAPPING, FEATURES, spread=0.4))
+
+    def test_every_row_is_where_its_probabilities_are(self, comparison):
+        _, given = plt.subplots()
+        ax = plots.responsibilities(comparison, ax=given)
+        assert ax is given
+        table = comparison.memberships
+        for k, artist in enumerate(scatters(ax)):
+            own = table[table["point_label"] == k]
+            both = own[["point_probability", "posterior_probability"]].clip(0.001, 0.999)
+            np.testing.assert_array_equal(np.asarray(artist.get_offsets()), both)
+            assert artist.get_label() == f"{k}: {len(own)} rows"
+            assert is_marker(artist, marker(k))
+        assert ax.get_xlim() == ax.get_ylim()
+        assert ax.get_xlim()[0] < table[["point_probability", "posterior_probability"]].min().min()
+
+    def test_the_corner_counts_those_that_em_hides(self, comparison):
+        assert comparison.n_overconfident > 1
+        ax = plots.responsibilities(comparison)
+        (text,) = ax.texts
+        words = text.get_text()
+        assert words == f"EM > 95% sure,\nposterior not:\n{comparison.n_overconfident} rows"
+        (corner,) = (c for c in ax.collections if isinstance(c, PolyCollection))
+        inside = sum(
+            corner.get_paths()[0].contains_points(artist.get_offsets()).sum()
+            for artist in scatters(ax)
+        )
+        assert inside == comparison.n_overconfident
+
+    def test_the_diagonal(self, comparison):
+        (diagonal,) = plots.responsibilities(comparison).get_lines()
+        np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+
+
+X = pd.DataFrame(rows_of(SEPARATED, 120), columns=list(FEATURES))
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """Four kinds of estimators, whose labels are in several orders."""
+    options = {"random_state": 0}
+    return {
+        "k-means": KMeans(3, n_init=2, random_state=3).fit(X),
+        "theirs": Theirs(3, random_state=4).fit(X),
+        "ours": bm.GaussianMixture(2, covariance_type="diag", **options).fit(X),
+        "variational": BayesianGaussianMixture(
+            n_components=6, weight_concentration_prior=1e-3, **options
+        ).fit(X),
+    }
+
+
+class TestFits:
+    def colors_of_rows(self, ax: plt.Axes) -> list[str]:
+        """Color of every row of X, by its place."""
+        found = {}
+        for artist in scatters(ax):
+            for at in np.asarray(artist.get_offsets()):
+                found[tuple(at)] = tuple(artist.get_facecolors()[0])
+        return [found[tuple(at)] for at in X.to_numpy()]
+
+    def test_colors_are_matched_whatever_the_labels(self, fits):
+        axes = plots.fits(fits, X)
+        assert axes.shape == (4,)
+        by_panel = [self.colors_of_rows(ax) for ax in axes]
+        assert by_panel[0] == by_panel[1]  # the same clusters in another order
+        assert not np.array_equal(fits["k-means"].labels_, fits["theirs"].predict(X))
+        assert len(set(by_panel[2])) == 2
+        assert set(by_panel[2]) <= set(by_panel[0])
+        assert {c[:3] for c in by_panel[0]} == {to_rgb(color(k)) for k in range(3)}
+
+    def test_titles_and_words(self, fits):
+        axes = plots.fits(fits, X, coverage=0.8)
+        titles = [ax.get_title() for ax in axes]
+        occupied = len(np.unique(fits["variational"].predict(X)))
+        assert titles == [
+            "k-means",
+            f"theirs\nBIC {fits['theirs'].bic(X):,.1f}",
+            f"ours\nBIC {fits['ours'].bic(X):,.1f}",
+            f"variational\n{occupied} of 6 components have rows",
+        ]
+        words = axes[0].figure.get_suptitle().replace("\n", " ")
+        assert "120 rows; the same color" in words
+        assert "80% of a component inside its ellipse; black cross: center" in words
+
+    def test_ellipses_and_centers(self, fits):
+        centers, theirs, _, variational = plots.fits(fits, X, coverage=0.8)
+        crosses = next(a for a in scatters(centers) if same_color(a.get_edgecolors()[0], "black"))
+        np.testing.assert_array_equal(
+            np.asarray(crosses.get_offsets()), fits["k-means"].cluster_centers_
+        )
+        assert not centers.get_lines()
+        fitted = fits["theirs"]
+        rng = np.random.default_rng(0)
+        for k, outline in enumerate(theirs.get_lines()):
+            own = rng.multivariate_normal(fitted.means_[k], fitted.covariances_[k], 10_000)
+            share = Path(outline.get_xydata()).contains_points(own).mean()
+            assert share == pytest.approx(0.8, abs=0.02)
+        used = np.unique(fits["variational"].predict(X))
+        assert len(variational.get_lines()) == len(used) < 6
+
+    def test_panels_share_limits_and_the_lowest_have_names(self, fits):
+        axes = plots.fits({f"{i}": fits["ours"] for i in range(5)}, X, features=FEATURES[::-1])
+        assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
+        assert [ax.get_xlabel() for ax in axes] == ["", "", "north", "north", "north"]
+        assert [ax.get_ylabel() for ax in axes] == ["east", "", "", "east", ""]
+
+    def test_the_features_that_separate(self):
+        x = np.random.default_rng(0).normal(size=(60, 5))
+        x[:30, [1, 4]] += 8
+        axes = plots.fits({"two": KMeans(2, n_init=1, random_state=0).fit(x)}, x)
+        assert (axes[0].get_xlabel(), axes[0].get_ylabel()) == ("x1", "x4")
+
+    def test_one_feature(self):
+        x = np.random.default_rng(1).normal(size=(80, 1)) + np.repeat([[0.0], [9.0]], 40, axis=0)
+        mixture = bm.GaussianMixture(2, random_state=0).fit(x)
+        fits = {"k-means": KMeans(2, n_init=1, random_state=0).fit(x), "mixture": mixture}
+        centers, densities = plots.fits(fits, x)
+        (lines,) = (c for c in centers.collections if type(c).__name__ == "LineCollection")
+        found = sorted(segment[0, 0] for segment in lines.get_segments())
+        np.testing.assert_allclose(found, np.sort(fits["k-means"].cluster_centers_[:, 0]))
+        whole, *parts = (c for c in densities.get_lines() if len(c.get_xdata()) > 2)
+        law = bm.frozen(mixture)
+        np.testing.assert_allclose(whole.get_ydata(), law.pdf(whole.get_xdata()), rtol=1e-12)
+        np.testing.assert_allclose(sum(p.get_ydata() for p in parts), whole.get_ydata(), rtol=1e-9)
+        below = np.concatenate([a.get_offsets() for a in scatters(densities)])
+        np.testing.assert_array_equal(np.sort(below[:, 0]), np.sort(x[:, 0]))
+        assert (below[:, 1] < 0).all()
+
+    @pytest.mark.parametrize(
+        ("fits", "message"),
+        [
+            ({}, "fits: expected names and fitted estimators, got {}"),
+            ([1], r"fits: expected names and fitted estimators, got \[1\]"),
+            ({"no": Theirs(2)}, r"fits\['no'\]: expected a fitted estimator .* call fit first"),
+            ({"no": 3}, r"fits\['no'\]: expected a fitted estimator .* got int"),
+        ],
+    )
+    def test_errors(self, fits, message):
+        with pytest.raises(ValueError, match=message):
+            plots.fits(fits, X)
+
+
+class TestOutliers:
+    @pytest.fixture
+    def wild(self):
+        """The last three rows are far from everything; rows have names."""
+        x = np.append(rows_of(OVERLAPPING, 120), [[9.0, -7], [-8, 6], [0.5, 7.5]], axis=0)
+        table = pd.DataFrame(x, columns=list(FEATURES), index=[f"r{i}" for i in range(123)])
+        return planted(OVERLAPPING, table, chains=2, draws=20, spread=0.05)
+
+    def rings(self, ax: plt.Axes) -> PathCollection:
+        return next(a for a in scatters(ax) if len(a.get_facecolors()) == 0)
+
+    def test_rings_are_around_improbable_rows(self, wild):
+        ax = plots.outliers(wild, limit=0.02)
+        tail = bm.predictive.tail_probability(wild, random_seed=0)["tail_probability"]
+        out = tail.to_series()[lambda p: p < 0.02].sort_values(kind="stable")
+        rings = self.rings(ax)
+        x = wild["observed_data"]["x"].to_pandas()
+        np.testing.assert_array_equal(np.asarray(rings.get_offsets()), x.loc[out.index])
+        sizes = rings.get_sizes()
+        assert (np.diff(sizes) <= 0).all()
+        factor = np.log10(0.02 / out.clip(lower=1e-5))
+        np.testing.assert_allclose(sizes, 36 + 40 * factor)
+        assert texts_of(ax) == [
+            "123 rows",
+            f"tail probability < 0.02: {len(out)} rows\n(expected by chance: 2.5 of 123)",
+        ]
+        assert {"r120", "r121"} <= {text.get_text() for text in ax.texts}
+
+    def test_eight_names_that_do_not_overlap(self, wild):
+        ax = plots.outliers(wild, limit=0.5)
+        ax.figure.draw_without_rendering()
+        named = [text for text in ax.texts if isinstance(text, Annotation)]
+        assert 3 <= len(named) <= 8
+        boxes = [text.get_window_extent().shrunk(0.9, 0.8) for text in named]
+        for i, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:i])
+
+    def test_new_rows_over_those_of_the_fit(self, wild):
+        new = pd.DataFrame([[0.0, 0.0], [30.0, 30.0]], columns=list(FEATURES))
+        ax = plots.outliers(wild, new)
+        np.testing.assert_array_equal(np.asarray(self.rings(ax).get_offsets()), [[30.0, 30.0]])
+        assert texts_of(ax)[:2] == ["123 rows of the fit", "2 rows judged"]
+        assert "0.02 of 2" in texts_of(ax)[2]
+        assert [text.get_text() for text in ax.texts] == ["1"]
+
+    def test_one_feature_stands_below_its_density(self, line):
+        ax = plots.outliers(line, limit=0.2)
+        points = np.concatenate([np.asarray(a.get_offsets()) for a in scatters(ax)])
+        assert (points[:, 1] < 0).all()
+        assert (points[:, 1] > ax.get_ylim()[0]).all()
+        (mean,) = (c for c in ax.get_lines() if len(c.get_xdata()) > 2)
+        at = mean.get_xdata()[:, None]
+        expected = bm.predictive.density(line, at, random_seed=0)["density"]
+        np.testing.assert_allclose(mean.get_ydata(), expected, rtol=1e-9)
+        assert ax.get_ylabel() == "density; below it the rows"
+
+    def test_features_in_which_they_are_far(self):
+        point = Parameters(np.ones(1), np.zeros((1, 5)), np.eye(5)[None])
+        x = rows_of(point, 100)
+        x[0, [1, 3]] = 9
+        ax = plots.outliers(planted(point, x, draws=20), limit=0.001)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "x3")
+
+    def test_components_may_vary(self, varying):
+        ax = plots.outliers(varying, pd.DataFrame([[500.0, 500.0]], columns=["x0", "x1"]))
+        assert len(self.rings(ax).get_offsets()) == 1
+
+    @pytest.mark.parametrize("limit", [0, 1, 5])
+    def test_limit(self, wild, limit):
+        with pytest.raises(ValueError, match=f"limit: expected a probability .* got {limit}"):
+            plots.outliers(wild, limit=limit)
+
+
+class TestPriorPredictive:
+    X = pd.DataFrame(rows_of(OVERLAPPING, 60), columns=list(FEATURES))
+
+    @pytest.fixture
+    def mixture(self):
+        return bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(self.X, 2))
+
+    @pytest.fixture
+    def tree(self, mixture):
+        return bm.sample_prior_predictive(mixture, self.X, draws=100, random_seed=3)
+
+    def test_the_data_beside_data_of_the_prior(self, mixture, tree):
+        axes = plots.prior_predictive(mixture, self.X, n_draws=5, random_seed=3)
+        assert [ax.get_title() for ax in axes] == ["the data"] + 5 * ["a draw of the prior"]
+        drawn = [np.asarray(scatters(ax)[0].get_offsets()) for ax in axes]
+        np.testing.assert_array_equal(drawn[0], self.X)
+        np.testing.assert_array_equal(drawn[1:], tree["prior_predictive"]["x"].values[0, :5])
+        assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
+
+    def test_limits_show_both(self, mixture, tree):
+        axes = plots.prior_predictive(mixture, self.X, n_draws=1, random_seed=3)
+        made = tree["prior_predictive"]["x"].values.reshape(-1, 2)
+        for j, (low, high) in enumerate((axes[0].get_xlim(), axes[0].get_ylim())):
+            assert low < self.X.iloc[:, j].min() < self.X.iloc[:, j].max() < high
+            inside = (made[:, j] > low) & (made[:, j] < high)
+            assert 0.985 < inside.mean() < 1
+
+    def test_how_wide_the_prior_is_in_words(self, mixture, tree):
+        axes = plots.prior_predictive(mixture, self.X, random_seed=3)
+        made = tree["prior_predictive"]["x"].values.reshape(-1, 2)
+        wide = [np.diff(np.quantile(a, [0.05, 0.95], axis=0), axis=0)[0] for a in (made, self.X)]
+        east, north = wide[0] / wide[1]
+        words = axes[0].figure.get_suptitle().replace("\n", " ")
+        assert words == (
+            "range of the middle 90% of the prior's rows, over that of the data: "
+            f"{east:.2g} in east, {north:.2g} in north"
+        )
+        assert min(east, north) > 3
+
+    def test_one_feature_has_densities(self):
+        x = self.X[["east"]]
+        mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+        (ax,) = plots.prior_predictive(mixture, x, n_draws=4, random_seed=3)
+        prior = bm.sample_prior_predictive(mixture, x, draws=100, random_seed=3)["prior"]
+        lines = ax.get_lines()
+        assert len(lines) == 4
+        for s, curve in enumerate(lines):
+            weights, means, covariances = (
+                prior[name].values[0, s] for name in ("weights", "means", "covariances")
+            )
+            at = curve.get_xdata()
+            each = stats.norm.pdf(at[:, None], means[:, 0], np.sqrt(covariances[:, 0, 0]))
+            np.testing.assert_allclose(curve.get_ydata(), each @ weights, rtol=1e-9, atol=1e-300)
+        assert texts_of(ax) == ["data", "4 draws of the prior"]
+        assert ax.get_xlabel() == "east"
+
+    def test_narrow_peaks_do_not_hide_the_data(self):
+        x = self.X[["east"]]
+        base = bm.fraley_raftery(x, 2)
+        narrow = replace(base, covariance_scale=np.array([[1e-6]]))
+        (ax,) = plots.prior_predictive(bm.Mixture(bm.Dirichlet(2), narrow), x, random_seed=0)
+        tallest = max(bar.get_height() for bar in ax.patches)
+        assert ax.get_ylim()[1] < 4 * tallest
+        assert ax.get_ylabel() == "density, higher peaks cut"
+
+    @pytest.mark.parametrize(
+        ("mixture", "message"),
+        [
+            (bm.Mixture(bm.Dirichlet(2)), "^mixture: expected a prior on the components, got none"),
+            (
+                bm.Mixture(bm.MixtureOfFiniteMixtures(bm.UniformK(1, 5)), bm.fraley_raftery(X, 2)),
+                "^mixture: expected a number of components that is not random, got Mixture",
+            ),
+        ],
+    )
+    def test_what_has_no_prior_draws(self, mixture, message):
+        with pytest.raises(ValueError, match=message):
+            plots.prior_predictive(mixture, self.X)
+
+
+def test_rows_beyond_the_room_are_spread_evenly(monkeypatch):
+    monkeypatch.setattr(rows, "MAX_ROWS", 5)
+    np.testing.assert_array_equal(rows.rows_drawn(9), [0, 2, 4, 6, 8])
+    assert rows.rows_words(9) == "5 of 9 rows drawn"
+    assert rows.rows_words(5) == "5 rows"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda post, em: plots.contours(post, em).figure,
+        lambda post, em: plots.membership(post).figure,
+        lambda post, em: plots.outliers(post).figure,
+        lambda post, em: plots.responsibilities(bm.compare_to_posterior(em, post)).figure,
+    ],
+    ids=["contours", "membership", "outliers", "responsibilities"],
+)
+def test_renders(post, em, draw, tmp_path):
+    """Layout and fonts, which the artists alone do not show."""
+    draw(post, em).savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 5000
