@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.report_tables import em_as_draws
+from bayesmix.report_tables import em_as_draws, separating
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from bayesmix.inputs import Table
+    from bayesmix.comparison import Comparison
     from bayesmix.report_fits import Report
 
-__all__ = ["DPI", "drawn", "figures", "separating"]
+__all__ = ["DPI", "drawn", "figures", "ringed_below"]
 
 DPI = 192  # twice that of a screen
 _MAX_HISTOGRAMS = 12
 _MAX_BINS = 60
+_RINGED = 0.01
+_MOST_RINGED = 5.0  # rows that the model itself would have ringed
 
 
 def figures(made: Report) -> Iterator[tuple[str, bytes]]:
@@ -32,7 +33,7 @@ def figures(made: Report) -> Iterator[tuple[str, bytes]]:
     with mpl.rc_context({"figure.max_open_warning": 0}):
         for name, figure in drawn(made):
             buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"optimize": True})
+            figure.savefig(buffer, format="png", dpi=DPI)
             plt.close(figure)
             yield name, buffer.getvalue()
 
@@ -41,47 +42,76 @@ def drawn(made: Report) -> Iterator[tuple[str, Figure]]:
     """Figures of all that was come to, in the order of the page."""
     from bayesmix import plots
 
-    yield "overview", _overview(made)
+    two = separating(made, 2) if len(made.table.features) > 1 else None
+    yield "overview", _overview(made, two)
     yield "features", _histograms(made)
+    options: dict[str, Any] = {"features": two, "random_seed": made.asked.seed}
+    yield "prior", plots.prior_predictive(made.mixture, made.table, **options)[0].figure
     if made.comparison is not None:
-        if made.identified:
-            yield "components", plots.forest(made.comparison)[0, 0].figure
-        yield "traces", plots.traces(made.comparison.post)[0, 0].figure
-        yield "compared", plots.compared(made.comparison)[0].figure
+        yield from _of_posterior(made, made.comparison, two)
     if made.partition is not None:
+        yield "ball", plots.ball(made.partition, made.em, features=two)[0].figure
         yield "partition", plots.partitioned(made.partition)[0].figure
-        features = separating(made.table, made.partition.labels.values)[:2]
-        yield "ball", plots.ball(made.partition, made.em, features=features)[0].figure
     if made.choice is not None:
         yield "groups", made.choice.plot()[0].figure
 
 
-def _overview(made: Report) -> Any:
+def ringed_below(n: int) -> float:
+    """Tail probability below which the picture rings rows: 1 %, or that of five of many rows."""
+    return min(_RINGED, _MOST_RINGED / n)
+
+
+def _of_posterior(
+    made: Report, comparison: Comparison, two: list[str] | None
+) -> Iterator[tuple[str, Any]]:
+    """What only draws can tell; by component only where components are identified."""
     from bayesmix import plots
 
-    post = em_as_draws(made.em) if made.comparison is None else made.comparison.post
-    match len(made.table.features):
-        case 1:
-            return plots.density(post, made.em).figure
-        case 2:
-            return plots.clusters(post, made.em).figure
-        case _:
-            return plots.pairs(post, made.em)[0, 0].figure
+    post = comparison.post
+    if made.identified:
+        yield "components", plots.forest(comparison)[0, 0].figure
+        yield "membership", plots.membership(post, features=two).figure
+    yield "traces", plots.traces(post)[0, 0].figure
+    if made.tails is not None:
+        limit = ringed_below(len(made.tails))
+        yield "outliers", plots.outliers(post, features=two, limit=limit).figure
+    yield "compared", plots.compared(comparison)[0].figure
+    if made.identified:
+        yield "responsibilities", plots.responsibilities(comparison).figure
+
+
+def _overview(made: Report, two: list[str] | None) -> Any:
+    """Components over the rows; the density alone where components cannot be told apart."""
+    from bayesmix import plots
+
+    if two is None:
+        post = em_as_draws(made.em) if made.comparison is None else made.comparison.post
+        return plots.density(post, made.em).figure
+    if made.comparison is None:
+        post = em_as_draws(made.em)
+    elif made.identified:
+        post = made.comparison.post
+    else:
+        return plots.contours(made.comparison.post, made.em, features=two).figure
+    if len(made.table.features) == 2:
+        return plots.clusters(post, made.em).figure
+    return plots.pairs(post, made.em)[0, 0].figure
 
 
 def _histograms(made: Report) -> Any:
-    """Every feature by itself, the first twelve of many."""
+    """Every feature by itself, of many the twelve that separate groups best."""
     import matplotlib.pyplot as plt
 
-    x, names = made.table.values, made.table.features[:_MAX_HISTOGRAMS]
+    names = separating(made, _MAX_HISTOGRAMS)
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     size = (max(4.0, 2.4 * columns), 1.9 * rows + 0.2)
     figure, grid = plt.subplots(
         rows, columns, figsize=size, squeeze=False, sharey=True, layout="constrained"
     )
-    n_bins = int(np.clip(2 * np.cbrt(len(x)), 8, _MAX_BINS))
-    for ax, name, values in zip(grid.flat, names, x.T, strict=False):
+    n_bins = int(np.clip(2 * np.cbrt(len(made.table.values)), 8, _MAX_BINS))
+    for ax, name in zip(grid.flat, names, strict=False):
+        values = made.table.values[:, made.table.features.index(name)]
         ax.hist(values, bins=n_bins, color="0.6", edgecolor="white", linewidth=0.4)
         ax.set_xlabel(name)
     for ax in grid.flat[len(names) :]:
@@ -89,13 +119,3 @@ def _histograms(made: Report) -> Any:
     for ax in grid[:, 0]:
         ax.set_ylabel("rows")
     return figure
-
-
-def separating(table: Table, label: NDArray[np.integer]) -> list[str]:
-    """Names of all features, those first in which groups (n,) differ the most for their spread."""
-    x = table.values - table.values.mean(axis=0)
-    of_group = np.eye(label.max() + 1)[label]
-    means = (of_group.T @ x) / of_group.sum(axis=0)[:, None]
-    between = np.square(means[label]).mean(axis=0)
-    order = np.argsort(-between / np.square(x).mean(axis=0), kind="stable")
-    return [table.features[j] for j in order]

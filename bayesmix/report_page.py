@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bayesmix import html
 from bayesmix.membership import interval
 from bayesmix.report_code import code, fingerprint, versions
-from bayesmix.report_figures import DPI
+from bayesmix.report_figures import DPI, ringed_below
+from bayesmix.report_tables import separating
 from bayesmix.report_words import facts, out_of_place, outlier_limit
 
 if TYPE_CHECKING:
@@ -69,21 +71,25 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
     )
     environment.filters |= {"number": _number, "known": _known, "count": "{:,}".format}
     lower, upper = interval(None)
+    shown = separating(made, _MAX_FEATURES)
     components = _by_parameter(frames["components"])
     return environment.get_template("report/page.html.j2").render(
         made=made,
         sections=_sections(made),
         facts=facts(made),
+        words=html.words(made.mixture),
+        formula=html.formula(made.mixture),
         pictures={name: _picture(data) for name, data in pictures.items()},
         features=frames["features"].reset_index().to_dict("records"),
         components=components,
         forms={parameter: _form(rows) for parameter, rows in components.items()},
         mass=f"{upper - lower:.0%}",
-        least_certain=_least_certain(made, frames["memberships"]),
-        farthest=_farthest(made),
+        least_certain=_least_certain(made, frames["memberships"], shown),
+        farthest=_farthest(made, shown),
         limit=outlier_limit(len(made.table.values)),
+        ringed=ringed_below(len(made.table.values)),
         n_outside=len(out_of_place(made)),
-        shown_features=made.table.features[:_MAX_FEATURES],
+        shown_features=shown,
         cross=_cross_table(made, frames["memberships"]),
         diagnostics=None if made.comparison is None else _diagnostics(frames["diagnostics"]),
         groups=None if made.choice is None else _groups(made.choice),
@@ -152,33 +158,38 @@ def _by_parameter(frame: pd.DataFrame) -> dict[str, list[dict[Any, Any]]]:
     return found
 
 
-def _least_certain(made: Report, memberships: pd.DataFrame) -> list[dict[Any, Any]]:
+def _least_certain(
+    made: Report, memberships: pd.DataFrame, features: list[str]
+) -> list[dict[Any, Any]]:
     """Rows of the data for the page, least certain first.
 
     By the posterior's components where they are identified, else by the partition; of EM alone by
     its own probability.
     """
     if made.comparison is None:
-        order = np.argsort(memberships["em_probability"].to_numpy(), kind="stable")
-    elif made.identified or made.partition is None:
-        order = np.argsort(memberships["label_probability"].to_numpy(), kind="stable")
+        certainty = "em_probability"
     else:
-        ahead = memberships["certainty"] - memberships["next_affinity"]
-        order = np.argsort(ahead.to_numpy(), kind="stable")
-    return _with_values(made, memberships, order[:_LEAST_CERTAIN])
+        by_component = made.identified or made.partition is None
+        certainty = "label_probability" if by_component else "certainty"
+    order = np.argsort(memberships[certainty].to_numpy(), kind="stable")
+    return _with_values(made, memberships, order[:_LEAST_CERTAIN], features)
 
 
-def _farthest(made: Report) -> list[dict[Any, Any]]:
+def _farthest(made: Report, features: list[str]) -> list[dict[Any, Any]]:
     """Rows of the data with the smallest tail probabilities."""
     if made.tails is None:
         return []
     order = np.argsort(made.tails.to_numpy(), kind="stable")[:_FARTHEST]
-    return _with_values(made, made.tails.to_frame(), order)
+    return _with_values(made, made.tails.to_frame(), order, features)
 
 
-def _with_values(made: Report, frame: pd.DataFrame, order: Any) -> list[dict[Any, Any]]:
+def _with_values(
+    made: Report, frame: pd.DataFrame, order: Any, features: list[str]
+) -> list[dict[Any, Any]]:
+    """Rows of a table at some places, with their values of some features."""
+    at = [made.table.features.index(name) for name in features]
     shown = frame.iloc[order].reset_index().to_dict("records")
-    values = made.table.values[order, :_MAX_FEATURES].tolist()
+    values = made.table.values[np.ix_(order, at)].tolist()
     return [{**row, "values": value} for row, value in zip(shown, values, strict=True)]
 
 

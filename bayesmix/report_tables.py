@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.gaussian import responsibilities
+from bayesmix.priors import NormalInverseWishart
 from bayesmix.schema import as_draws, group
 from bayesmix.summaries import summary
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from bayesmix.report_fits import Report
 
-__all__ = ["em_as_draws", "tables"]
+__all__ = ["em_as_draws", "separating", "tables"]
 
 
 def tables(made: Report) -> dict[str, pd.DataFrame]:
@@ -40,7 +41,10 @@ def _features(made: Report) -> pd.DataFrame:
     import pandas as pd
 
     x, prior = made.table.values, made.mixture.components
-    assert prior is not None
+    assert isinstance(prior, NormalInverseWishart)
+    variance = np.diag(prior.covariance_scale) / (prior.dof - prior.n_features - 1)
+    if made.mixture.covariance_type == "spherical":
+        variance = np.full_like(variance, variance.mean())
     columns: dict[str, Any] = {
         "n": len(x),
         "mean": x.mean(axis=0),
@@ -50,7 +54,8 @@ def _features(made: Report) -> pd.DataFrame:
         "max": x.max(axis=0),
         "distinct": [len(np.unique(column)) for column in x.T],
         "prior_mean": np.asarray(prior.mean),
-        "prior_scale": np.diag(np.asarray(prior.covariance_scale)),
+        "prior_sd_of_mean": np.sqrt(variance / prior.mean_precision),
+        "prior_sd": np.sqrt(variance),
     }
     return pd.DataFrame(columns, index=pd.Index(made.table.features, name="feature"))
 
@@ -102,3 +107,20 @@ def em_as_draws(em: xr.DataTree) -> xr.DataTree:
     tree = as_draws(em)
     tree["observed_data"] = em["observed_data"]
     return tree
+
+
+def separating(made: Report, most: int) -> list[str]:
+    """Features in the order of the data; of many those whose means differ most between groups.
+
+    Groups are the partition's clusters, or EM's components; differences are for a feature's spread.
+    """
+    x = made.table.values - made.table.values.mean(axis=0)
+    if made.partition is None:
+        label = _em_memberships(made)["em_label"].to_numpy()
+    else:
+        label = made.partition.labels.values
+    size = np.bincount(label)
+    of_group = [np.bincount(label, column) / np.maximum(size, 1) for column in x.T]
+    between = np.array([np.square(means) @ size for means in of_group])
+    order = np.argsort(-between / np.square(x).sum(axis=0), kind="stable")
+    return [made.table.features[j] for j in np.sort(order[:most])]

@@ -41,14 +41,15 @@ def facts(made: Report) -> list[Fact]:
 def open_rows(made: Report) -> pd.DataFrame | None:
     """Rows whose place is open, the least certain first; None where nothing tells.
 
-    By component where components are identified; else those that may move between the clusters of
-    the partition.
+    By component where components are identified; else by cluster of the partition.
     """
     if made.identified and made.comparison is not None:
-        rows = made.comparison.memberships
-        rows = rows[rows["label_probability"] < CERTAIN]
-        return rows.sort_values("label_probability", kind="stable")
-    return None if made.partition is None else made.partition.moving
+        rows, name = made.comparison.memberships, "label_probability"
+    elif made.partition is not None:
+        rows, name = made.partition.rows, "certainty"
+    else:
+        return None
+    return rows[rows[name] < CERTAIN].sort_values(name, kind="stable")
 
 
 def outlier_limit(n: int) -> float:
@@ -69,14 +70,15 @@ def _how_many(made: Report) -> Fact:
     if made.choice is None:
         answer, fitted = counted(asked, "component"), "as asked; this page does not judge it"
         return Fact(question, answer, fitted, "model")
-    table = made.choice.table
-    k = int(table["p_n_clusters"].to_numpy().argmax()) + 1
+    p, prior = (
+        made.choice.table[name].to_numpy(float) for name in ("p_n_clusters", "p_n_clusters_prior")
+    )
+    k = int(p.argmax()) + 1
     fits = f"{counted(asked, 'component')} {'was' if asked == 1 else 'were'} asked for and fitted"
     return Fact(
         question,
         counted(k, "cluster"),
-        f"most probable, with probability {table.loc[k, 'p_n_clusters']:.2f} (prior "
-        f"{table.loc[k, 'p_n_clusters_prior']:.2f}); {fits}",
+        f"most probable, with probability {p[k - 1]:.2f} (prior {prior[k - 1]:.2f}); {fits}",
         "groups",
         "ok" if k == asked else "warning",
     )
@@ -91,8 +93,11 @@ def _how_sure(made: Report) -> list[Fact]:
         how = f"belong to one component with at least {CERTAIN:.0%} posterior probability"
         section, which = "memberships", f"no component has {CERTAIN:.0%} probability"
     else:
-        how = "keep to one cluster of the partition; components cannot be told apart"
-        section, which = "partition", "they may move to another cluster"
+        share = f"{CERTAIN:.0%} of the draws"
+        how = (
+            f"are with the rest of their cluster in at least {share}; components are not told apart"
+        )
+        section, which = "partition", f"with the rest of their cluster in less than {share}"
     answer = f"{n - len(rows):,} of {n:,} rows"
     why = (which if len(rows) else "every row has its place") + _outside(made)
     return [
