@@ -165,7 +165,7 @@ def _squared_ranges(table: Table, reason: str) -> NDArray[np.float64]:
     """Squared range of every column, none constant and none beyond what numbers can hold."""
     require_varying(table, reason)
     with np.errstate(over="ignore", under="ignore"):
-        square = np.square(np.ptp(table.values, axis=0))
+        square = np.square(np.ptp(table.values, axis=0), dtype=np.float64)
     for feature, value in zip(table.features, square, strict=True):
         if not 1e-300 < value < 1e300:
             raise ValueError(

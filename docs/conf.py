@@ -40,6 +40,7 @@ myst_heading_anchors = 3
 
 # The reference: types stand in the tables of parameters, `names` link where they can.
 default_role = "autolink"
+smartquotes = False  # {"full", "tied"} is code
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"

@@ -7,7 +7,6 @@ import pkgutil
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import rich
 
 import bayesmix
 
@@ -27,18 +26,16 @@ def _examples() -> list[doctest.DocTest]:
 
 
 @pytest.fixture
-def quiet(monkeypatch, tmp_path):
-    """Numbers in one format, no bars of progress, files and figures gone afterwards."""
+def room(monkeypatch, tmp_path):
+    """Numbers in one format, files and figures gone afterwards."""
     monkeypatch.chdir(tmp_path)
-    rich.reconfigure(quiet=True)
     with np.printoptions(threshold=1000, precision=8, linewidth=75):
         yield
-    rich.reconfigure(quiet=False)
     plt.close("all")
 
 
 @pytest.mark.parametrize("test", _examples(), ids=lambda test: test.name)
-@pytest.mark.usefixtures("quiet")
+@pytest.mark.usefixtures("room")
 def test_docstring_example(test):
     said: list[str] = []
     doctest.DocTestRunner(optionflags=_FLAGS).run(test, out=said.append)

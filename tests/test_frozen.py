@@ -98,6 +98,17 @@ def test_moments_are_those_of_the_draws():
     assert np.all(np.abs(products.mean(axis=0) - ours.cov) < 4 * products.std(axis=0) / np.sqrt(n))
 
 
+def test_marginal_integrates_the_other_features_out():
+    """Of features 2 and 0, in this order: the density summed over feature 1."""
+    whole = frozen_of(random_parameters("full", 3, 3))
+    marginal = whole.marginal([2, 0])
+    along = np.linspace(-30, 30, 4001)
+    for c, a in [(0.0, 0.0), (1.5, -2.0)]:
+        points = np.column_stack([np.full_like(along, a), along, np.full_like(along, c)])
+        expected = np.trapezoid(whole.pdf(points), along)
+        np.testing.assert_allclose(marginal.pdf([c, a]), expected, rtol=1e-9)
+
+
 def test_draws_follow_the_density():
     parameters = Parameters(
         np.array([0.3, 0.7]), np.array([[-2.0], [3.0]]), np.array([[[0.5]], [[4.0]]])

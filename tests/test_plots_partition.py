@@ -388,7 +388,7 @@ class TestMoves:
         rows = most_between(partition).head(5)
         expected = [f"{row.Index}  {row.label} → {row.next_label}" for row in rows.itertuples()]
         assert [tick.get_text() for tick in ax.get_xticklabels()] == expected
-        assert "5 of 30;" in ax.get_xlabel()
+        assert "5 of 30 rows, " in ax.get_xlabel()
 
     def test_one_cluster_has_no_next_one(self):
         one = np.zeros(30, int)
@@ -396,7 +396,7 @@ class TestMoves:
         ax = plots.moves(partition_of(one, edge, edge, edge), n_rows=100)
         assert ax.get_xticklabels()[0].get_text().endswith("  0")
         assert all(len(line.get_xdata()) < 2 for line in ax.get_lines())
-        assert ax.get_xlabel().endswith("30 of 30; none moves")
+        assert ax.get_xlabel().endswith("30 of 30 rows, none may move")
 
 
 def test_partitioned_draws_strips_distances_and_rows(partition):
@@ -406,12 +406,12 @@ def test_partitioned_draws_strips_distances_and_rows(partition):
     assert sum(bar.get_height() for bar in distances.patches) == 100
     n_moving = len(partition.moving)
     assert n_moving > 10
-    assert f" {n_moving} of 30; those first that may move, {n_moving}" in moves.get_xlabel()
+    assert f" {n_moving} of 30 rows, first the {n_moving} that may move" in moves.get_xlabel()
     few = partition.rows.assign(next_affinity=np.where(np.arange(30) < 2, 0.9, 0))
     few_moves = plots.partitioned(replace(partition, rows=few))[2]
-    assert " 10 of 30; those first that may move, 2" in few_moves.get_xlabel()
+    assert " 10 of 30 rows, first the 2 that may move" in few_moves.get_xlabel()
     many = replace(partition, rows=partition.rows.assign(next_affinity=0.9))
-    assert "30 of 30; those first that may move, 30" in plots.partitioned(many)[2].get_xlabel()
+    assert "30 of 30 rows, first the 30 that may move" in plots.partitioned(many)[2].get_xlabel()
 
 
 @pytest.mark.parametrize(
@@ -443,7 +443,7 @@ def test_thousands_have_commas():
     edge = bound(label, 0.1)
     many = partition_of(label, edge, edge, edge)
     assert plots.ball(many)[0].get_xlabel() == "2,000 of 5,000 rows, by cluster"
-    assert "40 of 5,000;" in plots.moves(many).get_xlabel()
+    assert "40 of 5,000 rows," in plots.moves(many).get_xlabel()
 
 
 def test_eighteen_clusters_have_eighteen_colors():

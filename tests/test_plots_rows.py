@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -132,14 +133,14 @@ class TestContours:
     def test_a_marginal_of_any_two(self):
         point, names = random_parameters("full", 2, 3), ("a", "b", "c")
         post = posterior_of(point, names)
-        ax = plots.contours(post, point_tree(point, names), features=("c", "a"), n_draws=2)
-        assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "a")
+        ax = plots.contours(post, point_tree(point, names), features=("c", "b"), n_draws=2)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "b")
         (dots,) = scatters(ax)
         np.testing.assert_array_equal(
-            dots.get_offsets(), post["observed_data"]["x"].values[:, [2, 0]]
+            dots.get_offsets(), post["observed_data"]["x"].values[:, [2, 1]]
         )
         em = [c for c in ax.collections if isinstance(c, QuadContourSet)][-1]
-        inside = em.get_paths()[0].contains_points(rows_of(point, 5000)[:, [2, 0]])
+        inside = em.get_paths()[0].contains_points(rows_of(point, 5000)[:, [2, 1]])
         assert inside.mean() == pytest.approx(0.9, abs=0.03)
 
     def test_components_may_vary(self, varying):
@@ -345,6 +346,24 @@ class TestFits:
         assert set(by_panel[2]) <= set(by_panel[0])
         assert {c[:3] for c in by_panel[0]} == {to_rgb(color(k)) for k in range(3)}
 
+    def test_any_order_of_labels_has_the_same_colors(self):
+        found = {
+            order: KMeans(3, n_init=2, random_state=3).fit(X) for order in permutations(range(3))
+        }
+        for order, fit in found.items():
+            fit.cluster_centers_ = fit.cluster_centers_[list(order)]
+        colors = [self.colors_of_rows(ax) for ax in plots.fits(found, X)]
+        assert all(own == colors[0] for own in colors)
+
+    def test_colors_come_in_the_order_of_panels(self, fits):
+        axes = plots.fits({name: fits[name] for name in ("ours", "k-means")}, X)
+        first, second = (
+            [to_rgb(a.get_facecolors()[0, :3]) for a in scatters(ax) if len(a.get_offsets()) > 3]
+            for ax in axes
+        )
+        assert first == [to_rgb(color(0)), to_rgb(color(1))]
+        assert to_rgb(color(2)) in second
+
     def test_titles_and_words(self, fits):
         axes = plots.fits(fits, X, coverage=0.8)
         titles = [ax.get_title() for ax in axes]
@@ -376,7 +395,8 @@ class TestFits:
         assert len(variational.get_lines()) == len(used) < 6
 
     def test_panels_share_limits_and_the_lowest_have_names(self, fits):
-        axes = plots.fits({f"{i}": fits["ours"] for i in range(5)}, X, features=FEATURES[::-1])
+        found = {f"{i}": fits["ours" if i % 2 else "k-means"] for i in range(5)}
+        axes = plots.fits(found, X, features=FEATURES[::-1])
         assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
         assert [ax.get_xlabel() for ax in axes] == ["", "", "north", "north", "north"]
         assert [ax.get_ylabel() for ax in axes] == ["east", "", "", "east", ""]
@@ -446,10 +466,12 @@ class TestOutliers:
         assert {"r120", "r121"} <= {text.get_text() for text in ax.texts}
 
     def test_eight_names_that_do_not_overlap(self, wild):
-        ax = plots.outliers(wild, limit=0.5)
+        assert 3 <= len(plots.outliers(wild, limit=0.5).texts) <= 8
+        crowd = pd.DataFrame(np.linspace(30, 30.5, 16).reshape(8, 2), columns=list(FEATURES))
+        ax = plots.outliers(wild, crowd)
         ax.figure.draw_without_rendering()
         named = [text for text in ax.texts if isinstance(text, Annotation)]
-        assert 3 <= len(named) <= 8
+        assert 2 <= len(named) < 8
         boxes = [text.get_window_extent().shrunk(0.9, 0.8) for text in named]
         for i, box in enumerate(boxes):
             assert not any(box.overlaps(other) for other in boxes[:i])
@@ -479,6 +501,7 @@ class TestOutliers:
         x[0, [1, 3]] = 9
         ax = plots.outliers(planted(point, x, draws=20), limit=0.001)
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "x3")
+        np.testing.assert_array_equal(np.asarray(scatters(ax)[0].get_offsets()), x[:, [1, 3]])
 
     def test_components_may_vary(self, varying):
         ax = plots.outliers(varying, pd.DataFrame([[500.0, 500.0]], columns=["x0", "x1"]))
@@ -509,6 +532,16 @@ class TestPriorPredictive:
         np.testing.assert_array_equal(drawn[1:], tree["prior_predictive"]["x"].values[0, :5])
         assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
 
+    def test_any_two_features(self, mixture, tree):
+        data, made = plots.prior_predictive(
+            mixture, self.X, features=("north", "east"), n_draws=1, random_seed=3
+        )
+        drawn = [np.asarray(scatters(ax)[0].get_offsets()) for ax in (data, made)]
+        np.testing.assert_array_equal(drawn[0], self.X[["north", "east"]])
+        np.testing.assert_array_equal(
+            drawn[1], tree["prior_predictive"]["x"].values[0, 0][:, [1, 0]]
+        )
+
     def test_limits_show_both(self, mixture, tree):
         axes = plots.prior_predictive(mixture, self.X, n_draws=1, random_seed=3)
         made = tree["prior_predictive"]["x"].values.reshape(-1, 2)
@@ -516,6 +549,14 @@ class TestPriorPredictive:
             assert low < self.X.iloc[:, j].min() < self.X.iloc[:, j].max() < high
             inside = (made[:, j] > low) & (made[:, j] < high)
             assert 0.985 < inside.mean() < 1
+
+    def test_limits_show_data_far_from_what_the_prior_expects(self):
+        base = bm.fraley_raftery(self.X, 2)
+        far = replace(base, mean=np.add(base.mean, (1000.0, -1000.0)))
+        ax = plots.prior_predictive(bm.Mixture(bm.Dirichlet(2), far), self.X, random_seed=3)[0]
+        (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+        assert left < self.X["east"].min() < 900 < right
+        assert bottom < -900 < self.X["north"].max() < top
 
     def test_how_wide_the_prior_is_in_words(self, mixture, tree):
         axes = plots.prior_predictive(mixture, self.X, random_seed=3)
@@ -580,7 +621,7 @@ def test_rows_beyond_the_room_are_spread_evenly(monkeypatch):
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda post, em: plots.contours(post, em).figure,
+        lambda post, em: plots.contours(post, em, n_draws=3).figure,
         lambda post, em: plots.membership(post).figure,
         lambda post, em: plots.outliers(post).figure,
         lambda post, em: plots.responsibilities(bm.compare_to_posterior(em, post)).figure,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from bayesmix.plots.style import axes_or_new, color
 
@@ -22,8 +23,8 @@ _TAIL = 0.01  # share of either side that may lie beyond the picture
 def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
     """Draw log target less log proposal at draws of the posterior and of the proposal.
 
-    Where the two histograms overlap the estimate is good; the line is the bridge's own, without the
-    step from one component fewer. Draws where the target is zero are left out.
+    Where the outline covers the filled histogram the estimate is good; the line is the bridge's
+    own, without the step from one component fewer. Draws where the target is zero are left out.
 
     Raises
     ------
@@ -41,18 +42,15 @@ def bridged(found: Evidence, ax: Axes | None = None) -> Axes:
     both = np.concatenate([np.quantile(v, [_TAIL, 1 - _TAIL]) for v in drawn])
     margin = 0.05 * np.ptp(both) + 1e-6
     bins = np.linspace(both.min() - margin, both.max() + margin, _BINS).tolist()
-    for i, (values, label) in enumerate(zip(drawn, ("posterior", "proposal"), strict=False)):
-        ax.hist(
-            values,
-            bins,
-            density=True,
-            histtype="stepfilled",
-            alpha=0.5,
-            color=color(i),
-            label=f"draws of the {label}",
-        )
+    styles: tuple[dict[str, Any], ...] = (
+        {"histtype": "stepfilled", "alpha": 0.5, "label": "draws of the posterior"},
+        {"histtype": "step", "linewidth": 1.8, "label": "draws of the proposal"},
+    )
+    for i, (values, style) in enumerate(zip(drawn, styles, strict=False)):
+        ax.hist(values, bins, density=True, color=color(i), **style)
     if np.isfinite(estimate := found.bridge_log_evidence):
         ax.axvline(estimate, color="black", linewidth=1, label="log evidence by the bridge")
     ax.set(xlabel="log target less log proposal, nats", ylabel="density")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.legend(fontsize="small")
     return ax

@@ -22,6 +22,7 @@ _WIDTH = 0.4
 _SHOWN = 0.005  # shares from here on have their number above the bar
 _PRIOR_COLOR = "0.72"
 _FAR = 30.0  # nats below the best that are drawn at their place
+_ROOM = 1.25  # above the bars, for numbers and the legend
 _MANY = 10  # numbers, from which on what is above the bars is in a smaller type
 _OTHERS = {"sparse": "sparse finite mixture", "DP": "Dirichlet process"}
 
@@ -95,10 +96,17 @@ def _probabilities(ax: Axes, table: pd.DataFrame, found: KChoice) -> None:
     size = "x-small" if len(k) > _MANY else "small"
     for place, share, top in zip(k, posterior, highest, strict=True):
         if share >= _SHOWN:
-            ax.text(place - _WIDTH / 2, top + 0.02, f"{share:.2f}", ha="center", fontsize=size)
+            ax.annotate(
+                f"{share:.2f}",
+                (place - _WIDTH / 2, top),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=size,
+            )
     ax.set(
         ylabel="probability",
-        ylim=(0, 1.1),  # an error bar may go beyond
+        ylim=(0, _ROOM * max(highest.max(), table["p_n_clusters_prior"].max())),
         xlabel="number of clusters",
         title="Number of clusters: posterior beside prior",
     )

@@ -48,12 +48,15 @@ class _Fit:
     title: str
     labels: Labels
     """Of all rows, (n,)."""
-    colors: Labels
-    """Number of the color of every component, (K,)."""
     centers: Floats
     """Shape (K, D)."""
     law: FrozenMixture | None
     """None where it has centers alone."""
+
+    @property
+    def used(self) -> Labels:
+        """Components that have rows."""
+        return np.unique(self.labels)
 
 
 def fits(
@@ -105,14 +108,14 @@ def fits(
     """
     require_coverage(coverage)
     table = as_table(x)
-    parts = _matched(fits, x, table)
+    parts = _read(fits, x)
     at = _columns(table, parts) if features is None else pair(table, features, "fits")
     labels = table.features[at[0]], "density; below it the rows"
     if len(at) == 2:
         labels = table.features[at[0]], table.features[at[1]]
     axes, columns = panels(len(parts), _COLUMNS, labels)
-    for ax, part in zip(axes, parts, strict=True):
-        _draw(ax, part, table.values[:, at], at, coverage)
+    for ax, part, colors in zip(axes, parts, _colors(parts), strict=True):
+        _draw(ax, part, colors, table.values[:, at], at, coverage)
         ax.set_title(part.title, fontsize="medium")
     words = wrap(_words(parts, len(table.values), len(at), coverage), _LINE * columns)
     axes[0].figure.suptitle("\n".join(words), fontsize="medium")
@@ -131,39 +134,20 @@ def _words(parts: list[_Fit], n: int, n_features: int, coverage: float) -> str:
     return "; ".join(words)
 
 
-def _matched(fits: Mapping[str, Any], x: Any, table: Table) -> list[_Fit]:
-    """Labels, geometry and colors of all fits."""
+def _read(fits: Mapping[str, Any], x: Any) -> list[_Fit]:
+    """What there is to draw of every estimator."""
     if not isinstance(fits, Mapping) or not fits:
         raise ValueError(
             f"fits: expected names and fitted estimators, got {fits!r}; give a dict such as "
             '{"k-means": KMeans(2).fit(x)}'
         )
-    laws = {name: _law(name, fit) for name, fit in fits.items()}
-    labels = {name: np.asarray(fit.predict(x), np.intp) for name, fit in fits.items()}
-    reference = max(labels.values(), key=lambda label: len(np.unique(label)))
-    matches = {n: _match(labels[n], len(_centers(fits[n], laws[n])), reference) for n in fits}
-    used = np.concatenate([matches[n][np.unique(labels[n])] for n in fits]).tolist()
-    number = {place: i for i, place in enumerate(dict.fromkeys(used))}
     found = []
     for name, fit in fits.items():
-        centers = _centers(fit, laws[name])
-        colors = np.array([number.get(int(place), 0) for place in matches[name]], np.intp)
-        title = _title(name, fit, x, len(np.unique(labels[name])), len(centers))
-        found.append(_Fit(title, labels[name], colors, centers, laws[name]))
+        law = _law(name, fit)
+        centers = np.asarray(fit.cluster_centers_, float) if law is None else law.means
+        labels = np.asarray(fit.predict(x), np.intp)
+        found.append(_Fit(_title(name, fit, x, labels, len(centers)), labels, centers, law))
     return found
-
-
-def _title(name: str, fit: Any, x: Any, occupied: int, k: int) -> str:
-    lines = [str(name)]
-    if hasattr(fit, "bic"):
-        lines.append(f"BIC {fit.bic(x):,.1f}")
-    if occupied < k:
-        lines.append(f"{occupied} of {k} components have rows")
-    return "\n".join(lines)
-
-
-def _centers(fit: Any, law: FrozenMixture | None) -> Floats:
-    return np.asarray(fit.cluster_centers_, float) if law is None else law.means
 
 
 def _law(name: str, fit: Any) -> FrozenMixture | None:
@@ -177,59 +161,83 @@ def _law(name: str, fit: Any) -> FrozenMixture | None:
     )
 
 
-def _match(label: Labels, k: int, reference: Labels) -> Labels:
-    """Clusters of the reference that share most rows with those of k, each another, (k,)."""
+def _title(name: str, fit: Any, x: Any, labels: Labels, k: int) -> str:
+    lines, occupied = [str(name)], len(np.unique(labels))
+    if hasattr(fit, "bic"):
+        lines.append(f"BIC {fit.bic(x):,.1f}")
+    if occupied < k:
+        lines.append(f"{occupied} of {k} components have rows")
+    return "\n".join(lines)
+
+
+def _most(parts: list[_Fit]) -> _Fit:
+    """The fit with the most components that have rows."""
+    return max(parts, key=lambda part: len(part.used))
+
+
+def _colors(parts: list[_Fit]) -> list[dict[int, int]]:
+    """Number of the color of every component that has rows, numbered as panels use them."""
+    reference = _most(parts).labels
+    matches = [_match(part, reference) for part in parts]
+    order = dict.fromkeys(place for match in matches for place in match.values())
+    number = {place: i for i, place in enumerate(order)}
+    return [{k: number[place] for k, place in match.items()} for match in matches]
+
+
+def _match(part: _Fit, reference: Labels) -> dict[int, int]:
+    """To every component that has rows a cluster of the reference, so as to share most rows."""
     from scipy.optimize import linear_sum_assignment
 
-    size = max(k, int(reference.max()) + 1)
+    size = max(len(part.centers), int(reference.max()) + 1)
     together = np.zeros((size, size))
-    np.add.at(together, (label, reference), 1.0)
-    return linear_sum_assignment(together, maximize=True)[1][:k]
+    np.add.at(together, (part.labels, reference), 1.0)
+    places = linear_sum_assignment(together, maximize=True)[1]
+    return {int(k): int(places[k]) for k in part.used}
 
 
 def _columns(table: Table, parts: list[_Fit]) -> list[int]:
     """The two features in which the clusters of the fit with most of them are farthest apart."""
     if len(table.features) <= 2:
         return list(range(len(table.features)))
-    labels = max((part.labels for part in parts), key=lambda label: len(np.unique(label)))
+    labels = _most(parts).labels
     groups = [table.values[labels == k] for k in np.unique(labels)]
     means, variances = (np.array([f(g, axis=0) for g in groups]) for f in (np.mean, np.var))
     return separating(means, variances, 2)
 
 
-def _draw(ax: Axes, fit: _Fit, x: Floats, at: list[int], coverage: float) -> None:
+def _draw(
+    ax: Axes, fit: _Fit, colors: dict[int, int], x: Floats, at: list[int], coverage: float
+) -> None:
     """Rows (n, 1) or (n, 2), and what the fit says of their clusters."""
-    used = np.unique(fit.labels)
     if len(at) == 1:
-        x = _densities(ax, fit, x[:, 0], used)
+        x = _densities(ax, fit, colors, x[:, 0])
     elif fit.law is None:
-        first, second = fit.centers[np.ix_(used, at)].T
+        first, second = fit.centers[np.ix_(fit.used, at)].T
         ax.scatter(first, second, s=90, marker="x", color=POINT_COLOR, zorder=4)
     else:
         law = fit.law.marginal(at)
-        for k in used:
+        for k, number in colors.items():
             outline = ellipse(law.means[k], law.covariances[k], coverage)
-            ax.plot(*outline.T, color=color(fit.colors[k]), linewidth=1.8, zorder=3)
+            ax.plot(*outline.T, color=color(number), linewidth=1.8, zorder=3)
     rows = rows_drawn(len(x))
-    for k in used:
+    size = size_of_markers(len(rows))
+    for k, number in colors.items():
         own = x[rows][fit.labels[rows] == k]
-        look: dict[str, Any] = {"color": color(fit.colors[k]), "marker": marker(fit.colors[k])}
-        size = size_of_markers(len(rows))
+        look: dict[str, Any] = {"color": color(number), "marker": marker(number)}
         ax.scatter(own[:, 0], own[:, 1], s=size, alpha=0.5, linewidths=0, **look)
 
 
-def _densities(ax: Axes, fit: _Fit, x: Floats, used: Labels) -> Floats:
+def _densities(ax: Axes, fit: _Fit, colors: dict[int, int], x: Floats) -> Floats:
     """Histogram, density and its weighted components, or centers; places of the rows below."""
     histogram(ax, x)
     top = ax.get_ylim()[1]
     if fit.law is None:
-        ax.vlines(fit.centers[used, 0], 0, top, color=POINT_COLOR, linewidth=1.2)
-    else:
-        margin = 0.1 * np.ptp(x)
-        places = np.linspace(x.min() - margin, x.max() + margin, _PLACES)
-        ax.plot(places, fit.law.pdf(places), color=POINT_COLOR, linewidth=1.6)
-        for k in used:
-            one = FrozenMixture(np.ones(1), fit.law.means[[k]], fit.law.covariances[[k]])
-            own = fit.law.weights[k] * one.pdf(places)
-            ax.plot(places, own, color=color(fit.colors[k]), linewidth=1.4)
+        ax.vlines(fit.centers[fit.used, 0], 0, top, color=POINT_COLOR, linewidth=1.2)
+        return below(ax, x, top)
+    margin = 0.1 * np.ptp(x)
+    places = np.linspace(x.min() - margin, x.max() + margin, _PLACES)
+    ax.plot(places, fit.law.pdf(places), color=POINT_COLOR, linewidth=2.6)
+    for k, number in colors.items():
+        one = FrozenMixture(np.ones(1), fit.law.means[[k]], fit.law.covariances[[k]])
+        ax.plot(places, fit.law.weights[k] * one.pdf(places), color=color(number), linewidth=1.4)
     return below(ax, x, top)

@@ -63,8 +63,10 @@ def membership(
     >>> import bayesmix as bm
     >>> x = bm.datasets.load("faithful")
     >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.plots.membership(post)  # doctest: +SKIP
+    >>> post = bm.sample(mixture, x, random_seed=1, progressbar=False)
+    >>> ax = bm.plots.membership(post)
+    >>> ax.get_legend().get_texts()[3].get_text()
+    'placed with 75%'
     """
     post = ordered(post)
     table = data_of(post)

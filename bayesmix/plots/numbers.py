@@ -25,6 +25,7 @@ __all__ = ["n_clusters"]
 _WIDTH = 0.4
 _SHOWN = 0.005  # posterior probability from which on a number is worth a place
 _MOST_TICKS = 20
+_ROOM = 1.15  # above the bars, for the legend
 
 
 def n_clusters(post: xr.DataTree, *, ax: Axes | None = None) -> Axes:
@@ -76,7 +77,7 @@ def n_clusters(post: xr.DataTree, *, ax: Axes | None = None) -> Axes:
         xlabel="number of clusters, or of components" if components else "number of clusters",
         ylabel="probability",
         xlim=(0.4, k[-1] + 0.6),
-        ylim=(0, None),
+        ylim=(0, _ROOM * ax.get_ylim()[1]),
         title=f"Posterior{'' if prior is None else ' and prior'} (black: ± 2 Monte Carlo errors)",
     )
     ax.set_xticks(k[:: 1 + len(k) // _MOST_TICKS])

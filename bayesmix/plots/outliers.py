@@ -75,8 +75,11 @@ def outliers(
     >>> import bayesmix as bm
     >>> x = bm.datasets.load("faithful")
     >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
-    >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
-    >>> bm.plots.outliers(post, limit=0.005)  # doctest: +SKIP
+    >>> post = bm.sample(mixture, x, random_seed=1, progressbar=False)
+    >>> ax = bm.plots.outliers(post)
+    >>> print(ax.get_legend().get_texts()[-1].get_text())
+    tail probability < 0.01: 2 rows
+    (expected by chance: 2.7 of 272)
     """
     if not 0 < limit < 1:
         raise ValueError(f"limit: expected a probability between 0 and 1, got {limit!r}")

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bayesmix.inputs import require_count
-from bayesmix.partition_result import by_doubt
+from bayesmix.partition_result import by_doubt, counted
 from bayesmix.plots.ball import distances, strips
 from bayesmix.plots.style import axes_or_new, color, marker, require_partition
 
@@ -48,7 +48,7 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
     ax = axes_or_new(ax, (9, 4))
     order, n_moving = by_doubt(partition.rows)
     rows = partition.rows.iloc[order[:n_rows]]
-    first = f"those first that may move, {n_moving:,}" if n_moving else "none moves"
+    first = f"first the {n_moving:,} that may move" if n_moving else "none may move"
     own, other = (rows[name].to_numpy(int) for name in ("label", "next_label"))
     for i, (share, following) in enumerate(rows[["certainty", "next_affinity"]].to_numpy(float)):
         if other[i] >= 0:
@@ -57,11 +57,12 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
         ax.plot(i - _ASIDE, share, **_look(own[i]))
     for fill, name in (("full", "own cluster (its certainty)"), ("none", "the next cluster")):
         ax.plot([], [], "o", color="0.3", fillstyle=fill, markersize=6, label=name)
+    n = len(partition.rows)
     ax.set(
         ylim=(-0.03, 1.03),
         xlim=(-0.8, len(rows) - 0.2),
         ylabel="share of draws together",
-        xlabel=f"row  its cluster → the next: {len(rows):,} of {len(partition.rows):,}; {first}",
+        xlabel=f"row, its cluster → the next: {len(rows):,} of {counted(n, 'row')}, {first}",
     )
     steps = [f"{a} → {b}" if b >= 0 else f"{a}" for a, b in zip(own, other, strict=True)]
     names = [f"{name}  {step}" for name, step in zip(rows.index, steps, strict=True)]

@@ -45,8 +45,13 @@ def responsibilities(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import bayesmix as bm
-    >>> comparison = bm.compare_to_posterior(em, post)  # doctest: +SKIP
-    >>> bm.plots.responsibilities(comparison)  # doctest: +SKIP
+    >>> x = bm.datasets.load("faithful")
+    >>> mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+    >>> post = bm.sample(mixture, x, random_seed=1, progressbar=False)
+    >>> em = bm.GaussianMixture(2, random_state=1).fit(x)
+    >>> ax = bm.plots.responsibilities(bm.compare_to_posterior(em, post))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['0: 97 rows', '1: 175 rows']
     """
     ax = axes_or_new(ax, (5.6, 5.2))
     rows = comparison.memberships

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bayesmix.diagnostics import label_invariant
+from bayesmix.diagnostics import DIFFERENT_MODES, RHAT_LIMIT, label_invariant
 from bayesmix.plots.style import color
 
 if TYPE_CHECKING:
@@ -20,19 +20,19 @@ __all__ = ["traces"]
 def traces(post: xr.DataTree) -> NDArray[np.object_]:
     """Draw log-likelihood and largest weight against the draw, and as a histogram per chain.
 
+    The title says whether the chains agree, by R-hat.
+
     Returns
     -------
     ndarray of matplotlib Axes, shape (2, 2)
     """
-    from arviz_stats import rhat
-
     found = label_invariant(post, random_seed=0)
     shown = {
-        "log-likelihood": found["log_likelihood_total"],
+        "log-likelihood, nats": found["log_likelihood_total"],
         "largest weight": found["weights_sorted"].isel(rank=0),
     }
     _, grid = plt.subplots(
-        2, 2, figsize=(9, 4.6), layout="constrained", sharey="row", width_ratios=[3, 1]
+        2, 2, figsize=(9.6, 4.6), layout="constrained", sharey="row", width_ratios=[3, 1]
     )
     for (left, right), (name, values) in zip(grid, shown.items(), strict=True):
         bins = np.histogram_bin_edges(values.values, 30)
@@ -46,15 +46,26 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
                 color=color(c),
                 label=f"chain {c}",
             )
-        if np.ptp(values.values) <= 1e-12 * np.abs(values.values).max():
-            title = "constant"
-        elif len(values) < 2:
-            title = "one chain"
-        else:
-            title = f"R-hat {float(rhat(values.values)):.3f}"
-        left.set(ylabel=name, title=title)
+        left.set(ylabel=name, title=_verdict(values.values))
         left.title.set_fontsize("medium")
+        left.margins(x=0)
         right.set_xticks([])
     grid[1, 0].set_xlabel("draw")
-    grid[0, 1].legend(fontsize="x-small")
+    grid[1, 1].set_xlabel("draws of each value")
+    grid[0, 1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return grid
+
+
+def _verdict(values: NDArray[np.float64]) -> str:
+    """Whether chains (chain, draw) agree, by R-hat."""
+    from arviz_stats import rhat
+
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return "constant"
+    if len(values) < 2:
+        return "one chain"
+    found = float(rhat(values))
+    if not found > RHAT_LIMIT:
+        return f"R-hat {found:.3f}: the chains agree"
+    apart = "disagree" if found > DIFFERENT_MODES else "have not quite met"
+    return f"R-hat {found:.3f}, above {RHAT_LIMIT}: the chains {apart}"
