@@ -161,7 +161,8 @@ def _published(out: Path) -> Iterator[Path]:
 def _write(made: Report, folder: Path) -> None:
     made.em.to_netcdf(folder / "em.nc", engine="h5netcdf")
     if made.post is not None:
-        made.post.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
+        packed = {"/allocation": {"label": {"zlib": True, "complevel": 1}}}
+        made.post.to_netcdf(folder / "posterior.nc", engine="h5netcdf", encoding=packed)
     (folder / "tables").mkdir()
     frames = tables(made)
     for name, frame in frames.items():
