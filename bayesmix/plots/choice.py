@@ -146,11 +146,11 @@ def _relative(ax: Axes, found: KChoice, name: str) -> None:
             label=f"more than {_FAR:g} nats below",
         )
         ax.legend(fontsize="small")
-    words = {
-        "log_evidence": "Log evidence less that of the best (± 2 Monte Carlo errors)",
-        "elpd": "LOO: prediction of new rows, less the best (± 2 standard errors)",
-    }
-    ax.set(ylabel="nats", xlabel="number of components", title=words[name])
+    title, errors = {
+        "log_evidence": ("Log evidence, less the best", "Monte Carlo"),
+        "elpd": ("LOO: prediction of new rows, less the best", "standard"),
+    }[name]
+    ax.set(xlabel="number of components", ylabel=f"nats (± 2 {errors} errors)", title=title)
     ax.margins(y=0.15)
 
 
