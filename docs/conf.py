@@ -28,14 +28,7 @@ extensions = [
     "sphinx_design",
 ]
 root_doc = "docs/index"
-include_patterns = [
-    "README.md",
-    "docs/**",
-    "notebooks/**",
-    "tests/LONG.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-]
+include_patterns = ["docs/**", "notebooks/**", "tests/LONG.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 exclude_patterns = [".*", "build", "report", "docs/_*", "**/.ipynb_checkpoints"]
 templates_path = [str(_DOCS / "_templates")]
 
