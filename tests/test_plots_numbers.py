@@ -354,7 +354,7 @@ class TestTraces:
     def test_titles_say_whether_chains_agree(self, apart, said):
         post = planted(OVERLAPPING, X, chains=2, draws=400)
         rng = np.random.default_rng(0)
-        log_likelihood = rng.normal(size=(2, 400)) + [[0.0], [apart]]
+        log_likelihood = rng.normal(size=(2, 400)) + np.array([[0.0], [apart]])
         stats = {"log_likelihood_total": (("chain", "draw"), log_likelihood)}
         post["sample_stats"] = xr.DataTree(xr.Dataset(stats))
         assert plots.traces(post)[0, 0].get_title().endswith(said)
