@@ -1,12 +1,28 @@
-"""Execute notebooks in place, each in its own folder, without timestamps in the result."""
+"""Execute notebooks in place, each in its own folder, without what differs from run to run."""
 
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+COMPILING = "bayesmix: compiling "  # said once on a machine, so it depends on what ran before
+
+
+def without_compiling(cell: Any) -> Any:
+    """Give the cell without the lines of its outputs that say what is compiled."""
+    cell = deepcopy(cell)
+    for output in cell.get("outputs", []):
+        if output.get("name") == "stderr":
+            lines = output.text.splitlines(keepends=True)
+            output.text = "".join(line for line in lines if not line.startswith(COMPILING))
+    if "outputs" in cell:
+        cell.outputs = [each for each in cell.outputs if each.get("text") != ""]
+    return cell
 
 
 def execute(path: Path) -> None:
@@ -20,6 +36,7 @@ def execute(path: Path) -> None:
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
+    notebook.cells = [without_compiling(cell) for cell in notebook.cells]
     notebook.metadata["language_info"] = {"name": "python"}  # no version: it only makes diffs
     nbformat.write(notebook, path)
 

@@ -55,14 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--covariance-type", choices=("full", "tied", "diag", "spherical"), default="full"
     )
-    report.add_argument("--draws", type=int, default=1000, help="per chain (default: 1000)")
+    report.add_argument("--draws", type=int, help="per chain (default: 1000, of many rows fewer)")
     report.add_argument("--seed", type=int, default=1, help="random seed (default: 1)")
     return parser
 
 
 def _report(options: argparse.Namespace, console: Console) -> Report:
     for name, value in (("--components", options.components), ("--draws", options.draws)):
-        if value < 1:
+        if value is not None and value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
     if options.seed < 0:
         raise ValueError(f"--seed: expected at least 0, got {options.seed}")
@@ -176,7 +176,6 @@ def _is_number(text: Any) -> bool:
 
 def _print(made: Report, console: Console) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     n, d = made.table.values.shape
     console.print(
@@ -185,33 +184,17 @@ def _print(made: Report, console: Console) -> None:
         highlight=False,
         markup=False,
     )
-    if made.comparison is None:
-        from bayesmix.report import tables
-
+    if made.post is None:
         console.print("[bold]EM only:[/bold] sampling was interrupted before any draw")
-        shown = Table("component", "parameter", "EM", title=f"K = {made.mixture.n_components}")
-        for row in tables(made)["components"].head(_MAX_SHOWN).itertuples():
-            shown.add_row(str(row.component), escape(str(row.parameter)), f"{row.em:.4g}")
-        console.print(shown)
-    else:
-        if made.interrupted:
-            sizes = made.comparison.post["posterior"].sizes
-            console.print(
-                f"[bold]Interrupted:[/bold] {sizes['chain']} chain(s) of {sizes['draw']} draws"
-            )
-        frame = made.comparison.components
-        frame = frame[~frame["parameter"].str.startswith("correlation")]
-        shown = Table("component", "parameter", title=f"K = {made.mixture.n_components}")
-        shown.add_column("EM", justify="right")
-        shown.add_column("posterior mean ± sd", justify="right")
-        for row in frame.head(_MAX_SHOWN).itertuples():
-            spread = f"{row.mean:.4g} ± {row.sd:.2g}"
-            shown.add_row(
-                str(row.component), escape(str(row.parameter)), f"{row.point:.4g}", spread
-            )
-        console.print(shown)
-        if len(frame) > _MAX_SHOWN:
-            console.print(f"… {len(frame) - _MAX_SHOWN} more in tables/components.csv")
+    elif made.post.attrs.get("interrupted"):
+        n_draws = made.post["posterior"].sizes
+        console.print(
+            f"[bold]Interrupted:[/bold] {n_draws['chain']} chain(s) of {n_draws['draw']} draws"
+        )
+    elif made.left_out:
+        console.print(f"[bold]Interrupted:[/bold] {made.left_out}", highlight=False)
+    _print_components(made, console)
+    if made.comparison is not None:
         for sentence in made.comparison.sentences():
             console.print(sentence, highlight=False)
     if made.choice is not None:
@@ -222,6 +205,27 @@ def _print(made: Report, console: Console) -> None:
             f"[{style}]{finding.severity}[/{style}] {escape(str(finding))}", highlight=False
         )
     console.print(f"Report: {made.path}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _print_components(made: Report, console: Console) -> None:
+    """EM's components, and the posterior's where they are identified."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bayesmix.report_tables import components
+
+    frame = components(made)
+    frame = frame[~frame["parameter"].str.startswith("correlation")]
+    shown = Table("component", "parameter", title=f"K = {made.mixture.n_components}")
+    shown.add_column("EM", justify="right")
+    if made.identified:
+        shown.add_column("posterior mean ± sd", justify="right")
+    for row in frame.head(_MAX_SHOWN).itertuples():
+        cells = [str(row.component), escape(str(row.parameter)), f"{row.em:.4g}"]
+        shown.add_row(*cells, *([f"{row.mean:.4g} ± {row.sd:.2g}"] if made.identified else []))
+    console.print(shown)
+    if len(frame) > _MAX_SHOWN:
+        console.print(f"… {len(frame) - _MAX_SHOWN} more in tables/components.csv")
 
 
 if __name__ == "__main__":

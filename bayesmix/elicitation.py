@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.component_counts import MAX_SUPPORT, BetaNegativeBinomial
+from bayesmix.component_counts import MAX_SUPPORT, BetaNegativeBinomial, log_pmf_table
 from bayesmix.inputs import require_count
 from bayesmix.quadrature import concentrations, discounts
 from bayesmix.scalar_priors import Gamma, require_positive
@@ -26,11 +26,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bayesmix.component_counts import ComponentCount
     from bayesmix.scalar_priors import Beta
 
     Floats = NDArray[np.float64]
 
-__all__ = ["component_count", "dirichlet_concentration", "stick_concentration"]
+__all__ = [
+    "clusters_of_components",
+    "clusters_of_counts",
+    "clusters_of_sticks",
+    "component_count",
+    "dirichlet_concentration",
+    "stick_concentration",
+]
 
 _SMALLEST = 1e-12  # concentration
 _LARGEST = 1e6  # concentration of a component, or of sticks per row
@@ -46,12 +54,9 @@ def stick_concentration(
 ) -> float | Gamma:
     """Concentration of a Pitman-Yor process, or its Gamma of a given shape."""
     require_count(n, "n")
-    rule = discounts(discount)
 
     def mean(concentration: float | Gamma) -> float:
-        alpha = concentrations(concentration)
-        given = [alpha.weights @ _mean_of_sticks(alpha.values, d, n) for d in rule.values]
-        return float(rule.weights @ given)
+        return clusters_of_sticks(n, concentration, discount)
 
     return _concentration(mean, expected, shape, _LARGEST * n)
 
@@ -63,8 +68,7 @@ def dirichlet_concentration(
     require_count(n, "n")
 
     def mean(concentration: float | Gamma) -> float:
-        a = concentrations(concentration)
-        return float(a.weights @ _mean_of_components(a.values, n_components, n))
+        return clusters_of_components(n, n_components, concentration)
 
     return _concentration(mean, expected, shape, _LARGEST)
 
@@ -82,6 +86,28 @@ def component_count(
         return float(p @ given_k / p.sum())
 
     return BetaNegativeBinomial(c=_solved(mean, expected, (_SMALLEST, _LARGEST_C)))
+
+
+def clusters_of_sticks(n: int, concentration: float | Gamma, discount: float | Beta) -> float:
+    """E[K+] among n rows under a Pitman-Yor process."""
+    alpha, rule = concentrations(concentration), discounts(discount)
+    given = [alpha.weights @ _mean_of_sticks(alpha.values, d, n) for d in rule.values]
+    return float(rule.weights @ given)
+
+
+def clusters_of_components(n: int, n_components: int, concentration: float | Gamma) -> float:
+    """E[K+] among n rows of K components of one concentration."""
+    a = concentrations(concentration)
+    return float(a.weights @ _mean_of_components(a.values, n_components, n))
+
+
+def clusters_of_counts(
+    n: int, prior: ComponentCount, concentration: float | Gamma, dynamic: bool
+) -> float:
+    """E[K+] among n rows where K is random."""
+    p = np.exp(log_pmf_table(prior))
+    k = np.arange(1, len(p) + 1)
+    return float(p @ _mean_given_k(concentration, dynamic, n)(np.log(k)))
 
 
 def _mean_given_k(

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from bayesmix.component_counts import BetaNegativeBinomial, ComponentCount, log_pmf_table
-from bayesmix.elicitation import component_count
+from bayesmix.elicitation import clusters_of_counts, component_count
 from bayesmix.html.model import prior_html
+from bayesmix.inputs import require_count
 from bayesmix.scalar_priors import Gamma, require_positive
 
 __all__ = ["MixtureOfFiniteMixtures"]
@@ -119,6 +120,18 @@ class MixtureOfFiniteMixtures:
         like = cls(BetaNegativeBinomial(), concentration, dynamic)
         found = component_count(n, expected, like.concentration, dynamic)
         return replace(like, n_components=found)
+
+    def expected_clusters(self, n: int) -> float:
+        """Prior mean of the number of clusters, the components that have rows, among n rows.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> round(bm.MixtureOfFiniteMixtures(bm.UniformK(1, 3)).expected_clusters(4), 3)
+        1.533
+        """
+        require_count(n, "n")
+        return clusters_of_counts(n, self.n_components, self.concentration, self.dynamic)
 
     @property
     def random_concentration(self) -> Gamma | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from bayesmix.elicitation import dirichlet_concentration
+from bayesmix.elicitation import clusters_of_components, dirichlet_concentration
 from bayesmix.html.model import prior_html
 from bayesmix.inputs import require_count
 from bayesmix.scalar_priors import Gamma
@@ -124,6 +124,29 @@ class Dirichlet:
         like = cls(n_components)
         a = dirichlet_concentration(like.n_components, n, expected, shape)
         return replace(like, concentration=a)
+
+    def expected_clusters(self, n: int) -> float:
+        """Prior mean of the number of clusters, the components that have rows, among n rows.
+
+        Raises
+        ------
+        ValueError
+            If components have different concentrations.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> round(bm.Dirichlet(10, bm.Gamma(1, 20)).expected_clusters(272), 2)
+        2.92
+        """
+        require_count(n, "n")
+        if not self.exchangeable:
+            raise ValueError(
+                "weights: expected the same concentration for every component, got "
+                f"{self.concentration!r}; average over draws of the weights instead"
+            )
+        shared = self.random_concentration or float(self.concentrations[0])
+        return clusters_of_components(n, self.n_components, shared)
 
     @property
     def random_concentration(self) -> Gamma | None:

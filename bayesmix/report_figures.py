@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.draws import evenly
 from bayesmix.report_tables import em_as_draws, separating
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
 
     from bayesmix.comparison import Comparison
     from bayesmix.report_fits import Report
 
-__all__ = ["DPI", "drawn", "figures", "ringed_below"]
+__all__ = ["DPI", "drawn", "figures", "pictured", "ringed_below"]
 
 DPI = 192  # twice that of a screen
 _MAX_HISTOGRAMS = 12
 _MAX_BINS = 60
 _RINGED = 0.01
+_WORK = 20_000_000  # draws times rows
 _MOST_RINGED = 5.0  # rows that the model itself would have ringed
 
 
@@ -67,11 +70,11 @@ def _of_posterior(
     """What only draws can tell; by component only where components are identified."""
     from bayesmix import plots
 
-    post = comparison.post
+    post = pictured(made)
     if made.identified:
         yield "components", plots.forest(comparison)[0, 0].figure
         yield "membership", plots.membership(post, features=two).figure
-    yield "traces", plots.traces(post)[0, 0].figure
+    yield "traces", plots.traces(comparison.post)[0, 0].figure
     if made.tails is not None:
         limit = ringed_below(len(made.tails))
         yield "outliers", plots.outliers(post, features=two, limit=limit).figure
@@ -84,18 +87,24 @@ def _overview(made: Report, two: list[str] | None) -> Any:
     """Components over the rows; the density alone where components cannot be told apart."""
     from bayesmix import plots
 
+    post = pictured(made)
     if two is None:
-        post = em_as_draws(made.em) if made.comparison is None else made.comparison.post
         return plots.density(post, made.em).figure
-    if made.comparison is None:
-        post = em_as_draws(made.em)
-    elif made.identified:
-        post = made.comparison.post
-    else:
-        return plots.contours(made.comparison.post, made.em, features=two).figure
+    if made.comparison is not None and not made.identified:
+        return plots.contours(post, made.em, features=two).figure
     if len(made.table.features) == 2:
         return plots.clusters(post, made.em).figure
     return plots.pairs(post, made.em)[0, 0].figure
+
+
+def pictured(made: Report) -> xr.DataTree:
+    """The posterior, or EM's point; of many rows as many draws, evenly spread, as can be seen."""
+    if made.comparison is None:
+        return em_as_draws(made.em)
+    post = made.comparison.post
+    sizes = post["posterior"].sizes
+    enough = max(_WORK // (sizes["chain"] * len(made.table.values)), 1)
+    return post.isel(draw=evenly(sizes["draw"], enough))
 
 
 def _histograms(made: Report) -> Any:

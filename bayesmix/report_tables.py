@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from bayesmix.report_fits import Report
 
-__all__ = ["em_as_draws", "separating", "tables"]
+__all__ = ["components", "em_as_draws", "separating", "tables"]
 
 
 def tables(made: Report) -> dict[str, pd.DataFrame]:
     """Build the tables by the names of their files."""
-    found = {"features": _features(made), "components": _components(made)}
+    found = {"features": _features(made), "components": components(made)}
     found["memberships"] = _memberships(made)
     if made.comparison is None:
         steps = group(made.em, "optimization").drop_dims("iteration")
@@ -60,7 +60,8 @@ def _features(made: Report) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(made.table.features, name="feature"))
 
 
-def _components(made: Report) -> pd.DataFrame:
+def components(made: Report) -> pd.DataFrame:
+    """One row per component and parameter: EM's value, and the posterior's where there is one."""
     if made.comparison is not None:
         return made.comparison.components.rename(columns={"point": "em"})
     import pandas as pd

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from bayesmix.elicitation import stick_concentration
+from bayesmix.elicitation import clusters_of_sticks, stick_concentration
 from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.html.model import prior_html
 from bayesmix.inputs import require_count
@@ -54,6 +54,28 @@ class _StickBreaking:
     def random_concentration(self) -> Gamma | None:
         """Prior of the concentration, or None where it is stated."""
         return self.concentration if isinstance(self.concentration, Gamma) else None
+
+    def expected_clusters(self, n: int) -> float:
+        """Prior mean of the number of clusters, the components that have rows, among n rows.
+
+        Raises
+        ------
+        ValueError
+            If the stick is truncated; `prior_n_clusters` sums that up.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> bm.DirichletProcess(1.0).expected_clusters(4)  # 1 + 1/2 + 1/3 + 1/4
+        2.083333333333333
+        """
+        require_count(n, "n")
+        if not self.varying:
+            raise ValueError(
+                f"truncation: expected None, got {self.truncation}; use prior_n_clusters"
+            )
+        discount = self.discount  # type: ignore[attr-defined]  # each process has one
+        return clusters_of_sticks(n, self.concentration, discount)
 
     def stick_parameters(self, concentration: Any, discount: Any) -> Sticks:
         r"""Parameters of the sticks given concentration and discount.

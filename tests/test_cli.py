@@ -13,17 +13,19 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.__main__ import main
+from bayesmix.diagnostics import Finding
 from tests.fixtures_post import fake_choice, fake_sample
 
 report = importlib.import_module("bayesmix.report")
+fits = importlib.import_module("bayesmix.report_fits")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     """Planted draws and no figures, a folder of its own, a wide terminal."""
-    monkeypatch.setattr(report, "sample", fake_sample)
-    monkeypatch.setattr(report, "choose_k", fake_choice)
-    monkeypatch.setattr(report, "_figures", lambda _: {})
+    monkeypatch.setattr(fits, "sample", fake_sample)
+    monkeypatch.setattr(fits, "choose_k", fake_choice)
+    monkeypatch.setattr(report, "figures", lambda _: iter(()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
 
@@ -70,7 +72,7 @@ class TestGood:
             given.update(mixture=mixture, draws=draws, seed=random_seed, features=x.features)
             return fake_sample(mixture, x, draws=draws)
 
-        monkeypatch.setattr(report, "sample", note)
+        monkeypatch.setattr(fits, "sample", note)
         command = "report iris --columns Petal.Width,Sepal.Width --components 3 --draws 30 --seed 5"
         assert main([*command.split(), "--covariance-type", "diag"]) == 0
         assert given["mixture"].n_components == 3
@@ -98,7 +100,7 @@ class TestGood:
     def test_brackets_are_no_markup(self, capsys, monkeypatch, code):
         """In the table of both fits, and in that of EM alone."""
         if code == 130:
-            monkeypatch.setattr(report, "sample", interrupt)
+            monkeypatch.setattr(fits, "sample", interrupt)
         name = write(rows(header="[red]a,[/b]"), name="[bold]rows.csv")
         assert main(["report", name, "--out", "[i]out"]) == code
         out = capsys.readouterr().out
@@ -106,6 +108,16 @@ class TestGood:
         assert "mean [red]a" in out
         assert "mean [/b]" in out
         assert f"Report: {Path('[i]out/index.html')}" in out
+
+    def test_components_that_cannot_be_read_are_not_shown(self, capsys, monkeypatch):
+        bad = Finding("warning", "identification", "no component is identified")
+        good = Finding("ok", "ess", "effective draws at least 4000")
+        monkeypatch.setattr(fits, "diagnose", lambda _: [good, bad])
+        assert main(["report", write(rows())]) == 0
+        out = capsys.readouterr().out
+        assert "posterior mean" not in out
+        assert "mean a" in out
+        assert "warning no component is identified" in out
 
     def test_only_the_first_parameters_are_shown(self, capsys):
         assert main(["report", "iris", "--components", "4"]) == 0
@@ -208,17 +220,24 @@ def test_bad_usage(arguments, message, capsys):
 
 class TestInterrupt:
     def test_before_anything(self, monkeypatch, capsys):
-        monkeypatch.setattr(report, "fit_em", interrupt)
+        monkeypatch.setattr(fits, "fit_em", interrupt)
         assert main(["report", write(rows())]) == 130
         said = capsys.readouterr().err
         assert said == "bayesmix: interrupted before there was anything to report\n"
         assert not Path("report").exists()
 
     def test_before_any_draw(self, monkeypatch, capsys):
-        monkeypatch.setattr(report, "sample", interrupt)
+        monkeypatch.setattr(fits, "sample", interrupt)
         assert main(["report", write(rows())]) == 130
         assert "EM only: sampling was interrupted before any draw" in capsys.readouterr().out
         assert "EM only." in Path("report/index.html").read_text()
+
+    def test_after_sampling(self, monkeypatch, capsys):
+        monkeypatch.setattr(fits, "choose_k", interrupt)
+        assert main(["report", write(rows())]) == 130
+        out = capsys.readouterr().out
+        assert "Interrupted: the page does not say how many groups" in out
+        assert "rows with more than 95%" in out
 
     def test_with_draws(self, monkeypatch, capsys):
         def cut_short(*args, **options):
@@ -226,7 +245,7 @@ class TestInterrupt:
             tree.attrs["interrupted"] = 1
             return tree
 
-        monkeypatch.setattr(report, "sample", cut_short)
+        monkeypatch.setattr(fits, "sample", cut_short)
         assert main(["report", write(rows())]) == 130
         out = capsys.readouterr().out
         assert "Interrupted: 2 chain" in out
@@ -239,7 +258,7 @@ def test_an_error_of_ours_is_not_hidden(monkeypatch):
     def broken(*_, **__):
         raise AttributeError("fault")
 
-    monkeypatch.setattr(report, "fit_em", broken)
+    monkeypatch.setattr(fits, "fit_em", broken)
     with pytest.raises(AttributeError, match="fault"):
         main(["report", write(rows())])
 

@@ -148,3 +148,33 @@ def test_many_components_are_a_dirichlet_process():
 def test_what_is_out_of_reach_is_said(make, expected, said):
     with pytest.raises(ValueError, match=said):
         make(expected=expected)
+
+
+class TestExpectedClusters:
+    @pytest.mark.parametrize(
+        "weights",
+        [
+            *(bm.Dirichlet(3), bm.Dirichlet(8, 0.05), bm.Dirichlet(8, bm.Gamma(1, 20))),
+            *(bm.DirichletProcess(), bm.PitmanYor(1.0, 0.25), bm.PitmanYor(0.5, bm.Beta(1, 9))),
+            bm.MixtureOfFiniteMixtures(bm.UniformK(2, 9)),
+            bm.MixtureOfFiniteMixtures(bm.Geometric(0.3), bm.Gamma(1, 2), dynamic=True),
+        ],
+        ids=str,
+    )
+    def test_is_the_mean_of_the_prior(self, weights):
+        p = bm.prior_n_clusters(weights, 40)
+        assert weights.expected_clusters(40) == pytest.approx(
+            p @ np.arange(1, len(p) + 1), rel=1e-6
+        )
+
+    def test_undoes_from_expected_clusters(self):
+        weights = bm.MixtureOfFiniteMixtures.from_expected_clusters(272, 4)
+        assert weights.expected_clusters(272) == pytest.approx(4, rel=1e-6)
+
+    def test_where_it_is_not_told(self):
+        with pytest.raises(ValueError, match="same concentration for every component"):
+            bm.Dirichlet(2, [1, 2]).expected_clusters(9)
+        with pytest.raises(ValueError, match="truncation: expected None, got 5"):
+            bm.DirichletProcess(1.0, truncation=5).expected_clusters(9)
+        with pytest.raises(ValueError, match="n: expected"):
+            bm.DirichletProcess(1.0).expected_clusters(0)

@@ -303,6 +303,16 @@ class TestWords:
         assert "of mean 0.05; below 1" in said[5][0]
         assert "Pitman–Yor" in said[8][0]
 
+    def test_clusters_expected_where_some_components_may_be_empty(self):
+        for weights in (WEIGHTS[3], WEIGHTS[5], WEIGHTS[6], WEIGHTS[8], WEIGHTS[9]):
+            said = ", ".join(
+                f"{weights.expected_clusters(10**i):.1f} among {10**i:,}" for i in (2, 3, 4)
+            )
+            for shown in (weights, bm.Mixture(weights, NIW)):
+                assert f"expected before the data: {said} rows." in shown._repr_html_()
+        for weights in (WEIGHTS[0], WEIGHTS[1], WEIGHTS[4], WEIGHTS[7]):
+            assert "expected before" not in weights._repr_html_()
+
     def test_engines(self):
         assert "fitted by EM, Gibbs sampling and NUTS." in bm.Mixture(WEIGHTS[1], NIW)._repr_html_()
         assert "fitted by Gibbs sampling." in bm.Mixture(WEIGHTS[-1], NIW)._repr_html_()

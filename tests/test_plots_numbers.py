@@ -147,17 +147,22 @@ class TestSticks:
         np.testing.assert_allclose(line(ax, "prior").get_ydata(), [0.75, 0.25, 0], atol=0.013)
         np.testing.assert_allclose(line(ax, "posterior").get_ydata()[-1], 0, atol=1e-12)
 
-    def test_a_random_discount_is_drawn(self):
-        """Of two pieces, the first ~ Beta(1 - d, 1 + d), d ~ Beta(1, 1): E[max] by quadrature."""
-        process = bm.PitmanYor(1.0, bm.Beta(1, 1), truncation=2)
-        d = (np.arange(500) + 0.5) / 500
-        larger = (1 - d) / 2 * stats.beta(2 - d, 1 + d).sf(0.5)
-        smaller = (1 + d) / 2 * stats.beta(1 - d, 2 + d).cdf(0.5)
-        expected = (larger + smaller).mean()
+    @pytest.mark.parametrize("random", ["discount", "concentration"])
+    def test_what_is_random_is_drawn(self, random):
+        """Of two pieces the first is Beta(1 - d, alpha + d): E[the larger], by quadrature."""
+        middles = (np.arange(500) + 0.5) / 500
+        if random == "discount":
+            process = bm.PitmanYor(1.0, bm.Beta(1, 1), truncation=2)
+            a, b = 1 - middles, 1 + middles
+        else:
+            process = bm.DirichletProcess(bm.Gamma(2, 4), truncation=2)
+            a, b = np.ones(500), stats.gamma(2, scale=1 / 4).ppf(middles)
+        first = a / (a + b) * stats.beta(a + 1, b).sf(0.5)
+        second = b / (a + b) * stats.beta(a, b + 1).cdf(0.5)
         post = planted(OVERLAPPING, X)
         post.attrs["bayesmix_model"] = bm.Mixture(process, PRIOR).to_json()
-        ax = plots.sticks(post)
-        assert line(ax, "prior").get_ydata()[0] == pytest.approx(expected, abs=0.014)
+        drawn = line(plots.sticks(post), "prior").get_ydata()[0]
+        assert drawn == pytest.approx((first + second).mean(), abs=0.014)
 
     def test_same_again(self):
         post = varying("PY")

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix import report_figures
+from bayesmix.diagnostics import Finding
 from bayesmix.k_tables import TABLE_COLUMNS
 from tests.fixtures_post import fake_choice, fake_sample, frame, model, sampled
 from tests.reports import FIGURES, FITS, REPORT, Page, files, interrupt, no_figures
@@ -130,13 +132,37 @@ def test_every_picture_is_drawn(d, k, tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("structure", STRUCTURES)
-@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize(("structure", "k"), [*zip(STRUCTURES, (1, 3, 3, 1), strict=True)])
 def test_structures_and_numbers_of_components(structure, k, tmp_path):
     bm.report(blobs(60, 2, 3), tmp_path, n_components=k, covariance_type=structure, random_seed=1)
     page = Page(tmp_path / "index.html")
     assert f"({structure})." in page.sections["model"]
     assert f"a Gaussian mixture of {k} component" in page.text
+
+
+@pytest.mark.slow
+def test_no_picture_of_components_that_cannot_be_read(tmp_path, monkeypatch):
+    bad = Finding("warning", "identification", "no component is identified")
+    monkeypatch.setattr(FITS, "diagnose", lambda _: [Finding("ok", "ess", "enough"), bad])
+    bm.report(blobs(50, 3, 2), tmp_path, covariance_type="diag", random_seed=1)
+    by_component = {
+        f"figures/{name}.png" for name in ("components", "membership", "responsibilities")
+    }
+    assert files(tmp_path) == [name for name in WHOLE if name not in by_component]
+
+
+@pytest.mark.parametrize(("work", "expected"), [(10**9, 300), (60 * 2 * 50, 50), (1, 1)])
+def test_pictures_of_many_rows_take_some_draws(made, work, expected, monkeypatch):
+    monkeypatch.setattr(report_figures, "_WORK", work)
+    post = report_figures.pictured(made)
+    assert post["posterior"].sizes["draw"] == expected
+    assert post["relabeling"]["permutation"].sizes["draw"] == expected
+    bm.membership(post)
+
+
+@pytest.mark.parametrize(("n", "limit"), [(30, 0.01), (500, 0.01), (100_000, 5e-5)])
+def test_the_model_itself_would_ring_five_rows_at_most(n, limit):
+    assert report_figures.ringed_below(n) == pytest.approx(limit)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -150,6 +176,7 @@ class TestSeed:
             return fake_sample(*args, **options)
 
         monkeypatch.setattr(FITS, "sample", note)
+        monkeypatch.setattr(FITS, "_STAGES", FITS._STAGES[:1])
         seeds = (7, np.int64(7), np.random.SeedSequence(3), np.random.SeedSequence(3), None)
         for seed in seeds:
             made = bm.report(frame(), tmp_path, random_seed=seed)
@@ -302,8 +329,10 @@ class TestReplacing:
         assert "figures/old.png" not in found
         assert "figures/traces.png" not in found
 
-    @pytest.mark.parametrize("step", ["tables", "figures", "page"])
-    @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+    @pytest.mark.parametrize(
+        ("step", "error"),
+        [("tables", OSError()), ("figures", KeyboardInterrupt()), ("page", OSError())],
+    )
     def test_a_failure_while_writing_changes_nothing(self, earlier, monkeypatch, step, error):
         def fail(*_):
             assert (earlier / "index.html").exists()  # replaced at the end only
@@ -343,13 +372,21 @@ class TestReplacing:
         assert len(moved) == 5
 
 
-def test_open_figures_are_left_alone(tmp_path):
+def test_open_figures_are_left_alone(monkeypatch):
+    """Its own are closed one by one."""
     import matplotlib.pyplot as plt
+
+    def drawn(made):
+        for name in made:
+            assert len(plt.get_fignums()) == 1
+            yield name, plt.figure(figsize=(0.1, 0.1))
 
     plt.switch_backend("agg")
     plt.close("all")
     own = plt.figure()
-    bm.report(frame(), tmp_path, random_seed=1)
+    monkeypatch.setattr(report_figures, "drawn", drawn)
+    found = dict(report_figures.figures(("one", "two")))
+    assert list(found) == ["one", "two"]
     assert plt.get_fignums() == [own.number]
     plt.close(own)
 

@@ -22,6 +22,7 @@ _STRUCTURE = {
     "diag": "each has variances of its own and no correlation within it (diag)",
     "spherical": "each has one variance, the same for all features (spherical)",
 }
+_ROWS = (100, 1_000, 10_000)
 _ENGINES: dict[Engine, str] = {"em": "EM", "gibbs": "Gibbs sampling", "nuts": "NUTS"}
 
 
@@ -72,7 +73,7 @@ def words(mixture: Mixture) -> list[str]:
 def mixture_html(mixture: Mixture) -> str:
     """What a notebook shows of a mixture."""
     engines = [name for key, name in _ENGINES.items() if mixture.capability(key).fits]
-    said = [*words(mixture), f"It can be fitted by {_and(engines)}."]
+    said = [*words(mixture), *_expected(mixture.weights), f"It can be fitted by {_and(engines)}."]
     prior, structure = mixture.components, mixture.covariance_type
     tables = "" if prior is None else features_table(prior, structure)
     return block("Gaussian mixture", sentences(said), formula(mixture), tables)
@@ -85,7 +86,7 @@ def prior_html(prior: Any) -> str:
     if name.endswith("NormalInverseWishart"):
         said = [*_component_words(prior, "full"), "The formulas are those of full covariances."]
         return block(name, sentences(said), laws, features_table(prior, "full"))
-    return block(name, sentences(_weights(prior)), laws)
+    return block(name, sentences([*_weights(prior), *_expected(prior)]), laws)
 
 
 def _paragraph(laws: Iterable[str]) -> str:
@@ -139,6 +140,16 @@ def _dirichlet(weights: Any) -> list[str]:
     if values[0] < 1:
         return [f"The concentration is below 1: {empty}."]
     return ["The concentration is above 1: weights that are much alike are more likely."]
+
+
+def _expected(weights: Any) -> list[str]:
+    """Say how many clusters are expected, where that is not all components."""
+    dirichlet = type(weights).__name__ == "Dirichlet"
+    sparse = dirichlet and weights.exchangeable and weights.concentrations[0] < 1
+    if not (sparse or weights.varying):
+        return []
+    each = [f"{weights.expected_clusters(n):.1f} among {n:,}" for n in _ROWS]
+    return [f"Clusters expected before the data: {', '.join(each)} rows."]
 
 
 def _component_words(prior: Any, structure: CovarianceType) -> list[str]:
