@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
+from bayesmix.plots.numbers import BAR_WIDTH, prior_bars
 from bayesmix.plots.style import color, marker
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["choice"]
 
-_WIDTH = 0.4
 _SHOWN = 0.005  # shares from here on have their number above the bar
-_PRIOR_COLOR = "0.72"
 _FAR = 30.0  # nats below the best that are drawn at their place
 _ROOM = 1.25  # above the bars, for numbers and the legend
 _MANY = 10  # numbers, from which on what is above the bars is in a smaller type
@@ -72,10 +71,10 @@ def _ticks(table: pd.DataFrame) -> NDArray[np.int64]:
 def _probabilities(ax: Axes, table: pd.DataFrame, found: KChoice) -> None:
     k = table.index.to_numpy()
     posterior, error = table["p_n_clusters"], 2 * table["p_n_clusters_mcse"]
-    ax.bar(k - _WIDTH / 2, posterior, _WIDTH, color=color(0), label="posterior")
+    ax.bar(k - BAR_WIDTH / 2, posterior, BAR_WIDTH, color=color(0), label="posterior")
     known = error.notna().to_numpy()
     ax.errorbar(
-        k[known] - _WIDTH / 2,
+        k[known] - BAR_WIDTH / 2,
         posterior[known],
         error[known],
         fmt="none",
@@ -83,22 +82,14 @@ def _probabilities(ax: Axes, table: pd.DataFrame, found: KChoice) -> None:
         capsize=2,
         label="± 2 Monte Carlo errors",
     )
-    ax.bar(
-        k + _WIDTH / 2,
-        table["p_n_clusters_prior"],
-        _WIDTH,
-        color=_PRIOR_COLOR,
-        hatch="///",
-        edgecolor="white",
-        label="prior",
-    )
+    prior_bars(ax, k, table["p_n_clusters_prior"].to_numpy(), "prior")
     highest = np.maximum(posterior + error.fillna(0), _other_models(ax, table, found))
     size = "x-small" if len(k) > _MANY else "small"
     for place, share, top in zip(k, posterior, highest, strict=True):
         if share >= _SHOWN:
             ax.annotate(
                 f"{share:.2f}",
-                (place - _WIDTH / 2, top),
+                (place - BAR_WIDTH / 2, top),
                 (0, 3),
                 textcoords="offset points",
                 ha="center",

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.draws import evenly
 from bayesmix.frozen import FrozenMixture
 from bayesmix.partition_result import counted
 from bayesmix.plots.clusters import ellipse
-from bayesmix.plots.rows import below
+from bayesmix.plots.rows import below, rows_drawn
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column, marker
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ __all__ = ["disputed"]
 
 _COVERAGE = 0.9
 _PLACES = 400
-_MAX_ROWS = 5000  # of those not in dispute
 
 
 def disputed(
@@ -95,7 +93,7 @@ def _rows(ax: Axes, values: Floats, dispute: Dispute) -> None:
     """Rows at their places (n, 2): grey, but those of extra clusters."""
     extra = dispute.rows["extra"].to_numpy()
     others = np.flatnonzero(extra < 0)
-    shown = others[evenly(len(others), _MAX_ROWS)] if len(others) else others
+    shown = others[rows_drawn(len(others))] if len(others) else others
     thinned = "" if len(shown) == len(others) else f", {len(shown):,} shown"
     name = f"{counted(len(others), 'other row')}{thinned}"
     ax.scatter(

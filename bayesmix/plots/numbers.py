@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["n_clusters"]
+__all__ = ["BAR_WIDTH", "n_clusters", "prior_bars"]
 
-_WIDTH = 0.4
+BAR_WIDTH = 0.4
 _SHOWN = 0.005  # posterior probability from which on a number is worth a place
 _MOST_TICKS = 20
 _ROOM = 1.15  # above the bars, for the legend
@@ -57,19 +57,11 @@ def n_clusters(post: xr.DataTree, *, ax: Axes | None = None) -> Axes:
     k = table.index.to_numpy()
     ax = axes_or_new(ax, (6.4, 4.0))
     prior = _prior(post)
-    place = k if prior is None else k - _WIDTH / 2
-    ax.bar(place, table["n_clusters"], _WIDTH, color=color(0), label="clusters K₊, posterior")
+    place = k if prior is None else k - BAR_WIDTH / 2
+    ax.bar(place, table["n_clusters"], BAR_WIDTH, color=color(0), label="clusters K₊, posterior")
     _errors(ax, place, table["n_clusters"], table["n_clusters_mcse"])
     if prior is not None:
-        ax.bar(
-            k + _WIDTH / 2,
-            _at(prior, k),
-            _WIDTH,
-            color="0.72",
-            hatch="///",
-            edgecolor="white",
-            label=f"clusters K₊, prior{_beyond(prior, k)}",
-        )
+        prior_bars(ax, k, _at(prior, k), f"clusters K₊, prior{_beyond(prior, k)}")
     components = "n_components" in group(post, "posterior")
     if components:
         _components(ax, post, table)
@@ -84,6 +76,12 @@ def n_clusters(post: xr.DataTree, *, ax: Axes | None = None) -> Axes:
     ax.title.set_fontsize("medium")
     ax.legend(fontsize="small")
     return ax
+
+
+def prior_bars(ax: Axes, k: NDArray[np.int64], p: Floats, label: str) -> None:
+    """Hatched bars to the right of numbers k, beside those of the posterior."""
+    place = k + BAR_WIDTH / 2
+    ax.bar(place, p, BAR_WIDTH, color="0.72", hatch="///", edgecolor="white", label=label)
 
 
 def _likely(table: pd.DataFrame) -> pd.DataFrame:
