@@ -19,7 +19,7 @@ from bayesmix.inputs import as_table
 from bayesmix.k_choice import KChoice
 from bayesmix.k_tables import TABLE_COLUMNS, add_evidences, add_predictions
 from bayesmix.k_words import words
-from tests.support import Parameters, blobs
+from tests.support import Parameters, blobs, rows_of
 
 DRAWS, CHAINS = 300, 2
 
@@ -135,6 +135,15 @@ def parameters_of(tree: xr.DataTree) -> Parameters:
 def point_dataset(point: Parameters, features: tuple[str, ...]) -> xr.Dataset:
     """Turn a point into a group, as `relabel` takes it for a reference."""
     return schema.point_estimate(*point, features)
+
+
+def posterior_of(
+    point: Parameters, features: tuple[str, ...], n: int = 150, **options: Any
+) -> xr.DataTree:
+    """Draws around a point for n rows drawn from it, relabeled to its order."""
+    table = pd.DataFrame(rows_of(point, n), columns=list(features))
+    tree = planted(point, table, **{"chains": 2, "draws": 50, "spread": 0.05} | options)
+    return bm.relabel(tree, reference=point_dataset(point, features))
 
 
 def permuted(tree: xr.DataTree, permutation: np.ndarray) -> xr.DataTree:

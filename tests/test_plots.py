@@ -17,7 +17,7 @@ import bayesmix as bm
 from bayesmix import plots
 from bayesmix.diagnostics import label_invariant
 from bayesmix.plots import rows
-from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset
+from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset, posterior_of
 from tests.fixtures_varying import planted_varying
 from tests.support import Parameters, random_parameters, rows_of
 
@@ -34,13 +34,6 @@ def agg():
 
 def tree_of(point: Parameters, features: tuple[str, ...]) -> xr.DataTree:
     return xr.DataTree.from_dict({"point_estimate": point_dataset(point, features)})
-
-
-def posterior_of(point: Parameters, features: tuple[str, ...], spread: float = 0.05) -> xr.DataTree:
-    """Draws around a point, relabeled to its order."""
-    rows = pd.DataFrame(rows_of(point, N), columns=list(features))
-    tree = planted(point, rows, chains=2, draws=50, spread=spread)
-    return bm.relabel(tree, reference=point_dataset(point, features))
 
 
 @pytest.fixture(scope="module")

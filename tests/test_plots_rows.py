@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import permutations
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,7 +24,7 @@ import bayesmix as bm
 from bayesmix import plots
 from bayesmix.plots import rows
 from bayesmix.plots.style import color, marker
-from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset
+from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset, posterior_of
 from tests.fixtures_varying import planted_varying
 from tests.support import Parameters, random_parameters, rows_of
 
@@ -38,13 +37,6 @@ def agg():
     plt.switch_backend("agg")
     yield
     plt.close("all")
-
-
-def posterior_of(point: Parameters, features: tuple[str, ...], n: int = N, **options: Any):
-    """Draws around a point, relabeled to its order."""
-    table = pd.DataFrame(rows_of(point, n), columns=list(features))
-    tree = planted(point, table, **{"chains": 2, "draws": 50, "spread": 0.05} | options)
-    return bm.relabel(tree, reference=point_dataset(point, features))
 
 
 @pytest.fixture(scope="module")
