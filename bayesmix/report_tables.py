@@ -111,17 +111,14 @@ def em_as_draws(em: xr.DataTree) -> xr.DataTree:
 
 
 def separating(made: Report, most: int) -> list[str]:
-    """Features in the order of the data; of many those whose means differ most between groups.
+    """Features in the order of the data; of many those in which groups differ most.
 
-    Groups are the partition's clusters, or EM's components; differences are for a feature's spread.
+    Groups are the partition's clusters, or EM's components.
     """
-    x = made.table.values - made.table.values.mean(axis=0)
+    from bayesmix.plots import columns
+
     if made.partition is None:
         label = _em_memberships(made)["em_label"].to_numpy()
     else:
         label = made.partition.labels.values
-    size = np.bincount(label)
-    of_group = [np.bincount(label, column) / np.maximum(size, 1) for column in x.T]
-    between = np.array([np.square(means) @ size for means in of_group])
-    order = np.argsort(-between / np.square(x).sum(axis=0), kind="stable")
-    return [made.table.features[j] for j in np.sort(order[:most])]
+    return [made.table.features[j] for j in columns.separating(made.table.values, label, most)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -15,11 +16,11 @@ from bayesmix.draws import data_of, evenly
 from bayesmix.inputs import as_table
 from bayesmix.partition_result import counted
 from bayesmix.partitions.losses import Loss
+from bayesmix.plots.columns import chosen, separating
 from bayesmix.plots.rows import aside, size_of_markers
 from bayesmix.plots.style import (
     POINT_COLOR,
     color,
-    column,
     marker,
     require_partition,
     require_rows_of,
@@ -62,7 +63,8 @@ def ball(
         The rows, or a tree that has them. Without it every partition is a strip of colored cells,
         rows in the order of the estimate.
     features : sequence of one or two str, optional
-        Which to draw; default the first two, or the only one. One feature is drawn along the
+        Which to draw; default the two in which the estimate's clusters
+        differ most, or the only one. One feature is drawn along the
         axis, every cluster at its own height.
 
     Returns
@@ -166,10 +168,8 @@ def _coordinates(
 
     table = data_of(x) if isinstance(x, xr.DataTree) else as_table(x)
     require_rows_of(partition, len(table.values), "x")
-    names = table.features[:2] if features is None else tuple(features)
-    if isinstance(features, str) or not 1 <= len(names) <= 2:
-        raise ValueError(f"features: expected one or two names, got {features!r}")
-    return names, table.values[:, [column(table, name) for name in names]]
+    at = chosen(table, features, partial(separating, table.values, partition.labels.values))
+    return tuple(table.features[j] for j in at), table.values[:, at]
 
 
 def _scatters(partition: Partition, names: tuple[str, ...], values: Floats) -> NDArray[np.object_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from matplotlib.lines import Line2D
 from bayesmix.draws import data_of, draws_of, evenly
 from bayesmix.frozen import frozen
 from bayesmix.membership import membership
+from bayesmix.plots.columns import chosen, separating_components
 from bayesmix.plots.rows import (
     add_legend,
     ordered,
-    pair,
     require_coverage,
     rows_drawn,
     rows_words,
@@ -61,7 +62,7 @@ def clusters(
         With the group ``point_estimate``, or a fitted estimator; the components follow its order
         unless ``post`` is relabeled already.
     features : pair of str, optional
-        Which two; default the first two.
+        Which two; default the two that separate the components best.
     coverage : float, default 0.9
         Probability inside each ellipse of its component.
     legend : bool, default True
@@ -76,7 +77,7 @@ def clusters(
     require_coverage(coverage)
     post = ordered(post, point)
     table = data_of(post)
-    at = pair(table, features, "clusters")
+    at = chosen(table, features, partial(separating_components, post))
     if len(at) < 2:
         raise ValueError("clusters: expected two features, got one; use plots.density")
     ax = axes_or_new(ax)

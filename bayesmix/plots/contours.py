@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from bayesmix import predictive
 from bayesmix.draws import data_of, evenly
 from bayesmix.frozen import frozen
 from bayesmix.inputs import require_count
+from bayesmix.plots.columns import chosen, separating_components
 from bayesmix.plots.rows import (
     add_legend,
-    pair,
     require_coverage,
     rows_drawn,
     rows_words,
@@ -62,7 +63,8 @@ def contours(
     point : DataTree or GaussianMixture, optional
         With the group ``point_estimate``, or a fitted estimator: its regions as black lines.
     features : pair of str, optional
-        Which two, whose marginal density is drawn; default the first two.
+        Which two, whose marginal density is drawn; default the two that separate the
+        components best.
     coverage : float or sequence of float, default (0.5, 0.9)
         Shares of new rows inside the regions.
     n_draws : int, default 20
@@ -103,7 +105,7 @@ def contours(
     shares = sorted(map(require_coverage, np.atleast_1d(coverage).tolist()), reverse=True)
     require_count(n_draws, "n_draws")
     table = data_of(post)
-    at = pair(table, features, "contours")
+    at = chosen(table, features, partial(separating_components, post))
     if len(at) < 2:
         raise ValueError("contours: expected two features, got one; use plots.density")
     names = [table.features[j] for j in at]

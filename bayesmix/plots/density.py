@@ -9,7 +9,8 @@ import numpy as np
 from bayesmix import predictive
 from bayesmix.draws import data_of
 from bayesmix.frozen import frozen
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column
+from bayesmix.plots.columns import column
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color
 
 if TYPE_CHECKING:
     import xarray as xr

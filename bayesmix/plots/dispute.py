@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from bayesmix.frozen import FrozenMixture
 from bayesmix.partition_result import counted
 from bayesmix.plots.clusters import ellipse
+from bayesmix.plots.columns import chosen
 from bayesmix.plots.rows import below, rows_drawn
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, column, marker
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +50,7 @@ def disputed(
     -------
     matplotlib Axes
     """
-    at = _columns(dispute, features)
+    at = chosen(dispute.data, features, partial(_telling, dispute))
     ax = axes_or_new(ax)
     values = dispute.data.values[:, at]
     point = dispute.point.marginal(at)
@@ -63,22 +65,9 @@ def disputed(
     return ax
 
 
-def _columns(dispute: Dispute, features: Sequence[str] | None) -> list[int]:
-    """Places of one or two features."""
-    table = dispute.data
-    if features is None:
-        return _telling(dispute)
-    names = [features] if isinstance(features, str) else list(features)
-    if not 1 <= len(set(names)) == len(names) <= 2:
-        raise ValueError(f"features: expected one or two names, got {features!r}")
-    return [column(table, name) for name in names]
-
-
-def _telling(dispute: Dispute) -> list[int]:
-    """Two features, in their order, in which extra clusters and their parents differ most."""
+def _telling(dispute: Dispute, most: int) -> list[int]:
+    """Features, in their order, in which extra clusters and their parents differ most."""
     extra, values = dispute.rows["extra"].to_numpy(), dispute.data.values
-    if values.shape[1] <= 2 or not len(dispute.table):
-        return list(range(min(values.shape[1], 2)))
     far = np.zeros(values.shape[1])
     of_parent = "label" if dispute.n_clusters[0] > dispute.n_clusters[1] else "point_label"
     for k, parent in dispute.table["parent"].items():
@@ -86,7 +75,7 @@ def _telling(dispute: Dispute) -> list[int]:
         rest = (dispute.rows[of_parent] == parent).to_numpy() & ~own
         apart = np.abs(values[own].mean(axis=0) - values[rest].mean(axis=0))
         far = np.maximum(far, apart / values[own | rest].std(axis=0))
-    return sorted(np.argsort(-far, kind="stable")[:2].tolist())
+    return sorted(np.argsort(-far, kind="stable")[:most].tolist())
 
 
 def _rows(ax: Axes, values: Floats, dispute: Dispute) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,14 @@ import numpy as np
 from bayesmix.frozen import FrozenMixture, frozen
 from bayesmix.inputs import as_table
 from bayesmix.plots.clusters import ellipse
+from bayesmix.plots.columns import chosen, separating
 from bayesmix.plots.density import histogram
 from bayesmix.plots.panels import panels
 from bayesmix.plots.rows import (
     below,
-    pair,
     require_coverage,
     rows_drawn,
     rows_words,
-    separating,
     size_of_markers,
 )
 from bayesmix.plots.style import POINT_COLOR, color, marker
@@ -28,8 +28,6 @@ from bayesmix.plots.style import POINT_COLOR, color, marker
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-    from bayesmix.inputs import Table
 
     Floats = NDArray[np.float64]
     Labels = NDArray[np.intp]
@@ -109,7 +107,7 @@ def fits(
     require_coverage(coverage)
     table = as_table(x)
     parts = _read(fits, x)
-    at = _columns(table, parts) if features is None else pair(table, features, "fits")
+    at = chosen(table, features, partial(separating, table.values, _most(parts).labels))
     labels = table.features[at[0]], "density; below it the rows"
     if len(at) == 2:
         labels = table.features[at[0]], table.features[at[1]]
@@ -193,16 +191,6 @@ def _match(part: _Fit, reference: Labels) -> dict[int, int]:
     np.add.at(together, (part.labels, reference), 1.0)
     places = linear_sum_assignment(together, maximize=True)[1]
     return {int(k): int(places[k]) for k in part.used}
-
-
-def _columns(table: Table, parts: list[_Fit]) -> list[int]:
-    """The two features in which the clusters of the fit with most of them are farthest apart."""
-    if len(table.features) <= 2:
-        return list(range(len(table.features)))
-    labels = _most(parts).labels
-    groups = [table.values[labels == k] for k in np.unique(labels)]
-    means, variances = (np.array([f(g, axis=0) for g in groups]) for f in (np.mean, np.var))
-    return separating(means, variances, 2)
 
 
 def _draw(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from bayesmix import predictive
 from bayesmix.draws import data_of
 from bayesmix.membership import NEW
 from bayesmix.membership import membership as probabilities
-from bayesmix.plots.rows import add_legend, below, ordered, pair, rows_drawn, rows_words
+from bayesmix.plots.columns import chosen, separating_components
+from bayesmix.plots.rows import add_legend, below, ordered, rows_drawn, rows_words
 from bayesmix.plots.style import axes_or_new, color, marker
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def membership(
     post : DataTree
         With the groups ``posterior`` and ``observed_data``; relabeled first unless it is.
     features : pair of str, optional
-        Which two; default the first two.
+        Which two; default the two that separate the components best.
     found : Dataset, optional
         Result of `bayesmix.membership` for the rows of the fit, to save computing it again.
     ax : matplotlib Axes, optional
@@ -70,7 +72,7 @@ def membership(
     """
     post = ordered(post)
     table = data_of(post)
-    at = pair(table, features, "membership")
+    at = chosen(table, features, partial(separating_components, post))
     ax = axes_or_new(ax)
     found = probabilities(post) if found is None else found
     rows = rows_drawn(len(table.values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from matplotlib.patheffects import withStroke
 from bayesmix import predictive
 from bayesmix.draws import data_of
 from bayesmix.partition_result import counted
+from bayesmix.plots.columns import chosen
 from bayesmix.plots.density import density
-from bayesmix.plots.rows import add_legend, below, pair, rows_drawn, size_of_markers
+from bayesmix.plots.rows import add_legend, below, rows_drawn, size_of_markers
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
     from numpy.typing import NDArray
-
-    from bayesmix.inputs import Table
 
     Floats = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ def outliers(
     tail = predictive.tail_probability(post, x_new, random_seed=0)["tail_probability"].values
     out = np.flatnonzero(tail < limit)
     out = out[np.argsort(tail[out], kind="stable")]
-    at = _far(own, table.values[out]) if features is None else pair(own, features, "outliers")
+    at = chosen(own, features, partial(_far, own.values, table.values[out]))
     ax = axes_or_new(ax)
     places, of_fit = table.values[:, at], own.values[:, at]
     if len(at) == 1:
@@ -109,13 +109,13 @@ def outliers(
     return ax
 
 
-def _far(table: Table, out: Floats) -> list[int]:
-    """The two features, in their order, in which rows are the most quartile ranges off."""
-    if len(table.features) <= 2 or not len(out):
-        return pair(table, None, "outliers")
-    low, middle, high = np.quantile(table.values, [0.25, 0.5, 0.75], axis=0)
+def _far(x: Floats, out: Floats, most: int) -> list[int]:
+    """Features, in their order, in which rows are the most quartile ranges off those of the fit."""
+    if not len(out):
+        return list(range(most))
+    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
     off = np.abs(out - middle) / np.maximum(high - low, np.finfo(float).tiny)
-    return sorted(np.argsort(-off.mean(axis=0), kind="stable")[:2].tolist())
+    return sorted(np.argsort(-off.mean(axis=0), kind="stable")[:most].tolist())
 
 
 def _dots(ax: Axes, places: Floats, shade: str, which: str) -> PathCollection:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bayesmix.draws import data_of, draws_of
+from bayesmix.draws import data_of
 from bayesmix.membership import membership
 from bayesmix.plots.clusters import clusters, handles_of_clusters
+from bayesmix.plots.columns import column, separating_components
 from bayesmix.plots.contours import contours, handles_of_contours
 from bayesmix.plots.density import density, histogram
-from bayesmix.plots.rows import ordered, require_coverage, separating
-from bayesmix.plots.style import column
+from bayesmix.plots.rows import ordered, require_coverage
 from bayesmix.schema import chosen_clusters, varies
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ _N_DRAWS = 10  # of contours: panels are small
 def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDArray[np.object_]:
     """Draw every pair of the (at most four) features that separate best, and each one's density.
 
-    Below the diagonal are `clusters`, or `contours` where the number of components varies, and
-    then the first four features; on it `density`, but only the data where draws were chosen by
-    their number of clusters.
+    Below the diagonal are `clusters`, or `contours` where the number of components varies;
+    on it `density`, but only the data where draws were chosen by their number of clusters.
 
     Parameters
     ----------
@@ -94,11 +93,7 @@ def _features(post: xr.DataTree) -> list[str]:
     names = data_of(post).features
     if len(names) <= _MAX_FEATURES:
         return list(names)
-    if varies(post):
-        return list(names[:_MAX_FEATURES])
-    draws = draws_of(post)
-    variances = np.diagonal(draws.covariances.mean(axis=0), axis1=-2, axis2=-1)
-    return [names[j] for j in separating(draws.means.mean(axis=0), variances, _MAX_FEATURES)]
+    return [names[j] for j in separating_components(post, _MAX_FEATURES)]
 
 
 def _below(

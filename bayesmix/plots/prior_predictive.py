@@ -10,9 +10,10 @@ import numpy as np
 
 from bayesmix.frozen import FrozenMixture
 from bayesmix.inputs import as_table, require_count
+from bayesmix.plots.columns import chosen
 from bayesmix.plots.density import histogram
 from bayesmix.plots.panels import panels
-from bayesmix.plots.rows import pair, rows_drawn, size_of_markers
+from bayesmix.plots.rows import rows_drawn, size_of_markers
 from bayesmix.plots.style import POINT_COLOR, color
 from bayesmix.replicates import sample_prior_predictive
 from bayesmix.schema import PARAMETERS, group
@@ -84,7 +85,7 @@ def prior_predictive(
     """
     require_count(n_draws, "n_draws")
     table = as_table(x)
-    at = pair(table, features, "prior_predictive")
+    at = chosen(table, features, lambda most: list(range(most)))
     rows = table.values[rows_drawn(len(table.values))]
     tree = sample_prior_predictive(
         mixture, rows, draws=max(n_draws, _JUDGED_BY), random_seed=random_seed

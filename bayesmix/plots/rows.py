@@ -1,4 +1,4 @@
-"""Rows in a picture: which of many, how large, by which features, in the order of which fit."""
+"""Rows in a picture: which of many, how large, in the order of which fit."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from matplotlib.ticker import FixedLocator
 
 from bayesmix.draws import evenly, point_of
 from bayesmix.partition_result import counted
-from bayesmix.plots.style import column
 from bayesmix.relabel import relabel
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-    from bayesmix.inputs import Table
 
     Floats = NDArray[np.float64]
 
@@ -27,11 +24,9 @@ __all__ = [
     "aside",
     "below",
     "ordered",
-    "pair",
     "require_coverage",
     "rows_drawn",
     "rows_words",
-    "separating",
     "size_of_markers",
 ]
 
@@ -68,14 +63,6 @@ def below(ax: Axes, x: Floats, top: float) -> Floats:
     return np.column_stack([x, -top * (0.04 + 0.2 * aside(len(x)))])
 
 
-def pair(table: Table, features: Sequence[str] | None, name: str) -> list[int]:
-    """Columns of two features, by default the first two, or the only one there is."""
-    names = table.features[:2] if features is None else features
-    if isinstance(names, str) or len(set(names)) != len(names) or not 1 <= len(names) <= 2:
-        raise ValueError(f"{name}: expected features to be two names, got {features!r}")
-    return [column(table, each) for each in names]
-
-
 def require_coverage(value: Any) -> float:
     """Refuse what is not a probability that an outline can hold."""
     if not isinstance(value, (int, float, np.number)) or not 0 < value < 1:
@@ -88,12 +75,6 @@ def ordered(post: xr.DataTree, point: Any = None) -> xr.DataTree:
     if "relabeling" in post.children:
         return post
     return relabel(post, reference=None if point is None else point_of(point))
-
-
-def separating(means: Floats, variances: Floats, most: int) -> list[int]:
-    """Features, in their order, whose means (K, D) differ most for the variances (K, D) around."""
-    spread = means.var(axis=0) / variances.mean(axis=0)
-    return np.sort(np.argsort(-spread, kind="stable")[:most]).tolist()
 
 
 def add_legend(ax: Axes, handles: Sequence[Any], n: int) -> None:

@@ -12,13 +12,10 @@ from bayesmix.partition_result import Partition
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmix.inputs import Table
-
 __all__ = [
     "POINT_COLOR",
     "axes_or_new",
     "color",
-    "column",
     "marker",
     "require_partition",
     "require_rows_of",
@@ -48,15 +45,6 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes
     if ax is not None:
         return ax
     return plt.subplots(figsize=size, layout="constrained")[1]
-
-
-def column(table: Table, name: str) -> int:
-    """Find a feature by its name."""
-    if str(name) not in table.features:
-        raise ValueError(
-            f"plots: expected features among {', '.join(table.features)}, got {name!r}"
-        )
-    return table.features.index(str(name))
 
 
 def require_partition(value: Any, name: str = "partition") -> None:
