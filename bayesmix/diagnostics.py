@@ -13,6 +13,7 @@ from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.label_draws import label_draws
 from bayesmix.modes import chains_by_mode, describe_modes
+from bayesmix.partition_result import counted
 from bayesmix.partition_spread import chain_distance
 from bayesmix.priors import Dirichlet
 from bayesmix.relabel import relabel
@@ -100,11 +101,12 @@ def diagnose(post: xr.DataTree) -> Findings:
     findings += [*_improper(post), *_truncated(post), _identification(post, moving)]
     if post.attrs.get("interrupted"):
         n = post["posterior"].sizes
+        kept = f"{counted(n['chain'], 'chain')} of {counted(n['draw'], 'draw')}"
         findings.append(
             Finding(
                 "warning",
                 "interrupted",
-                f"sampling was interrupted: {n['chain']} chain(s) of {n['draw']} draws were kept",
+                f"sampling was interrupted: {kept} were kept",
                 "run it again for the draws asked for",
             )
         )
