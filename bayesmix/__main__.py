@@ -42,7 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bayesmix", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="bayesmix",
+        description="Gaussian mixtures: which groups are in a table, how sure is it who belongs "
+        "where, and how many are there?",
+        epilog="example: bayesmix report faithful --out report/",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser(
         "report", help="fit EM and the posterior of a mixture, and write a page about both"

@@ -235,7 +235,7 @@ def _truncated(post: xr.DataTree) -> list[Finding]:
 
 def _checked_columns(post: xr.DataTree) -> dict[str, Floats]:
     """Label-invariant draws (chain, draw) by name; none where they are too few to check."""
-    if post["posterior"].sizes["draw"] < CHECKABLE:
+    if group(post, "posterior").sizes["draw"] < CHECKABLE:
         return {}
     return _columns(label_invariant(post, random_seed=0))
 
