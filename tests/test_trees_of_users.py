@@ -347,8 +347,8 @@ def test_a_model_with_dims_of_its_own():
 def test_who_passes_no_tree_is_told_what_to_pass() -> None:
     """A model, data or a group in place of a fit: one sentence, whatever is asked of it."""
     post = sampled("full")
-    questions = [bm.diagnose, bm.summary, bm.membership, bm.relabel, bm.n_clusters, bm.partition]
-    questions += [bm.similarity, bm.predictive.density, bm.validate]
+    questions = [bm.diagnose, bm.summary, bm.membership, bm.relabel, bm.n_clusters]
+    questions += [bm.predictive.density, bm.predictive.log_density, bm.validate]
     for wrong in (model("full"), ROWS, post["posterior"].to_dataset(), None):
         for ask in questions:
             kind = type(wrong).__name__
