@@ -1,7 +1,7 @@
 """HTML pages as a person meets them: opened in headless Chromium, at phone and desktop width.
 
 `python -m tests.pages PAGE...` says what is wrong with pages, and with `--out FOLDER` takes
-pictures; `seen` is what tests judge. Both need Playwright and Debian's `chromium` (or another on the PATH).
+pictures; `seen` is what tests judge. They need Playwright and Debian's `chromium` (or another one).
 """
 
 from __future__ import annotations
