@@ -91,8 +91,8 @@ def choose_k(
     seconds : float, optional
         Time budget: after the first answer no stage begins that would not end within it, if it
         takes what the last of its kind took. A few give the first answer alone. By default stages
-        end with at most two rounds of refinement; with a budget at most four, and what is refined
-        depends on the machine.
+        end with at most three rounds of refinement of the posterior and two of the evidence; with a
+        budget at most four of both, and what is refined depends on the machine.
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
         The first answer is printed above it.
