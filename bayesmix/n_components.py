@@ -54,9 +54,10 @@ def choose_k(
     component prior and concentration, see `evidence`, and the expected log predictive density of a
     new row, see `loo`; and for contrast BIC, ICL and AIC of EM's best optimum, see `fit_grid`.
 
-    Stages follow each other: a first answer from a quarter of the draws, the criteria, the evidence,
-    the whole posterior, predictions, the other priors; then what is not exact enough is refined.
-    Ctrl-C, or the end of the time, ends that, and what is done is returned.
+    Stages follow each other: a first answer from a quarter of the draws, the criteria, the
+    evidence, the whole posterior, predictions, the other priors; then what is not exact enough is
+    refined, the posterior first. Ctrl-C, or the end of the time, ends that, and what is done is
+    returned.
 
     None of it is free of assumptions. A cluster is what one Gaussian makes: where clusters have
     heavier tails or other shapes, more rows find more components, whatever the criterion (Cai,
