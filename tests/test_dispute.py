@@ -263,9 +263,9 @@ class TestPicture:
         given = plt.subplots()[1]
         assert planar.plot(features=("wide",), ax=given) is given
         for wrong in ((), ("far", "far"), ("far", "wide", "none")):
-            with pytest.raises(ValueError, match=r"^features: expected one or two names"):
+            with pytest.raises(ValueError, match=r"^features: expected one or two different names"):
                 planar.plot(features=wrong)
-        with pytest.raises(ValueError, match=r"^plots: expected features among flat, wide"):
+        with pytest.raises(ValueError, match=r"^features: expected names among flat, wide"):
             planar.plot(features=("absent",))
 
     def test_rows_placed_otherwise_are_ringed(self):

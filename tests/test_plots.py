@@ -190,7 +190,10 @@ class TestClusters:
         [
             ({"coverage": 0}, "coverage: expected a number between 0 and 1, got 0"),
             ({"coverage": 95}, "coverage: expected a number between 0 and 1, got 95"),
-            ({"features": ("east", "west")}, "expected features among east, north, got 'west'"),
+            (
+                {"features": ("east", "west")},
+                "^features: expected names among east, north, got 'west'",
+            ),
         ],
     )
     def test_bad_arguments(self, post, options, message):
@@ -330,7 +333,9 @@ class TestDensity:
         assert (heights == 0).sum() >= 5
 
     def test_unknown_feature(self, post):
-        with pytest.raises(ValueError, match="expected features among east, north, got 'west'"):
+        with pytest.raises(
+            ValueError, match="^features: expected names among east, north, got 'west'"
+        ):
             plots.density(post, feature="west")
 
 

@@ -155,9 +155,8 @@ class TestContours:
         [
             ({"coverage": (0.5, 1.0)}, "coverage: expected a number between 0 and 1, got 1"),
             ({"n_draws": 0}, "n_draws: expected a whole number of at least 1, got 0"),
-            ({"features": "east"}, "contours: expected features to be two names, got 'east'"),
-            ({"features": ("east",)}, "contours: expected two features, got one"),
-            ({"features": ("east", "up")}, "expected features among east, north, got 'up'"),
+            ({"features": "east"}, "contours: expected two features, got one"),
+            ({"features": ("east", "up")}, "^features: expected names among east, north, got 'up'"),
         ],
     )
     def test_errors(self, post, options, message):
