@@ -334,7 +334,7 @@ class TestDensity:
 
     def test_unknown_feature(self, post):
         with pytest.raises(
-            ValueError, match="^features: expected names among east, north, got 'west'"
+            ValueError, match=r"^features: expected names among east, north, got 'west'"
         ):
             plots.density(post, feature="west")
 
