@@ -16,6 +16,7 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.mixture import BayesianGaussianMixture
@@ -492,16 +493,57 @@ class TestOutliers:
         ]
         assert {"r120", "r121"} <= {text.get_text() for text in ax.texts}
 
-    def test_eight_names_that_do_not_overlap(self, wild):
-        assert 3 <= len(plots.outliers(wild, limit=0.5).texts) <= 8
-        crowd = pd.DataFrame(np.linspace(30, 30.5, 16).reshape(8, 2), columns=list(FEATURES))
-        ax = plots.outliers(wild, crowd)
+    def boxes(self, ax: plt.Axes) -> list[Bbox]:
+        """Where the names are on the drawn figure."""
         ax.figure.draw_without_rendering()
-        named = [text for text in ax.texts if isinstance(text, Annotation)]
-        assert 2 <= len(named) < 8
-        boxes = [text.get_window_extent().shrunk(0.9, 0.8) for text in named]
+        return [text.get_window_extent() for text in ax.texts if isinstance(text, Annotation)]
+
+    @pytest.mark.parametrize("limit", [0.02, 0.5])
+    def test_names_are_inside_and_on_nothing_else(self, wild, limit):
+        x = wild["observed_data"]["x"].to_pandas()
+        ax = plots.outliers(
+            wild, x.set_axis([f"a long name, {i}" for i in range(123)]), limit=limit
+        )
+        boxes = self.boxes(ax)
+        assert 3 <= len(boxes) <= 8
+        inside, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+        rings = self.rings(ax)
+        centers = ax.transData.transform(rings.get_offsets())
+        radii = np.sqrt(rings.get_sizes()) / 2 * ax.figure.dpi / 72
         for i, box in enumerate(boxes):
-            assert not any(box.overlaps(other) for other in boxes[:i])
+            assert inside.x0 <= box.x0 < box.x1 <= inside.x1
+            assert inside.y0 <= box.y0 < box.y1 <= inside.y1
+            nearest = np.clip(centers, box.min, box.max)
+            assert (np.linalg.norm(nearest - centers, axis=1) > radii).all()
+            assert not any(box.overlaps(other) for other in [legend, *boxes[:i]])
+
+    def test_names_stand_beside_their_rows(self, wild):
+        ax = plots.outliers(wild, limit=0.02)
+        boxes = self.boxes(ax)
+        x = wild["observed_data"]["x"].to_pandas()
+        for text, box in zip(ax.texts, boxes, strict=True):
+            at = ax.transData.transform(x.loc[text.get_text()])
+            nearest = np.clip(at, box.min, box.max)
+            assert np.linalg.norm(nearest - at) < 20
+
+    def test_of_a_crowd_some_have_no_name(self, wild):
+        crowd = pd.DataFrame(np.linspace(30, 30.5, 16).reshape(8, 2), columns=list(FEATURES))
+        assert 1 <= len(self.boxes(plots.outliers(wild, crowd))) < 8
+
+    def test_ringed_rows_are_drawn_though_others_are_not(self, wild, monkeypatch):
+        monkeypatch.setattr(rows, "MAX_ROWS", 10)
+        ax = plots.outliers(wild, limit=0.02)
+        dots = {tuple(at) for at in np.asarray(scatters(ax)[0].get_offsets())}
+        rings = {tuple(at) for at in np.asarray(self.rings(ax).get_offsets())}
+        assert rings < dots
+        assert 10 < len(dots) <= 10 + len(rings)
+        assert texts_of(ax)[0] == f"123 rows, {len(dots)} drawn"
+
+    def test_the_probability_is_of_all_features(self, wild):
+        """Else rings in the middle of the one that is drawn would be a riddle."""
+        ax = plots.outliers(wild, limit=0.02, features="east")
+        assert "0.02 (of all 2 features): " in texts_of(ax)[1]
+        assert ax.get_xlabel() == "east"
 
     def test_new_rows_over_those_of_the_fit(self, wild):
         new = pd.DataFrame([[0.0, 0.0], [30.0, 30.0]], columns=list(FEATURES))

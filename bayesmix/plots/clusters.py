@@ -94,7 +94,7 @@ def clusters(
     ax.set(xlabel=plain(table.features[at[0]]), ylabel=plain(table.features[at[1]]))
     if legend:
         handles = handles_of_clusters(post, found, coverage, with_point=point is not None)
-        add_legend(ax, handles, len(rows))
+        add_legend(ax, handles)
     return ax
 
 

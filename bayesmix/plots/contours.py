@@ -123,7 +123,7 @@ def contours(
     ax.set(xlabel=names[0], ylabel=names[1])
     if legend:
         handles = handles_of_contours(post, shares, n_draws, with_point=point is not None)
-        add_legend(ax, handles, len(rows))
+        add_legend(ax, handles)
     return ax
 
 

@@ -105,7 +105,7 @@ def membership(
     handles = _handles(found)
     if curves and chosen_clusters(post) is not None:
         handles.append(Line2D([], [], color=_OF_NEW, label="a new cluster"))
-    add_legend(ax, handles, len(rows))
+    add_legend(ax, handles)
     return ax
 
 

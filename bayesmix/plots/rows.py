@@ -35,7 +35,6 @@ __all__ = [
 
 MAX_ROWS = 5000  # more would only make a blot
 _MANY_ENTRIES = 7  # of a legend, from which on it has no place among the rows
-_MANY_ROWS = 2000  # among which looking for a free place takes long
 _NAMES = {"obs": "rows", "component": "components"}
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -101,9 +100,9 @@ def placed(post: xr.DataTree, found: Any = None) -> xr.Dataset:
     return found
 
 
-def add_legend(ax: Axes, handles: Sequence[Any], n: int) -> None:
-    """Explain a picture of n rows: where there is room, or beside the axes."""
-    place: dict[str, Any] = {"loc": "best" if n <= _MANY_ROWS else "upper left"}
+def add_legend(ax: Axes, handles: Sequence[Any]) -> None:
+    """Explain a picture of rows: where there is room, or beside the axes."""
+    place: dict[str, Any] = {"loc": "best"}
     if len(handles) >= _MANY_ENTRIES:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
     ax.legend(handles=handles, fontsize="small", **place)
