@@ -35,6 +35,7 @@ __all__ = [
 
 MAX_ROWS = 5000  # more would only make a blot
 _MANY_ENTRIES = 7  # of a legend, from which on it has no place among the rows
+_LINES = 20  # of a legend beside the axes
 _NAMES = {"obs": "rows", "component": "components"}
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -105,4 +106,5 @@ def add_legend(ax: Axes, handles: Sequence[Any]) -> None:
     place: dict[str, Any] = {"loc": "best"}
     if len(handles) >= _MANY_ENTRIES:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+        place["ncols"] = -(-len(handles) // _LINES)
     ax.legend(handles=handles, fontsize="small", **place)
