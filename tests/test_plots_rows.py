@@ -333,6 +333,18 @@ class TestResponsibilities:
         )
         assert inside == comparison.n_overconfident
 
+    def test_many_rows_are_thinned_and_all_counted(self, comparison, monkeypatch):
+        monkeypatch.setattr(rows, "MAX_ROWS", 30)
+        ax = plots.responsibilities(comparison)
+        assert sum(len(artist.get_offsets()) for artist in scatters(ax)) == 30
+        count = comparison.memberships["point_label"].value_counts()
+        assert texts_of(ax) == [
+            f"0: {count[0]} rows",
+            f"1: {count[1]} rows",
+            "30 of 150 rows drawn",
+        ]
+        assert f"{comparison.n_overconfident} rows" in ax.texts[0].get_text()
+
     def test_the_diagonal(self, comparison):
         (diagonal,) = plots.responsibilities(comparison).get_lines()
         np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())

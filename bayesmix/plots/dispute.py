@@ -13,7 +13,7 @@ from bayesmix.partition_result import counted
 from bayesmix.plots.clusters import ellipse
 from bayesmix.plots.columns import chosen
 from bayesmix.plots.rows import below, rows_drawn
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,12 +55,12 @@ def disputed(
     values = dispute.data.values[:, at]
     point = dispute.point.marginal(at)
     if len(at) == 1:
-        values = _densities(ax, point, dispute.name, values[:, 0])
+        values = _densities(ax, point, plain(dispute.name), values[:, 0])
     else:
-        _ellipses(ax, point, dispute.name)
-        ax.set_ylabel(dispute.data.features[at[1]])
+        _ellipses(ax, point, plain(dispute.name))
+        ax.set_ylabel(plain(dispute.data.features[at[1]]))
     _rows(ax, values, dispute)
-    ax.set_xlabel(dispute.data.features[at[0]])
+    ax.set_xlabel(plain(dispute.data.features[at[0]]))
     ax.legend(fontsize="small")
     return ax
 
