@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bayesmix.diagnostics import DIFFERENT_MODES, RHAT_LIMIT, label_invariant
+from bayesmix.cluster_counts import r_hat_of
+from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT, label_invariant
 from bayesmix.plots.style import color
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["traces"]
 def traces(post: xr.DataTree) -> NDArray[np.object_]:
     """Draw log-likelihood and largest weight against the draw, and as a histogram per chain.
 
-    The title says whether the chains agree, by R-hat.
+    The title says whether the chains agree, by R-hat, where it can be judged.
 
     Returns
     -------
@@ -58,14 +59,14 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
 
 def _verdict(values: NDArray[np.float64]) -> str:
     """Whether chains (chain, draw) agree, by R-hat."""
-    from arviz_stats import rhat
-
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
         return "constant"
     if len(values) < 2:
         return "one chain"
-    found = float(rhat(values))
-    if not found > RHAT_LIMIT:
+    found = r_hat_of(values)
+    if np.isnan(found):
+        return f"not judged: R-hat takes at least {CHECKABLE} draws of every chain"
+    if found <= RHAT_LIMIT:
         return f"R-hat {found:.3f}: the chains agree"
     apart = "disagree" if found > DIFFERENT_MODES else "have not quite met"
     return f"R-hat {found:.3f}, above {RHAT_LIMIT}: the chains {apart}"
