@@ -313,6 +313,11 @@ class TestCriteria:
             *("tied", "full", "lowest", "no genuine optimum", "max iter, unconfirmed")
         ]
 
+    def test_ticks_say_what_they_are(self):
+        """Rounded to whole numbers, ticks half a unit apart read 22, 22, 23."""
+        written = plots.criteria(grid()).yaxis.get_major_formatter()
+        assert [written(value) for value in (22.5, 2322.0, 0.1 + 0.2)] == ["22.5", "2,322", "0.3"]
+
     def test_a_line_per_criterion(self):
         ax = plots.criteria(grid().loc[["tied"]])
         assert legend(ax) == ["BIC", "ICL", "AIC", "lowest", "max iter"]
@@ -395,6 +400,11 @@ class TestTraces:
     def test_what_r_hat_cannot_judge_does_not_agree(self, draws):
         titles = [ax.get_title() for ax in plots.traces(planted(OVERLAPPING, X, draws=draws))[:, 0]]
         assert titles == 2 * ["not judged: R-hat takes at least 4 draws of every chain"]
+
+    def test_draws_that_were_chosen_are_of_no_chain(self):
+        grid = plots.traces(bm.relabel(varying("MFM"), n_clusters=2))
+        assert [ax.get_title() for ax in grid[:, 0]] == 2 * ["not judged: these draws join chains"]
+        assert legend(grid[0, 1]) == ["all chains"]
 
     def test_chains_that_stand_still_apart_disagree(self):
         post = planted(OVERLAPPING, X, draws=20)

@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.cluster_counts import r_hat_of
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT, label_invariant
 from bayesmix.plots.style import color
+from bayesmix.schema import chosen_clusters
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +28,7 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
     -------
     ndarray of matplotlib Axes, shape (2, 2)
     """
+    joined = chosen_clusters(post) is not None
     found = label_invariant(post, random_seed=0)
     shown = {
         "log-likelihood, nats": found["log_likelihood_total"],
@@ -45,9 +47,10 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
                 orientation="horizontal",
                 histtype="step",
                 color=color(c),
-                label=f"chain {c}",
+                label="all chains" if joined else f"chain {c}",
             )
-        left.set(ylabel=name, title=_verdict(values.values))
+        said = "not judged: these draws join chains" if joined else _verdict(values.values)
+        left.set(ylabel=name, title=said)
         left.title.set_fontsize("medium")
         left.margins(x=0)
         right.set_xticks([])
