@@ -370,6 +370,7 @@ class TestForest:
         shown = [ax for ax in grid.flat if ax.get_visible()]
         expected = ["weight", "mean east", "mean north", "sd east", "sd north"]
         assert [ax.get_title() for ax in shown] == expected
+        assert shown[0].figure.get_suptitle().endswith("black bar")
         for ax in shown:
             part = table[table["parameter"] == ax.get_title()]
             lines = ax.get_lines()
@@ -388,6 +389,7 @@ class TestForest:
         grid = plots.forest(found)
         assert grid.shape == (3, 3)
         assert grid[0, 0].get_title() == "weight"
+        assert grid[0, 0].figure.get_suptitle().endswith("; 9 of 13 parameters")
 
 
 class TestConfidence:

@@ -36,8 +36,8 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
     ndarray of matplotlib Axes
     """
     table = comparison.components
-    shown = [p for p in table["parameter"].unique() if not p.startswith("correlation")]
-    shown = shown[:_MAX_PANELS]
+    names = [p for p in table["parameter"].unique() if not p.startswith("correlation")]
+    shown = names[:_MAX_PANELS]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     n_components = table["component"].nunique()
@@ -60,7 +60,9 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
         ax.set_yticks(range(len(part)), [plain(name) for name in part["component"]])
         ax.set_ylim(len(part) - 0.5, -0.5)
     grid[0, 0].set_ylabel("component")
-    figure.suptitle("posterior mean and interval; EM's value as a black bar", fontsize="medium")
+    cut = f"; {len(shown)} of {len(names)} parameters" if len(shown) < len(names) else ""
+    words = f"posterior mean and interval; EM's value as a black bar{cut}"
+    figure.suptitle(words, fontsize="medium")
     return grid
 
 
