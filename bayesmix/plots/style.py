@@ -17,6 +17,7 @@ __all__ = [
     "axes_or_new",
     "color",
     "marker",
+    "plain",
     "require_partition",
     "require_rows_of",
 ]
@@ -38,6 +39,11 @@ def color(component: int) -> str:
 def marker(component: int) -> str:
     """Marker of a component; with the color it tells 30 components apart."""
     return _MARKERS[component % len(_MARKERS)]
+
+
+def plain(text: object) -> str:
+    """Text that matplotlib shows as it is: dollar signs are no mathematics."""
+    return str(text).replace("$", r"\$")
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes:
