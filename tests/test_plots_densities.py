@@ -20,9 +20,11 @@ from sklearn.mixture import GaussianMixture as Theirs
 
 import bayesmix as bm
 from bayesmix import plots
+from bayesmix.plots.regions import law_of_draws
 from bayesmix.plots.style import plain, point_name
 from tests.fixtures_post import (
     OVERLAPPING,
+    SEPARATED,
     planted,
     point_dataset,
     posterior_of,
@@ -127,11 +129,13 @@ class TestContours:
             "1 outside the picture"
         )
 
-    def test_a_row_not_far_off_is_shown(self):
-        x = np.append(rows_of(OVERLAPPING, 150), [[8.0, 0.0]], axis=0)
-        ax = plots.contours(planted(OVERLAPPING, x, draws=20), n_draws=0)
-        assert ax.get_xlim()[1] > 8
-        assert texts_of(ax)[0] == "151 rows"
+    @pytest.mark.parametrize(("place", "shown"), [(20.0, True), (40.0, False)])
+    def test_a_row_not_too_far_off_is_shown(self, place, shown):
+        """The regions of 90 % reach from -2 to 4, about."""
+        x = np.append(rows_of(OVERLAPPING, 150), [[place, 0.0]], axis=0)
+        ax = plots.contours(planted(OVERLAPPING, x, draws=20), coverage=0.3, n_draws=0)
+        assert (ax.get_xlim()[1] > place) == shown
+        assert (texts_of(ax)[0] == "151 rows") == shown
 
     def test_the_point_is_in_the_picture(self):
         post = posterior_of(OVERLAPPING, FEATURES)
@@ -154,6 +158,13 @@ class TestContours:
             "posterior mean, 90% and 97.5% of new rows",
             "1 draw, 97.5%",
         ]
+
+    def test_the_surface_is_the_predictive_density(self):
+        post = planted_varying(SEPARATED, rows_of(SEPARATED, 80), chains=2, draws=15)[0]
+        x = rows_of(SEPARATED, 50, seed=4)
+        expected = bm.predictive.log_density(post, x, random_seed=0)["log_density"]
+        found = law_of_draws(post, ("x0", "x1")).log_density(x)
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
 
     def test_no_draws(self):
         ax = plots.contours(posterior_of(OVERLAPPING, FEATURES), n_draws=0)
@@ -369,6 +380,12 @@ class TestFitsOfOneFeature:
             two = KMeans(2, n_init=1).fit(x)
         for features in (None, ["x0"], ["x1"]):
             plots.fits({"two": two}, x, features=features)[0].figure.draw_without_rendering()
+
+    def test_a_constant_is_one_bar(self):
+        x = np.full((5, 1), 3.0)
+        (ax,) = plots.fits({"one": KMeans(1, n_init=1).fit(x)}, x)
+        (bar,) = ax.patches
+        assert (bar.get_x(), bar.get_width(), bar.get_height()) == (2.5, 1, 1)
 
 
 class TestPriorPredictive:

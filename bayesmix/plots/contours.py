@@ -48,8 +48,8 @@ def contours(
     """Draw the regions of highest posterior mean density over the rows, and lines of single draws.
 
     A region holds the stated share of new rows in the smallest area. It needs no labels, so the
-    number of components may vary. Rows farther from the regions than these are wide are left out,
-    and counted in the legend.
+    number of components may vary. Rows that are off the regions by more than three times their
+    width are left out, and counted in the legend.
 
     Parameters
     ----------

@@ -108,8 +108,10 @@ def _edges(values: Floats) -> Floats:
 def _n_bins(values: Floats) -> int:
     """Number of bins by Freedman and Diaconis, but enough to show several modes.
 
-    It is found without making them: an outlier asks for many.
+    It is found without making them: an outlier asks for many. A constant has one.
     """
+    if np.ptp(values) == 0:
+        return 1
     fewest = min(np.sqrt(len(values)), _MIN_BINS)
     quartiles = np.quantile(values, [0.25, 0.75])
     width = 2 * np.diff(quartiles)[0] / np.cbrt(len(values))

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix import predictive
+from bayesmix.inputs import as_generator
+from bayesmix.predictive_rows import columns_of
+from bayesmix.random_measure import random_measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +29,7 @@ _NEW_ROWS = 10_000  # by which a threshold is known to about half a percent of c
 _EVEN = 40  # places along either axis
 _CLOSE = 80  # more, where new rows are
 _BULK = 0.9  # least share of new rows that limits are made by
+_FAR = 3  # widths of the regions, from them
 _MARGIN = 0.1
 
 
@@ -40,13 +44,13 @@ class Box:
 
     @classmethod
     def around(cls, laws: Sequence[Law], x: Floats, share: float) -> Box:
-        """Around regions of a share, 90 % at least, and rows (n, 2) not far from them.
+        """Around regions of a share, 90 % at least, and rows (n, 2) not too far from them.
 
-        One wild row would else make a speck of everything: farther off than they are wide is far.
+        One wild row would else make a speck of everything.
         """
         bulk = np.concatenate([law.densest(max(share, _BULK)) for law in laws])
         low, width = bulk.min(axis=0), np.ptp(bulk, axis=0)
-        near = cls(low - width, low + 2 * width).holds(x)
+        near = cls(low - _FAR * width, low + (1 + _FAR) * width).holds(x)
         shown = np.concatenate([bulk, x[near]])
         margin = _MARGIN * np.ptp(shown, axis=0)
         return cls(shown.min(axis=0) - margin, shown.max(axis=0) + margin)
@@ -107,10 +111,13 @@ class Law:
 def law_of_draws(post: xr.DataTree, names: Sequence[str]) -> Law:
     """The mean density of a tree's draws."""
     new = predictive.sample(post, _NEW_ROWS, random_seed=0)[list(names)].to_numpy()
+    measure = random_measure(post, as_generator(0), columns=columns_of(post, names))
 
     def log_density(x: Floats) -> Floats:
-        found = predictive.log_density(post, x, features=names, random_seed=0)
-        return found["log_density"].values
+        from scipy.special import logsumexp
+
+        expected = measure.log_densities(np.ascontiguousarray(x))[1]
+        return np.asarray(logsumexp(expected, axis=0) - np.log(len(expected)))
 
     return Law(log_density, new)
 
