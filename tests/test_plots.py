@@ -92,12 +92,12 @@ class TestClusters:
                 mean, covariance = (group[v].values[c, s, k] for v in ("means", "covariances"))
                 assert abs(share_inside(outline, mean, covariance) - coverage) < tolerance(coverage)
         texts = [text.get_text() for text in ax.get_legend().get_texts()]
-        assert f"EM, {coverage:.0%} inside" in texts
+        assert f"point, {coverage:.0%} inside" in texts
 
     def test_without_a_point_there_is_no_black(self, post):
         ax = plots.clusters(post)
         assert not ax.get_lines()
-        assert not any("EM" in text.get_text() for text in ax.get_legend().get_texts())
+        assert not any("point" in text.get_text() for text in ax.get_legend().get_texts())
 
     def test_rows_are_drawn_once_each_uncertain_ones_hollow(self, post, em):
         found = bm.membership(post)
@@ -245,10 +245,10 @@ class TestPairs:
         assert all(ax.get_legend() is None for ax in grid.flat)
         (legend,) = grid[0, 0].figure.legends
         texts = [text.get_text() for text in legend.get_texts()]
-        assert "EM, 70% inside" in texts
+        assert "point, 70% inside" in texts
         assert texts[-4:] == [
             f"on the diagonal: {name}"
-            for name in ("data", "posterior, 89%", "posterior mean", "EM")
+            for name in ("data", "posterior, 89%", "posterior mean", "point")
         ]
 
     def test_a_single_feature_is_its_density(self):
@@ -309,7 +309,7 @@ class TestDensity:
         return {line.get_label(): line.get_xydata() for line in ax.get_lines()}
 
     def test_the_point_is_its_marginal_density(self, ax):
-        grid, values = self.curves(ax)["EM"].T
+        grid, values = self.curves(ax)["point"].T
         deviation = np.sqrt(OVERLAPPING.covariances[:, 1, 1])
         each = stats.norm.pdf(grid[:, None], OVERLAPPING.means[:, 1], deviation)
         np.testing.assert_allclose(values, each @ OVERLAPPING.weights, rtol=1e-12)

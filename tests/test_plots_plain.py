@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.text import Text
+from sklearn.cluster import KMeans
 
 import bayesmix as bm
 from bayesmix import plots
@@ -20,6 +21,7 @@ from tests.support import Parameters, rows_of
 FEATURES = ("cost $", "gain_$x$")
 BROKEN = ("$ to $_", r"$\nothing$")
 """What no formula is: matplotlib raises where it takes them for one."""
+EITHER = (*FEATURES, *BROKEN)
 N = 40
 
 
@@ -90,8 +92,14 @@ PICTURES = {
     "clusters": lambda the: plots.clusters(the("post"), the("em")),
     "compared": lambda the: plots.compared(the("comparison")),
     "confidence": lambda the: plots.confidence(the("comparison")),
+    "contours": lambda the: plots.contours(the("post"), the("em"), n_draws=2),
+    "density": lambda the: plots.density(the("post"), the("em"), feature=FEATURES[1]),
     "disputed": lambda the: plots.disputed(the("dispute")),
     "disputed, one": lambda the: plots.disputed(the("dispute"), features=FEATURES[1]),
+    "fits": lambda the: plots.fits(
+        {name: KMeans(2, n_init=1, random_state=0).fit(the("table")) for name in EITHER},
+        the("table"),
+    ),
     "forest": lambda the: plots.forest(the("comparison")),
     "membership": lambda the: plots.membership(the("post")),
     "membership, one": lambda the: plots.membership(the("post"), features=FEATURES[1]),
@@ -100,6 +108,9 @@ PICTURES = {
     "outliers, one": lambda the: plots.outliers(the("sampled"), features=FEATURES[1]),
     "pairs": lambda the: plots.pairs(the("post"), the("em")),
     "partitioned": lambda the: plots.partitioned(the("partition")),
+    "prior_predictive": lambda the: plots.prior_predictive(
+        the("mixture"), the("table"), n_draws=2, random_seed=0
+    ),
     "responsibilities": lambda the: plots.responsibilities(the("comparison")),
     "switching": lambda the: plots.switching(the("sampled"), feature=FEATURES[1]),
 }

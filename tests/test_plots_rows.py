@@ -104,13 +104,15 @@ class TestContours:
         assert same_color(drawn[-2].get_edgecolor()[0], color(0))
 
     def test_thresholds_are_of_highest_density(self, near):
-        """The density at the outline is exceeded by as many new rows as the region holds."""
+        """The density along an outline is exceeded by as many new rows as the region holds."""
         ax = plots.contours(near, coverage=(0.9, 0.6), n_draws=3)
         mean = [c for c in ax.collections if isinstance(c, QuadContourSet) and not c.filled][-1]
-        density = bm.frozen(point_tree(OVERLAPPING)).pdf
+        density = bm.frozen(point_tree(OVERLAPPING)).logpdf
         heights = density(rows_of(OVERLAPPING, 20_000, seed=6))
-        for level, share in zip(mean.levels, (0.9, 0.6), strict=True):
-            assert (heights > level).mean() == pytest.approx(share, abs=0.03)
+        for path, share in zip(mean.get_paths(), (0.6, 0.9), strict=True):
+            along = density(path.vertices)
+            assert np.ptp(along) < 0.05
+            assert (heights > along.mean()).mean() == pytest.approx(share, abs=0.02)
 
     def test_every_draw_has_its_own_line(self, post):
         ax = plots.contours(post, n_draws=7)
@@ -119,7 +121,7 @@ class TestContours:
         assert len(of_draws) == 7
         assert len({c.levels[0] for c in of_draws}) == 7
         filled = [c for c in ax.collections if isinstance(c, QuadContourSet) and c.filled]
-        assert [c.levels[0] for c in filled] == list(lines[-1].levels)
+        assert [c.levels[1] for c in filled] == list(lines[-1].levels)
         assert texts_of(ax) == [
             "150 rows",
             "posterior mean, 50% and 90% of new rows",
@@ -136,7 +138,7 @@ class TestContours:
             dots.get_offsets(), post["observed_data"]["x"].values[:, [2, 1]]
         )
         em = [c for c in ax.collections if isinstance(c, QuadContourSet)][-1]
-        inside = em.get_paths()[0].contains_points(rows_of(point, 5000)[:, [2, 1]])
+        inside = em.get_paths()[1].contains_points(rows_of(point, 5000)[:, [2, 1]])
         assert inside.mean() == pytest.approx(0.9, abs=0.03)
 
     def test_components_may_vary(self, varying):
@@ -158,8 +160,11 @@ class TestContours:
         ("options", "message"),
         [
             ({"coverage": (0.5, 1.0)}, "coverage: expected a number between 0 and 1, got 1"),
-            ({"n_draws": 0}, "n_draws: expected a whole number of at least 1, got 0"),
+            ({"coverage": []}, "coverage: expected at least one number between 0 and 1, got none"),
+            ({"n_draws": -1}, "n_draws: expected a whole number of at least 0, got -1"),
+            ({"n_draws": True}, "n_draws: expected a whole number of at least 0, got True"),
             ({"features": "east"}, "contours: expected two features, got one"),
+            ({"features": ("east",)}, "contours: expected two features, got one"),
             ({"features": ("east", "up")}, "^features: expected names among east, north, got 'up'"),
         ],
     )
@@ -613,15 +618,23 @@ class TestPriorPredictive:
         np.testing.assert_array_equal(drawn[1:], tree["prior_predictive"]["x"].values[0, :5])
         assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
 
-    def test_any_two_features(self, mixture, tree):
-        data, made = plots.prior_predictive(
-            mixture, self.X, features=("north", "east"), n_draws=1, random_seed=3
+    def test_any_two_features(self):
+        """What is made of them is what is made of all, but for chance."""
+        point = random_parameters("full", 2, 3)
+        x = pd.DataFrame(rows_of(point, 60) * [1, 1, 50], columns=["a", "b", "c"])
+        mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+        data, *made = plots.prior_predictive(
+            mixture, x, features=("c", "a"), n_draws=20, random_seed=1
         )
-        drawn = [np.asarray(scatters(ax)[0].get_offsets()) for ax in (data, made)]
-        np.testing.assert_array_equal(drawn[0], self.X[["north", "east"]])
-        np.testing.assert_array_equal(
-            drawn[1], tree["prior_predictive"]["x"].values[0, 0][:, [1, 0]]
-        )
+        assert (made[-1].get_xlabel(), made[2].get_ylabel()) == ("c", "a")
+        np.testing.assert_array_equal(scatters(data)[0].get_offsets(), x[["c", "a"]])
+        tree = bm.sample_prior_predictive(mixture, x, draws=500, random_seed=8)
+        expected = tree["prior_predictive"]["x"].values[0][..., [2, 0]]
+        drawn = np.array([scatters(ax)[0].get_offsets() for ax in made])
+        for statistic in (np.mean, np.std):
+            one, other = statistic(drawn, axis=1), statistic(expected, axis=1)
+            for j in (0, 1):
+                assert stats.ks_2samp(one[:, j], other[:, j]).pvalue > 1e-2
 
     def test_limits_show_both(self, mixture, tree):
         axes = plots.prior_predictive(mixture, self.X, n_draws=1, random_seed=3)
@@ -682,8 +695,12 @@ class TestPriorPredictive:
         [
             (bm.Mixture(bm.Dirichlet(2)), "^mixture: expected a prior on the components, got none"),
             (
-                bm.Mixture(bm.MixtureOfFiniteMixtures(bm.UniformK(1, 5)), bm.fraley_raftery(X, 2)),
-                "^mixture: expected a number of components that is not random, got Mixture",
+                bm.Mixture(bm.MixtureOfFiniteMixtures(bm.UniformK(1, 5))),
+                "^mixture: expected a prior on the components, got none",
+            ),
+            (
+                bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(X["east"], 2)),
+                r"^x: expected 1 column\(s\), the number of features of the component prior, got 2",
             ),
         ],
     )

@@ -22,7 +22,7 @@ from bayesmix.plots.rows import (
     rows_words,
     size_of_markers,
 )
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain, point_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,7 +93,7 @@ def clusters(
     ax.autoscale_view()
     ax.set(xlabel=plain(table.features[at[0]]), ylabel=plain(table.features[at[1]]))
     if legend:
-        handles = handles_of_clusters(post, found, coverage, with_point=point is not None)
+        handles = handles_of_clusters(post, found, coverage, point)
         add_legend(ax, handles)
     return ax
 
@@ -140,7 +140,7 @@ def ellipse(mean: Floats, covariance: Floats, coverage: float) -> Floats:
 
 
 def handles_of_clusters(
-    post: xr.DataTree, found: xr.Dataset, coverage: float, *, with_point: bool
+    post: xr.DataTree, found: xr.Dataset, coverage: float, point: Any = None
 ) -> list[Line2D]:
     """What a legend of `clusters` says."""
 
@@ -157,8 +157,8 @@ def handles_of_clusters(
     if len(draws_of(post)) > 1:
         name = f"posterior draws, {coverage:.0%} inside"
         handles.append(Line2D([], [], color="0.5", linewidth=0.7, label=name))
-    if with_point:
-        name = f"EM, {coverage:.0%} inside"
+    if point is not None:
+        name = f"{point_name(point)}, {coverage:.0%} inside"
         handles.append(Line2D([], [], color=POINT_COLOR, linewidth=1.6, label=name))
     n = found.sizes["obs"]
     if len(rows_drawn(n)) < n:

@@ -12,6 +12,8 @@ from bayesmix.frozen import FrozenMixture
 from bayesmix.partition_result import counted
 from bayesmix.plots.clusters import ellipse
 from bayesmix.plots.columns import chosen
+from bayesmix.plots.curves import component_heights, extent, places, spreads
+from bayesmix.plots.density import CUT, ceiling
 from bayesmix.plots.rows import below, rows_drawn
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["disputed"]
 
 _COVERAGE = 0.9
-_PLACES = 400
 
 
 def disputed(
@@ -55,7 +56,7 @@ def disputed(
     values = dispute.data.values[:, at]
     point = dispute.point.marginal(at)
     if len(at) == 1:
-        values = _densities(ax, point, plain(dispute.name), values[:, 0])
+        values = _densities(ax, point, dispute.name, values[:, 0])
     else:
         _ellipses(ax, point, plain(dispute.name))
         ax.set_ylabel(plain(dispute.data.features[at[1]]))
@@ -114,15 +115,14 @@ def _ellipses(ax: Axes, point: FrozenMixture, name: str) -> None:
 
 def _densities(ax: Axes, point: FrozenMixture, name: str, x: Floats) -> Floats:
     """Weighted densities of components of one feature, and their sum; places of rows below them."""
-    margin = 0.1 * np.ptp(x)
-    at = np.linspace(x.min() - margin, x.max() + margin, _PLACES)
-    for k, (weight, mean, covariance) in enumerate(
-        zip(point.weights, point.means, point.covariances, strict=True)
-    ):
-        one = FrozenMixture(np.ones(1), mean[None], covariance[None])
-        label = f"{name}'s components" if k == 0 else None
-        ax.plot(at, weight * one.pdf(at), color=POINT_COLOR, linewidth=0.8, label=label)
-    whole = point.pdf(at)
-    ax.plot(at, whole, color=POINT_COLOR, linewidth=1.8, label=f"{name}'s mixture")
-    ax.set_ylabel("density; below it the rows")
-    return below(ax, x, float(whole.max()))
+    at = places(*extent(x), *spreads(point))
+    parts, whole = component_heights(point, at), point.pdf(at)
+    first, *_ = ax.plot(at, parts.T, color=POINT_COLOR, linewidth=0.8)
+    first.set_label(plain(f"{name}'s components"))
+    label = plain(f"{name}'s mixture")
+    ax.plot(at, whole, color=POINT_COLOR, linewidth=1.8, label=label)
+    peak = float(whole.max())
+    top = min(peak, ceiling(x))
+    cut = f", {CUT}" if peak > top else ""
+    ax.set(ylim=(-0.28 * top, 1.05 * top), ylabel=f"density{cut}; below it the rows")
+    return below(ax, x, top)

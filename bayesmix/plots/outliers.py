@@ -93,7 +93,7 @@ def outliers(
     if len(at) == 1:
         density(post, feature=own.features[at[0]], legend=False, ax=ax)
         top = ax.get_ylim()[1]
-        ax.set(ylim=(-0.28 * top, top), ylabel="density; below it the rows")
+        ax.set(ylim=(-0.28 * top, top), ylabel=f"{ax.get_ylabel()}; below it the rows")
         places, of_fit = (below(ax, values[:, 0], top) for values in (places, of_fit))
     handles: list[Any] = []
     if x_new is not None:

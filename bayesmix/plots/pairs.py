@@ -128,14 +128,13 @@ def _below(
     post: xr.DataTree, point: Any, coverage: float
 ) -> tuple[Callable[[tuple[str, str], Axes], Axes], list[Any]]:
     """What draws a pair of features, and what a legend says of it."""
-    of_point = {"with_point": point is not None}
     if varies(post):
         options: dict[str, Any] = {"coverage": coverage, "n_draws": _N_DRAWS, "legend": False}
-        handles = handles_of_contours(post, [coverage], _N_DRAWS, **of_point)
+        handles = handles_of_contours(post, [coverage], _N_DRAWS, point)
         return lambda pair, ax: contours(post, point, features=pair, ax=ax, **options), handles
     found = membership(post)
     options = {"coverage": coverage, "found": found, "legend": False}
-    handles = handles_of_clusters(post, found, coverage, **of_point)
+    handles = handles_of_clusters(post, found, coverage, point)
     return lambda pair, ax: clusters(post, point, features=pair, ax=ax, **options), handles
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex, to_rgb
 
+from bayesmix.compared_fit import mixture_of_point
 from bayesmix.partition_result import Partition
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ __all__ = [
     "color",
     "marker",
     "plain",
+    "point_name",
     "require_partition",
     "require_rows_of",
 ]
@@ -44,6 +47,24 @@ def marker(component: int) -> str:
 def plain(text: object) -> str:
     """Text that matplotlib shows as it is: dollar signs are no mathematics."""
     return str(text).replace("$", r"\$")
+
+
+def point_name(point: Any) -> str:
+    """What legends call a point: EM's maximum of the likelihood, or of a posterior density (MAP).
+
+    A point that EM has not found, as far as it says, is a point.
+    """
+    import xarray as xr
+    from sklearn.mixture import GaussianMixture
+
+    if isinstance(point, xr.DataTree):
+        found = "objective" in group(point, "point_estimate").attrs
+    else:
+        found = isinstance(point, GaussianMixture) or hasattr(point, "verdict_")
+    if not found:
+        return "point"
+    fitted = mixture_of_point(point)
+    return "EM" if fitted is None or fitted.components is None else "MAP"
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes:
