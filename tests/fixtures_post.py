@@ -193,7 +193,9 @@ def made_choice(clusters: Any, k: range = range(1, 7), **others: Any) -> KChoice
     table["p_n_clusters_prior"] = bm.prior_n_clusters(mixture.weights, 90)[: k[-1]]
     table["bic"] = table["icl"] = table["aic"] = np.abs(index - 2.0)
     status = others.get("em_status", dict.fromkeys(k, "converged"))
-    own = table[["bic", "icl", "aic"]].assign(status=pd.Series(status))
+    own = table[["bic", "icl", "aic"]].assign(
+        status=pd.Series(status).reindex(index, fill_value="converged")
+    )
     criteria = pd.concat({"full": own}, names=["covariance_type"])
     given: dict[str, Any] = {
         **{
