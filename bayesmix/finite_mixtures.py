@@ -9,6 +9,7 @@ from bayesmix.component_counts import BetaNegativeBinomial, ComponentCount, log_
 from bayesmix.elicitation import clusters_of_counts, component_count
 from bayesmix.html.model import prior_html
 from bayesmix.inputs import require_count
+from bayesmix.priors import Dirichlet
 from bayesmix.scalar_priors import Gamma, require_positive
 
 __all__ = ["MixtureOfFiniteMixtures"]
@@ -132,6 +133,21 @@ class MixtureOfFiniteMixtures:
         """
         require_count(n, "n")
         return clusters_of_counts(n, self.n_components, self.concentration, self.dynamic)
+
+    def given(self, n_components: int) -> Dirichlet:
+        """Prior on the weights given the number of components.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> bm.MixtureOfFiniteMixtures(bm.UniformK(1, 9), bm.Gamma(2, 4), dynamic=True).given(3)
+        Dirichlet(n_components=3, concentration=Gamma(shape=2.0, rate=12.0))
+        """
+        whole, k = self.concentration, n_components
+        if not self.dynamic:
+            return Dirichlet(k, whole)
+        shared = Gamma(whole.shape, whole.rate * k) if isinstance(whole, Gamma) else whole / k
+        return Dirichlet(k, shared)
 
     @property
     def random_concentration(self) -> Gamma | None:

@@ -61,6 +61,11 @@ class FrozenMixture:
     def marginal(self, features: Sequence[int]) -> FrozenMixture:
         """Distribution of some features alone, by their places; in the order given.
 
+        Raises
+        ------
+        ValueError
+            If there is no place, one comes twice, or one is not among 0, ..., D - 1.
+
         Examples
         --------
         >>> import bayesmix as bm
@@ -69,7 +74,7 @@ class FrozenMixture:
         >>> whole.marginal([1]).mean.round(2)
         array([70.9])
         """
-        at = list(features)
+        at = _places(features, self.dim)
         covariances = self.covariances[:, at][..., at]
         return FrozenMixture(self.weights, self.means[:, at], covariances)
 
@@ -169,6 +174,19 @@ def frozen(point: Any) -> FrozenMixture:
         np.asarray(dataset[name].values, dtype=float) for name in PARAMETERS
     )
     return FrozenMixture(weights / weights.sum(), means, covariances)
+
+
+def _places(features: Any, dim: int) -> list[int]:
+    """Different places of features, or a ValueError."""
+    given = list(features) if np.ndim(features) == 1 else []
+    whole = all(isinstance(j, (int, np.integer)) and not isinstance(j, bool) for j in given)
+    at = [int(j) for j in given] if whole else []
+    if not at or len(set(at)) < len(at) or not 0 <= min(at) <= max(at) < dim:
+        raise ValueError(
+            f"features: expected different places among 0 to {dim - 1}, got "
+            f"{' '.join(repr(features).split())}; give them as a list, such as [0]"
+        )
+    return at
 
 
 def _squeezed(values: Floats) -> Any:

@@ -179,11 +179,7 @@ class Search:
 
     def _finite(self, structure: CovarianceType, k: int) -> Mixture:
         """Model of k components under the component prior and concentration of the answer's."""
-        weights = self.asked.weights
-        given = weights.concentration
-        if weights.dynamic:
-            given = Gamma(given.shape, given.rate * k) if isinstance(given, Gamma) else given / k
-        return Mixture(Dirichlet(k, given), self.asked.components, structure)
+        return Mixture(self.asked.weights.given(k), self.asked.components, structure)
 
     def _sampled(self, mixture: Mixture, draws: int, thin: int, **others: Any) -> xr.DataTree:
         tree = sample(

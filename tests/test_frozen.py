@@ -109,6 +109,15 @@ def test_marginal_integrates_the_other_features_out():
         np.testing.assert_allclose(marginal.pdf([c, a]), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "features", [[], [3], [-1], [0, 0], [True], np.array([True, False, True]), ["a"], [0.0], 1, "0"]
+)
+def test_places_that_are_none_are_refused(features):
+    whole = frozen_of(random_parameters("full", 2, 3))
+    with pytest.raises(ValueError, match=r"^features: expected different places among 0 to 2, got"):
+        whole.marginal(features)
+
+
 def test_draws_follow_the_density():
     parameters = Parameters(
         np.array([0.3, 0.7]), np.array([[-2.0], [3.0]]), np.array([[[0.5]], [[4.0]]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,17 @@ from matplotlib.lines import Line2D
 
 from bayesmix.draws import data_of, draws_of, evenly
 from bayesmix.frozen import frozen
-from bayesmix.membership import membership
 from bayesmix.plots.columns import chosen, separating_components
 from bayesmix.plots.rows import (
     add_legend,
     ordered,
+    placed,
     require_coverage,
     rows_drawn,
     rows_words,
     size_of_markers,
 )
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain, point_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +43,7 @@ def clusters(
     post: xr.DataTree,
     point: Any = None,
     *,
-    features: tuple[str, str] | None = None,
+    features: Sequence[str] | None = None,
     coverage: float = 0.9,
     legend: bool = True,
     found: xr.Dataset | None = None,
@@ -81,7 +82,7 @@ def clusters(
     if len(at) < 2:
         raise ValueError("clusters: expected two features, got one; use plots.density")
     ax = axes_or_new(ax)
-    found = membership(post) if found is None else found
+    found = placed(post, found)
     rows = rows_drawn(len(table.values))
     _draw_rows(ax, table.values[rows][:, at], found.isel(obs=rows))
     _draw_posterior(ax, draws_of(post), at, coverage)
@@ -90,10 +91,10 @@ def clusters(
         for mean, covariance in zip(estimate.means, estimate.covariances, strict=True):
             ax.plot(*ellipse(mean, covariance, coverage).T, color=POINT_COLOR, linewidth=1.6)
     ax.autoscale_view()
-    ax.set(xlabel=table.features[at[0]], ylabel=table.features[at[1]])
+    ax.set(xlabel=plain(table.features[at[0]]), ylabel=plain(table.features[at[1]]))
     if legend:
-        handles = handles_of_clusters(post, found, coverage, with_point=point is not None)
-        add_legend(ax, handles, len(rows))
+        handles = handles_of_clusters(post, found, coverage, point)
+        add_legend(ax, handles)
     return ax
 
 
@@ -139,7 +140,7 @@ def ellipse(mean: Floats, covariance: Floats, coverage: float) -> Floats:
 
 
 def handles_of_clusters(
-    post: xr.DataTree, found: xr.Dataset, coverage: float, *, with_point: bool
+    post: xr.DataTree, found: xr.Dataset, coverage: float, point: Any = None
 ) -> list[Line2D]:
     """What a legend of `clusters` says."""
 
@@ -147,7 +148,7 @@ def handles_of_clusters(
         return Line2D([], [], linestyle="none", marker=marker(k), **kwargs)
 
     handles = [
-        dot(k, color=color(k), label=f"component {name}")
+        dot(k, color=color(k), label=f"component {plain(name)}")
         for k, name in enumerate(found["component"].values)
     ]
     if (found["label_probability"].values < _UNSURE).any():
@@ -156,8 +157,8 @@ def handles_of_clusters(
     if len(draws_of(post)) > 1:
         name = f"posterior draws, {coverage:.0%} inside"
         handles.append(Line2D([], [], color="0.5", linewidth=0.7, label=name))
-    if with_point:
-        name = f"EM, {coverage:.0%} inside"
+    if point is not None:
+        name = f"{point_name(point)}, {coverage:.0%} inside"
         handles.append(Line2D([], [], color=POINT_COLOR, linewidth=1.6, label=name))
     n = found.sizes["obs"]
     if len(rows_drawn(n)) < n:

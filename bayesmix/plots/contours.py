@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bayesmix import predictive
 from bayesmix.draws import data_of, evenly
 from bayesmix.frozen import frozen
-from bayesmix.inputs import require_count
+from bayesmix.partition_result import counted
 from bayesmix.plots.columns import chosen, separating_components
+from bayesmix.plots.regions import Box, law_of_draws, law_of_point
 from bayesmix.plots.rows import (
     add_legend,
     require_coverage,
@@ -22,23 +22,17 @@ from bayesmix.plots.rows import (
     rows_words,
     size_of_markers,
 )
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain, point_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import xarray as xr
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from bayesmix.plots.regions import Law
 
 __all__ = ["contours", "handles_of_contours", "some_draws"]
 
 _MEAN_OF = 200  # draws: more change no line by its width
-_SIDE = 80  # places along either axis
-_NEW_ROWS = 4000  # by which a threshold is known to about half a percent of coverage
-_MARGIN = 0.15
 
 
 def contours(
@@ -54,7 +48,8 @@ def contours(
     """Draw the regions of highest posterior mean density over the rows, and lines of single draws.
 
     A region holds the stated share of new rows in the smallest area. It needs no labels, so the
-    number of components may vary.
+    number of components may vary. Rows that are off the regions by more than three times their
+    width are left out, and counted in the legend.
 
     Parameters
     ----------
@@ -68,7 +63,7 @@ def contours(
     coverage : float or sequence of float, default (0.5, 0.9)
         Shares of new rows inside the regions.
     n_draws : int, default 20
-        Draws, evenly spread, of which the region of the largest share is a thin line.
+        Draws, evenly spread, of which the region of the largest share is a thin line; 0 for none.
     legend : bool, default True
     ax : matplotlib Axes, optional
 
@@ -79,14 +74,16 @@ def contours(
     Raises
     ------
     ValueError
-        If there are not two features, a share is not between 0 and 1, or the density of the tree
-        cannot be had (see `predictive.density`).
+        If there are not two features, a share is not between 0 and 1 or there is none, or the
+        density of the tree cannot be had (see `predictive.density`).
 
     Notes
     -----
-    The threshold of a share p is the (1 - p) quantile of the density at 4,000 new rows drawn from
-    it (Hyndman 1996), which knows p to about one percentage point. The mean is over at most 200
-    draws, evenly spread, on 80 x 80 places.
+    The threshold of a share p is the (1 - p) quantile of the density at 10,000 new rows drawn from
+    it (Hyndman 1996), which knows p to about half a percentage point. The mean is over at most 200
+    draws, evenly spread. Of about 120 places along either axis a third are even, the others are
+    quantiles of new rows. What is slanted and thinner than a twentieth of its length, as by a
+    correlation above 0.995, is drawn too small.
 
     References
     ----------
@@ -102,28 +99,39 @@ def contours(
     >>> bm.plots.contours(post, coverage=0.95).get_ylabel()
     'waiting'
     """
-    shares = sorted(map(require_coverage, np.atleast_1d(coverage).tolist()), reverse=True)
-    require_count(n_draws, "n_draws")
+    shares = _shares(coverage)
+    _require_number(n_draws)
     table = data_of(post)
     at = chosen(table, features, partial(separating_components, post))
     if len(at) < 2:
         raise ValueError("contours: expected two features, got one; use plots.density")
     names = [table.features[j] for j in at]
-    ax = axes_or_new(ax)
+    laws = [law_of_draws(_thinned(post), names)]
+    if point is not None:
+        laws.append(law_of_point(frozen(point).marginal(at)))
     x = table.values[:, at]
+    box = Box.around(laws, x, shares[-1])
+    ax = axes_or_new(ax)
     rows = x[rows_drawn(len(x))]
     size = size_of_markers(len(rows))
     ax.scatter(rows[:, 0], rows[:, 1], s=size, color="0.45", alpha=0.5, linewidths=0)
-    grid = _regions(ax, post, names, x, shares, n_draws)
-    if point is not None:
-        law = frozen(point).marginal(at)
-        levels = _levels(law.pdf(law.rvs(_NEW_ROWS, random_state=0)), shares)
-        look: dict[str, Any] = {"colors": POINT_COLOR, "linewidths": 1.6, "linestyles": "--"}
-        ax.contour(*grid, _on(grid, law.pdf), levels, **look)
-    ax.set(xlabel=names[0], ylabel=names[1])
+    for one in some_draws(post, _n_lines(post, n_draws)):
+        look = {"colors": color(1), "linewidths": 0.6, "alpha": 0.5}
+        _outline(ax, law_of_draws(one, names), box, shares[-1:], look)
+    _shade(ax, laws[0], box, shares)
+    for law in laws[1:]:
+        look = {"colors": POINT_COLOR, "linewidths": 1.6, "linestyles": "--"}
+        _outline(ax, law, box, shares, look)
+    (left, bottom), (right, top) = box.low, box.high
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    ax.set(xlabel=plain(names[0]), ylabel=plain(names[1]))
+    outside = _outside_words(int((~box.holds(x)).sum()))
     if legend:
-        handles = handles_of_contours(post, shares, n_draws, with_point=point is not None)
-        add_legend(ax, handles, len(rows))
+        handles = handles_of_contours(post, shares, n_draws, point)
+        handles[0].set_label(handles[0].get_label() + outside)
+        add_legend(ax, handles)
+    elif outside:
+        ax.set_title(outside.removeprefix(", "), fontsize="x-small", loc="right")
     return ax
 
 
@@ -135,68 +143,67 @@ def some_draws(post: xr.DataTree, most: int) -> list[xr.DataTree]:
 
 
 def handles_of_contours(
-    post: xr.DataTree, shares: Sequence[float], n_draws: int, *, with_point: bool
+    post: xr.DataTree, shares: Sequence[float], n_draws: int, point: Any = None
 ) -> list[Any]:
     """What a legend of `contours` says."""
-    words = " and ".join(f"{share:.0%}" for share in sorted(shares))
+    words = " and ".join(map(_percent, sorted(shares)))
     n = post["observed_data"].sizes["obs"]
     dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": "0.45", "markersize": 4}
     edge, face = color(0), (color(0), 0.2)
-    count = min(n_draws, post["posterior"].sizes["chain"] * post["posterior"].sizes["draw"])
     handles = [
         Line2D([], [], label=rows_words(n), **dot),
         Patch(facecolor=face, edgecolor=edge, label=f"posterior mean, {words} of new rows"),
     ]
-    if count > 1:
-        name = f"{count} draws, {max(shares):.0%} each"
+    if count := _n_lines(post, n_draws):
+        name = f"{counted(count, 'draw')}, {_percent(max(shares))}{' each' if count > 1 else ''}"
         handles.append(Line2D([], [], color=color(1), linewidth=0.7, label=name))
-    if with_point:
-        handles.append(Line2D([], [], color=POINT_COLOR, linestyle="--", label=f"EM, {words}"))
+    if point is not None:
+        name = f"{point_name(point)}, {words}"
+        handles.append(Line2D([], [], color=POINT_COLOR, linestyle="--", label=name))
     return handles
 
 
-def _regions(
-    ax: Axes, post: xr.DataTree, names: list[str], x: Floats, shares: list[float], n_draws: int
-) -> Floats:
-    """Shade the regions of the mean density, outline the largest of draws; the grid (2, m)."""
+def _shares(coverage: float | Sequence[float]) -> list[float]:
+    """Different shares, ascending."""
+    given = np.atleast_1d(coverage).tolist()
+    if not given:
+        raise ValueError("coverage: expected at least one number between 0 and 1, got none")
+    return sorted(set(map(require_coverage, given)))
+
+
+def _require_number(n_draws: Any) -> None:
+    whole = isinstance(n_draws, (int, np.integer)) and not isinstance(n_draws, bool)
+    if not whole or n_draws < 0:
+        raise ValueError(f"n_draws: expected a whole number of at least 0, got {n_draws!r}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
+
+
+def _outside_words(count: int) -> str:
+    return f", {count:,} outside the picture" if count else ""
+
+
+def _thinned(post: xr.DataTree) -> xr.DataTree:
+    """A tree of few enough draws, evenly spread."""
     n_chains, n = (post["posterior"].sizes[name] for name in ("chain", "draw"))
-    thinned = post.isel(draw=evenly(n, max(_MEAN_OF // n_chains, 1)))
-    mean, new = _law(thinned, names)
-    heights = mean(new)
-    levels = _levels(heights, shares)
-    inside = np.concatenate([new[heights >= levels[0]], x])
-    margin = _MARGIN * np.ptp(inside, axis=0)
-    low, high = inside.min(axis=0) - margin, inside.max(axis=0) + margin
-    grid = np.linspace(low, high, _SIDE).T
-    if n_chains * n > 1:
-        for one in some_draws(post, n_draws):
-            density, own = _law(one, names)
-            level = _levels(density(own), shares[:1])
-            ax.contour(*grid, _on(grid, density), level, colors=color(1), linewidths=0.6, alpha=0.5)
-    height = _on(grid, mean)
-    for threshold in levels:
-        ax.contourf(*grid, height, [threshold, np.inf], colors=color(0), alpha=0.15)
-    ax.contour(*grid, height, levels, colors=color(0), linewidths=1.6)
-    return grid
+    return post.isel(draw=evenly(n, max(_MEAN_OF // n_chains, 1)))
 
 
-def _law(post: xr.DataTree, names: list[str]) -> tuple[Callable[[Floats], Floats], Floats]:
-    """The mean density of a tree's draws, and new rows from it."""
-    new = predictive.sample(post, _NEW_ROWS, random_seed=0)[names].to_numpy()
-
-    def density(x: Floats) -> Floats:
-        found = predictive.density(post, x, features=names, random_seed=0)
-        return found["density"].values
-
-    return density, new
+def _n_lines(post: xr.DataTree, n_draws: int) -> int:
+    """How many draws have a line of their own: none where a single one is the mean."""
+    n = post["posterior"].sizes["chain"] * post["posterior"].sizes["draw"]
+    return min(n_draws, n) if n > 1 else 0
 
 
-def _levels(heights: Floats, shares: list[float]) -> list[float]:
-    """Densities above which the shares, largest first, of new rows of these heights are."""
-    return np.quantile(heights, [1 - share for share in shares]).tolist()
+def _shade(ax: Axes, law: Law, box: Box, shares: list[float]) -> None:
+    """Shade the regions of a law, and outline them."""
+    surface, depths = law.surface(box), law.depths(shares)
+    for depth in depths:
+        ax.contourf(*surface, [-1, depth], colors=color(0), alpha=0.15)
+    ax.contour(*surface, depths, colors=color(0), linewidths=1.6)
 
 
-def _on(grid: Floats, density: Callable[[Floats], Floats]) -> Floats:
-    """Density on a grid of two features (2, m): (m, m), the second feature along the rows."""
-    places = np.stack(np.meshgrid(*grid), axis=-1)
-    return density(places.reshape(-1, 2)).reshape(places.shape[:2])
+def _outline(ax: Axes, law: Law, box: Box, shares: list[float], look: dict[str, Any]) -> None:
+    ax.contour(*law.surface(box), law.depths(shares), **look)

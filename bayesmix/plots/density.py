@@ -10,7 +10,8 @@ from bayesmix import predictive
 from bayesmix.draws import data_of
 from bayesmix.frozen import frozen
 from bayesmix.plots.columns import column
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color
+from bayesmix.plots.curves import components_along, extent, places, spreads
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain, point_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["density", "histogram"]
+__all__ = ["CUT", "ceiling", "density", "histogram"]
 
-_PLACES = 400
+CUT = "higher peaks cut"
+_HIGHEST = 3  # bars: higher peaks would make them invisible
 _MAX_BINS = 200
 _MIN_BINS = 30  # of a thousand rows or more
 
@@ -36,6 +38,9 @@ def density(
     ax: Axes | None = None,
 ) -> Axes:
     r"""Draw a feature's density over its histogram.
+
+    Components are drawn at their height, however narrow; but what is three times as high as the
+    highest bar is cut, and the axis says so.
 
     Parameters
     ----------
@@ -57,23 +62,29 @@ def density(
     table = data_of(post)
     name = table.features[0] if feature is None else str(feature)
     j = column(table, name)
+    values = table.values[:, j]
+    law = None if point is None else frozen(point).marginal([j])
+    narrow = [components_along(post, j)] + ([] if law is None else [spreads(law)])
+    at = places(*extent(values), *map(np.concatenate, zip(*narrow, strict=True)))
     ax = axes_or_new(ax)
-    histogram(ax, table.values[:, j])
-    grid = predictive.grid(post, _PLACES, features=name)
-    at = grid[name].to_numpy()
+    histogram(ax, values)
+    peak = 0.0
     if post["posterior"].sizes["chain"] * post["posterior"].sizes["draw"] > 1:
         # a single draw is the point itself
-        found = predictive.density(post, grid, features=name, ci_prob=ci_prob, random_seed=0)
+        found = predictive.density(post, at[:, None], features=name, ci_prob=ci_prob, random_seed=0)
         mass = f"posterior, {found.attrs['ci_prob']:.0%}"
         band = found["density_lower"], found["density_upper"]
         ax.fill_between(at, *band, color=color(0), alpha=0.3, linewidth=0, label=mass)
         ax.plot(at, found["density"], color=color(0), label="posterior mean")
-    if point is not None:
-        ax.plot(
-            at, frozen(point).marginal([j]).pdf(at), color=POINT_COLOR, linestyle="--", label="EM"
-        )
-    ax.set(xlabel=name, ylabel="density")
+        peak = float(found["density_upper"].max())
+    if law is not None:
+        height = law.pdf(at)
+        ax.plot(at, height, color=POINT_COLOR, linestyle="--", label=point_name(point))
+        peak = max(peak, float(height.max()))
+    ax.set(xlabel=plain(name), ylabel="density")
     ax.set_ylim(bottom=0)
+    if peak > (top := ceiling(values)):
+        ax.set(ylim=(0, top), ylabel=f"density, {CUT}")
     if legend:
         ax.legend(fontsize="small")
     return ax
@@ -81,15 +92,26 @@ def density(
 
 def histogram(ax: Axes, values: Floats) -> None:
     """Histogram of values (n,) in gray, of mass one."""
-    bins = np.histogram_bin_edges(values, _n_bins(values)).tolist()
+    bins = _edges(values).tolist()
     ax.hist(values, bins=bins, density=True, color="0.85", edgecolor="white", label="data")
+
+
+def ceiling(values: Floats) -> float:
+    """Height above which curves over the histogram of values (n,) are cut."""
+    return _HIGHEST * float(np.histogram(values, _edges(values), density=True)[0].max())
+
+
+def _edges(values: Floats) -> Floats:
+    return np.histogram_bin_edges(values, _n_bins(values))
 
 
 def _n_bins(values: Floats) -> int:
     """Number of bins by Freedman and Diaconis, but enough to show several modes.
 
-    It is found without making them: an outlier asks for many.
+    It is found without making them: an outlier asks for many. A constant has one.
     """
+    if np.ptp(values) == 0:
+        return 1
     fewest = min(np.sqrt(len(values)), _MIN_BINS)
     quartiles = np.quantile(values, [0.25, 0.75])
     width = 2 * np.diff(quartiles)[0] / np.cbrt(len(values))

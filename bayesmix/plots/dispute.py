@@ -12,8 +12,10 @@ from bayesmix.frozen import FrozenMixture
 from bayesmix.partition_result import counted
 from bayesmix.plots.clusters import ellipse
 from bayesmix.plots.columns import chosen
+from bayesmix.plots.curves import component_heights, extent, places, spreads
+from bayesmix.plots.density import CUT, ceiling
 from bayesmix.plots.rows import below, rows_drawn
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["disputed"]
 
 _COVERAGE = 0.9
-_PLACES = 400
 
 
 def disputed(
@@ -57,10 +58,10 @@ def disputed(
     if len(at) == 1:
         values = _densities(ax, point, dispute.name, values[:, 0])
     else:
-        _ellipses(ax, point, dispute.name)
-        ax.set_ylabel(dispute.data.features[at[1]])
+        _ellipses(ax, point, plain(dispute.name))
+        ax.set_ylabel(plain(dispute.data.features[at[1]]))
     _rows(ax, values, dispute)
-    ax.set_xlabel(dispute.data.features[at[0]])
+    ax.set_xlabel(plain(dispute.data.features[at[0]]))
     ax.legend(fontsize="small")
     return ax
 
@@ -81,25 +82,27 @@ def _telling(dispute: Dispute, most: int) -> list[int]:
 def _rows(ax: Axes, values: Floats, dispute: Dispute) -> None:
     """Rows at their places (n, 2): grey, but those of extra clusters."""
     extra = dispute.rows["extra"].to_numpy()
-    others = np.flatnonzero(extra < 0)
-    shown = others[rows_drawn(len(others))] if len(others) else others
-    thinned = "" if len(shown) == len(others) else f", {len(shown):,} shown"
-    name = f"{counted(len(others), 'other row')}{thinned}"
-    ax.scatter(
-        values[shown, 0], values[shown, 1], s=12, color="0.75", linewidths=0, label=name, zorder=1
-    )
+    others = values[extra < 0]
+    name = counted(len(others), "other row")
+    _some(ax, others, name, s=12, color="0.75", linewidths=0, zorder=1)
     whose = "component" if dispute.n_clusters[0] > dispute.n_clusters[1] else "posterior's cluster"
     for k in dispute.table.index:
         own = values[extra == k]
         look: dict[str, Any] = {"color": color(k), "marker": marker(k), "linewidths": 0}
         name = f"{whose} {k}: {counted(len(own), 'row')}"
-        ax.scatter(own[:, 0], own[:, 1], s=24, alpha=0.8, zorder=2, label=name, **look)
-
-    moved = values[others[~dispute.rows["agrees"].to_numpy()[others]]]
+        _some(ax, own, name, s=24, alpha=0.8, zorder=2, **look)
+    moved = values[(extra < 0) & ~dispute.rows["agrees"].to_numpy()]
     if len(moved):
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR}
         name = f"{counted(len(moved), 'row')} of these placed otherwise"
-        ax.scatter(moved[:, 0], moved[:, 1], s=32, linewidths=0.8, label=name, **ring)
+        _some(ax, moved, name, s=32, linewidths=0.8, **ring)
+
+
+def _some(ax: Axes, places: Floats, name: str, **look: Any) -> None:
+    """Rows (m, 2), or as many of them as there is room for."""
+    shown = places[rows_drawn(len(places))]
+    name += "" if len(shown) == len(places) else f", {len(shown):,} shown"
+    ax.scatter(shown[:, 0], shown[:, 1], label=name, **look)
 
 
 def _ellipses(ax: Axes, point: FrozenMixture, name: str) -> None:
@@ -112,15 +115,14 @@ def _ellipses(ax: Axes, point: FrozenMixture, name: str) -> None:
 
 def _densities(ax: Axes, point: FrozenMixture, name: str, x: Floats) -> Floats:
     """Weighted densities of components of one feature, and their sum; places of rows below them."""
-    margin = 0.1 * np.ptp(x)
-    at = np.linspace(x.min() - margin, x.max() + margin, _PLACES)
-    for k, (weight, mean, covariance) in enumerate(
-        zip(point.weights, point.means, point.covariances, strict=True)
-    ):
-        one = FrozenMixture(np.ones(1), mean[None], covariance[None])
-        label = f"{name}'s components" if k == 0 else None
-        ax.plot(at, weight * one.pdf(at), color=POINT_COLOR, linewidth=0.8, label=label)
-    whole = point.pdf(at)
-    ax.plot(at, whole, color=POINT_COLOR, linewidth=1.8, label=f"{name}'s mixture")
-    ax.set_ylabel("density; below it the rows")
-    return below(ax, x, float(whole.max()))
+    at = places(*extent(x), *spreads(point))
+    parts, whole = component_heights(point, at), point.pdf(at)
+    first, *_ = ax.plot(at, parts.T, color=POINT_COLOR, linewidth=0.8)
+    first.set_label(plain(f"{name}'s components"))
+    label = plain(f"{name}'s mixture")
+    ax.plot(at, whole, color=POINT_COLOR, linewidth=1.8, label=label)
+    peak = float(whole.max())
+    top = min(peak, ceiling(x))
+    cut = f", {CUT}" if peak > top else ""
+    ax.set(ylim=(-0.28 * top, 1.05 * top), ylabel=f"density{cut}; below it the rows")
+    return below(ax, x, top)

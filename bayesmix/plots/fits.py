@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from bayesmix.frozen import FrozenMixture, frozen
 from bayesmix.inputs import as_table
 from bayesmix.plots.clusters import ellipse
 from bayesmix.plots.columns import chosen, separating
-from bayesmix.plots.density import histogram
+from bayesmix.plots.curves import component_heights, extent, places, spreads
+from bayesmix.plots.density import CUT, ceiling, histogram
 from bayesmix.plots.panels import panels
 from bayesmix.plots.rows import (
     below,
@@ -23,7 +25,7 @@ from bayesmix.plots.rows import (
     rows_words,
     size_of_markers,
 )
-from bayesmix.plots.style import POINT_COLOR, color, marker
+from bayesmix.plots.style import POINT_COLOR, color, marker, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["fits"]
 
 _COLUMNS = 4
-_PLACES = 400
 _LINE = 44  # letters that stand above a column
 
 
@@ -50,6 +51,11 @@ class _Fit:
     """Shape (K, D)."""
     law: FrozenMixture | None
     """None where it has centers alone."""
+
+    def marginal(self, features: list[int]) -> _Fit:
+        """What it says of some features."""
+        law = None if self.law is None else self.law.marginal(features)
+        return replace(self, centers=self.centers[:, features], law=law)
 
     @property
     def used(self) -> Labels:
@@ -66,10 +72,11 @@ def fits(
 ) -> NDArray[np.object_]:
     r"""Draw fitted estimators on the same rows, one panel each.
 
-    Components of different panels have the same color where they share most rows: each fit is
-    matched to the one with the most components that have rows. Mixtures have ellipses, or in one
-    dimension densities; k-means has centers only, since it knows no spread. Components without
-    rows are not drawn.
+    A cluster has the color of the first one, panel by panel, with which it shares more than half
+    of the rows that are in either, else a new color: so no two clusters of a panel can have claim
+    to the same. Mixtures have ellipses, or in one dimension densities, cut where they are three
+    times as high as the highest bar of the histogram; k-means has centers only, since it knows no
+    spread. Components without rows are not drawn.
 
     Parameters
     ----------
@@ -108,22 +115,29 @@ def fits(
     table = as_table(x)
     parts = _read(fits, x)
     at = chosen(table, features, partial(separating, table.values, _most(parts).labels))
-    labels = table.features[at[0]], "density; below it the rows"
-    if len(at) == 2:
-        labels = table.features[at[0]], table.features[at[1]]
+    names = [plain(table.features[j]) for j in at]
+    labels = (names[0], names[1]) if len(at) == 2 else (names[0], "density; below it the rows")
     axes, columns = panels(len(parts), _COLUMNS, labels)
-    for ax, part, colors in zip(axes, parts, _colors(parts), strict=True):
-        _draw(ax, part, colors, table.values[:, at], at, coverage)
+    parts = [part.marginal(at) for part in parts]
+    words = [_words(parts, len(table.values), len(at), coverage)]
+    values, colors = table.values[:, at], _colors(parts)
+    if len(at) == 2:
+        for ax, part, numbers in zip(axes, parts, colors, strict=True):
+            _outlines(ax, part, numbers, coverage)
+            _rows(ax, part, numbers, values)
+    elif _lines(axes, parts, colors, values[:, 0]):
+        words.append(CUT)
+    for ax, part in zip(axes, parts, strict=True):
         ax.set_title(part.title, fontsize="medium")
-    words = wrap(_words(parts, len(table.values), len(at), coverage), _LINE * columns)
-    axes[0].figure.suptitle("\n".join(words), fontsize="medium")
+    lines = wrap("; ".join(words), _LINE * columns)
+    axes[0].figure.suptitle("\n".join(lines), fontsize="medium")
     return axes
 
 
 def _words(parts: list[_Fit], n: int, n_features: int, coverage: float) -> str:
     words = [rows_words(n)]
     if len(parts) > 1:
-        words.append("the same color: clusters that share most rows")
+        words.append("the same color: clusters that share more than half of their rows")
     if any(part.law for part in parts):
         inside = f"{coverage:.0%} of a component inside its ellipse"
         words.append(inside if n_features == 2 else "black: density")
@@ -160,7 +174,7 @@ def _law(name: str, fit: Any) -> FrozenMixture | None:
 
 
 def _title(name: str, fit: Any, x: Any, labels: Labels, k: int) -> str:
-    lines, occupied = [str(name)], len(np.unique(labels))
+    lines, occupied = [plain(name)], len(np.unique(labels))
     if hasattr(fit, "bic"):
         lines.append(f"BIC {fit.bic(x):,.1f}")
     if occupied < k:
@@ -175,38 +189,27 @@ def _most(parts: list[_Fit]) -> _Fit:
 
 def _colors(parts: list[_Fit]) -> list[dict[int, int]]:
     """Number of the color of every component that has rows, numbered as panels use them."""
-    reference = _most(parts).labels
-    matches = [_match(part, reference) for part in parts]
-    order = dict.fromkeys(place for match in matches for place in match.values())
-    number = {place: i for i, place in enumerate(order)}
-    return [{k: number[place] for k, place in match.items()} for match in matches]
+    first: list[NDArray[np.bool_]] = []  # rows of the first cluster of every color
+    found = []
+    for part in parts:
+        numbers = {}
+        for k in part.used.tolist():
+            own = part.labels == k
+            number = next((i for i, other in enumerate(first) if _alike(own, other)), len(first))
+            if number == len(first):
+                first.append(own)
+            numbers[k] = number
+        found.append(numbers)
+    return found
 
 
-def _match(part: _Fit, reference: Labels) -> dict[int, int]:
-    """To every component that has rows a cluster of the reference, so as to share most rows."""
-    from scipy.optimize import linear_sum_assignment
-
-    size = max(len(part.centers), int(reference.max()) + 1)
-    together = np.zeros((size, size))
-    np.add.at(together, (part.labels, reference), 1.0)
-    places = linear_sum_assignment(together, maximize=True)[1]
-    return {int(k): int(places[k]) for k in part.used}
+def _alike(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """Whether two clusters share more than half of the rows that are in either."""
+    return bool(2 * (one & other).sum() > (one | other).sum())
 
 
-def _draw(
-    ax: Axes, fit: _Fit, colors: dict[int, int], x: Floats, at: list[int], coverage: float
-) -> None:
-    """Rows (n, 1) or (n, 2), and what the fit says of their clusters."""
-    if len(at) == 1:
-        x = _densities(ax, fit, colors, x[:, 0])
-    elif fit.law is None:
-        first, second = fit.centers[np.ix_(fit.used, at)].T
-        ax.scatter(first, second, s=90, marker="x", color=POINT_COLOR, zorder=4)
-    else:
-        law = fit.law.marginal(at)
-        for k, number in colors.items():
-            outline = ellipse(law.means[k], law.covariances[k], coverage)
-            ax.plot(*outline.T, color=color(number), linewidth=1.8, zorder=3)
+def _rows(ax: Axes, fit: _Fit, colors: dict[int, int], x: Floats) -> None:
+    """Rows at their places (n, 2)."""
     rows = rows_drawn(len(x))
     size = size_of_markers(len(rows))
     for k, number in colors.items():
@@ -215,17 +218,42 @@ def _draw(
         ax.scatter(own[:, 0], own[:, 1], s=size, alpha=0.5, linewidths=0, **look)
 
 
-def _densities(ax: Axes, fit: _Fit, colors: dict[int, int], x: Floats) -> Floats:
-    """Histogram, density and its weighted components, or centers; places of the rows below."""
-    histogram(ax, x)
-    top = ax.get_ylim()[1]
+def _outlines(ax: Axes, fit: _Fit, colors: dict[int, int], coverage: float) -> None:
+    """Ellipses of components that have rows, or centers."""
     if fit.law is None:
-        ax.vlines(fit.centers[fit.used, 0], 0, top, color=POINT_COLOR, linewidth=1.2)
-        return below(ax, x, top)
-    margin = 0.1 * np.ptp(x)
-    places = np.linspace(x.min() - margin, x.max() + margin, _PLACES)
-    ax.plot(places, fit.law.pdf(places), color=POINT_COLOR, linewidth=2.6)
+        first, second = fit.centers[fit.used].T
+        ax.scatter(first, second, s=90, marker="x", color=POINT_COLOR, zorder=4)
+        return
     for k, number in colors.items():
-        one = FrozenMixture(np.ones(1), fit.law.means[[k]], fit.law.covariances[[k]])
-        ax.plot(places, fit.law.weights[k] * one.pdf(places), color=color(number), linewidth=1.4)
-    return below(ax, x, top)
+        outline = ellipse(fit.law.means[k], fit.law.covariances[k], coverage)
+        ax.plot(*outline.T, color=color(number), linewidth=1.8, zorder=3)
+
+
+def _lines(
+    axes: NDArray[np.object_], parts: list[_Fit], colors: list[dict[int, int]], x: Floats
+) -> bool:
+    """Histogram, densities or centers, and rows below them; whether high peaks are cut."""
+    highest = ceiling(x)
+    peaks = map(_densities, axes, parts, colors, repeat(x))
+    cut = max(peaks) > highest
+    top = highest if cut else axes[0].get_ylim()[1]
+    axes[0].set_ylim(-0.28 * top, top)
+    for ax, part, numbers in zip(axes, parts, colors, strict=True):
+        if part.law is None:
+            ax.vlines(part.centers[part.used, 0], 0, top, color=POINT_COLOR, linewidth=1.2)
+        _rows(ax, part, numbers, below(ax, x, top))
+    return cut
+
+
+def _densities(ax: Axes, fit: _Fit, colors: dict[int, int], x: Floats) -> float:
+    """Histogram, density and its components, times their weights; the highest peak."""
+    histogram(ax, x)
+    if fit.law is None:
+        return 0.0
+    at = places(*extent(x), *spreads(fit.law))
+    whole = fit.law.pdf(at)
+    ax.plot(at, whole, color=POINT_COLOR, linewidth=2.6)
+    heights = component_heights(fit.law, at)
+    for k, number in colors.items():
+        ax.plot(at, heights[k], color=color(number), linewidth=1.4)
+    return float(whole.max())

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
+from bayesmix import component_prior
+from bayesmix.component_counts import log_pmf_table
+from bayesmix.covariance import structure_of
+from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.frozen import FrozenMixture
-from bayesmix.inputs import as_table, require_count
+from bayesmix.inputs import as_generator, as_table, require_count
+from bayesmix.mixture import Mixture
+from bayesmix.partition_result import counted
 from bayesmix.plots.columns import chosen
-from bayesmix.plots.density import histogram
+from bayesmix.plots.curves import places, spreads
+from bayesmix.plots.density import CUT, ceiling, histogram
 from bayesmix.plots.panels import panels
 from bayesmix.plots.rows import rows_drawn, size_of_markers
-from bayesmix.plots.style import POINT_COLOR, color
+from bayesmix.plots.style import POINT_COLOR, color, plain
 from bayesmix.replicates import sample_prior_predictive
 from bayesmix.schema import PARAMETERS, group
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
-    from bayesmix.inputs import RandomSeed
-    from bayesmix.mixture import Mixture
+    from bayesmix.inputs import RandomSeed, Table
 
     Floats = NDArray[np.float64]
 
@@ -32,8 +38,6 @@ __all__ = ["prior_predictive"]
 _JUDGED_BY = 100  # draws, at least, for widths and limits
 _TAIL = 0.005  # share of the prior's rows that may lie beyond the picture, at either end
 _MIDDLE = (0.05, 0.95)
-_PLACES = 2000
-_HIGHEST = 3  # of the histogram: narrow components would make it invisible
 _COLUMNS = 3
 
 
@@ -56,7 +60,7 @@ def prior_predictive(
     Parameters
     ----------
     mixture : Mixture
-        With a component prior, and a number of components that is not random.
+        With a component prior; a random number of components is drawn for every draw.
     x : (n, D) array_like or DataFrame
         The data.
     features : pair of str, optional
@@ -86,21 +90,60 @@ def prior_predictive(
     require_count(n_draws, "n_draws")
     table = as_table(x)
     at = chosen(table, features, lambda most: list(range(most)))
-    rows = table.values[rows_drawn(len(table.values))]
-    tree = sample_prior_predictive(
-        mixture, rows, draws=max(n_draws, _JUDGED_BY), random_seed=random_seed
-    )
-    made = group(tree, "prior_predictive")["x"].values[0][..., at]
-    names = [table.features[j] for j in at]
-    data = rows[:, at]
-    words = _words(data, made.reshape(-1, len(at)), names)
-    limits = _limits(data, made.reshape(-1, len(at)))
+    data = table.values[rows_drawn(len(table.values))][:, at]
+    count = max(n_draws, _JUDGED_BY)
+    laws, made = _simulated(_of_features(mixture, table, at), data, count, random_seed)
+    names = [plain(table.features[j]) for j in at]
+    everything = made.reshape(-1, len(at))
+    limits = _limits(data, everything)
     if len(at) == 1:
-        axes = _densities(tree, data[:, 0], names[0], n_draws, limits[:, 0])
+        axes = _densities(laws[:n_draws], data[:, 0], names[0], limits[:, 0])
     else:
         axes = _data_sets(data, made[:n_draws], names, limits)
-    axes[0].figure.suptitle(words, fontsize="medium")
+    axes[0].figure.suptitle(_words(data, everything, names), fontsize="medium")
     return axes
+
+
+def _of_features(mixture: Mixture, table: Table, at: list[int]) -> Mixture:
+    """What the model expects of some features; a model that is none is refused later."""
+    if not isinstance(mixture, Mixture) or mixture.components is None:
+        return mixture
+    mixture.require_features(len(table.features))
+    structure = structure_of(mixture.covariance_type)
+    prior = component_prior.marginal(mixture.components, structure, np.array(at))
+    return replace(mixture, components=prior)
+
+
+def _simulated(
+    mixture: Mixture, data: Floats, count: int, random_seed: RandomSeed
+) -> tuple[list[FrozenMixture], Floats]:
+    """Mixtures from the prior, and as many rows as the data at each, (count, n, q)."""
+    if isinstance(mixture, Mixture) and isinstance(mixture.weights, MixtureOfFiniteMixtures):
+        return _of_any_number(mixture, mixture.weights, data, count, as_generator(random_seed))
+    tree = sample_prior_predictive(mixture, data, draws=count, random_seed=random_seed)
+    prior, rows = group(tree, "prior"), group(tree, "prior_predictive")["x"].values[0]
+    values = zip(*(prior[name].values[0] for name in PARAMETERS), strict=True)
+    return [FrozenMixture(*one) for one in values], rows
+
+
+def _of_any_number(
+    mixture: Mixture,
+    weights: MixtureOfFiniteMixtures,
+    data: Floats,
+    count: int,
+    generator: np.random.Generator,
+) -> tuple[list[FrozenMixture], Floats]:
+    """The same where the number of components is random: drawn first, those alike together."""
+    probability = np.exp(log_pmf_table(weights.n_components))
+    numbers = 1 + generator.choice(len(probability), count, p=probability / probability.sum())
+    laws: dict[int, FrozenMixture] = {}
+    rows = np.empty((count, *data.shape))
+    for k in np.unique(numbers).tolist():
+        own = np.flatnonzero(numbers == k)
+        given = replace(mixture, weights=weights.given(k))
+        some, rows[own] = _simulated(given, data, len(own), generator)
+        laws.update(zip(own.tolist(), some, strict=True))
+    return [laws[s] for s in range(count)], rows
 
 
 def _words(data: Floats, made: Floats, names: list[str]) -> str:
@@ -125,25 +168,21 @@ def _limits(data: Floats, made: Floats) -> Floats:
 
 
 def _densities(
-    tree: xr.DataTree, data: Floats, name: str, n_draws: int, limits: Floats
+    laws: list[FrozenMixture], data: Floats, name: str, limits: Floats
 ) -> NDArray[np.object_]:
     """Densities of some draws over the histogram of data (n,)."""
     ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")[1]
     histogram(ax, data)
-    top = _HIGHEST * ax.get_ylim()[1]
-    prior = group(tree, "prior")
-    at = np.linspace(limits[0], limits[1], _PLACES)
-    label: str | None = f"{n_draws} draws of the prior"
-    cut = False
-    for s in range(n_draws):
-        one = FrozenMixture(*(prior[name].values[0, s] for name in PARAMETERS))
-        height = one.pdf(at)
-        cut |= bool(height.max() > top)
+    peak = 0.0
+    for law in laws:
+        at = places(limits[0], limits[1], *spreads(law))
+        height = law.pdf(at)
+        peak = max(peak, float(height.max()))
+        label = None if law is not laws[0] else f"{counted(len(laws), 'draw')} of the prior"
         ax.plot(at, height, color=color(0), linewidth=1, alpha=0.7, label=label)
-        label = None
-    ax.set(xlim=limits, xlabel=name, ylabel="density, higher peaks cut" if cut else "density")
-    if cut:
-        ax.set_ylim(top=top)
+    ax.set(xlim=limits, xlabel=name, ylabel="density")
+    if peak > (top := ceiling(data)):
+        ax.set(ylim=(0, top), ylabel=f"density, {CUT}")
     ax.legend(fontsize="small")
     return np.array([ax], dtype=object)
 

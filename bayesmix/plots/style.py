@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex, to_rgb
 
+from bayesmix.compared_fit import mixture_of_point
 from bayesmix.partition_result import Partition
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +19,8 @@ __all__ = [
     "axes_or_new",
     "color",
     "marker",
+    "plain",
+    "point_name",
     "require_partition",
     "require_rows_of",
 ]
@@ -38,6 +42,29 @@ def color(component: int) -> str:
 def marker(component: int) -> str:
     """Marker of a component; with the color it tells 30 components apart."""
     return _MARKERS[component % len(_MARKERS)]
+
+
+def plain(text: object) -> str:
+    """Text that matplotlib shows as it is: dollar signs are no mathematics."""
+    return str(text).replace("$", r"\$")
+
+
+def point_name(point: Any) -> str:
+    """What legends call a point: EM's maximum of the likelihood, or of a posterior density (MAP).
+
+    A point that EM has not found, as far as it says, is a point.
+    """
+    import xarray as xr
+    from sklearn.mixture import GaussianMixture
+
+    if isinstance(point, xr.DataTree):
+        found = "objective" in group(point, "point_estimate").attrs
+    else:
+        found = isinstance(point, GaussianMixture) or hasattr(point, "verdict_")
+    if not found:
+        return "point"
+    fitted = mixture_of_point(point)
+    return "EM" if fitted is None or fitted.components is None else "MAP"
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes:
