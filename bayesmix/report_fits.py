@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from bayesmix.comparison import Comparison, compare_to_posterior
-from bayesmix.diagnostics import Finding, diagnose
+from bayesmix.diagnostics import diagnose
 from bayesmix.em import fit_em
+from bayesmix.findings import Finding
 from bayesmix.k_choice import KChoice
 from bayesmix.n_components import choose_k
 from bayesmix.partition import partition

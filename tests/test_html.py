@@ -13,8 +13,8 @@ from scipy import integrate, stats
 
 import bayesmix as bm
 from bayesmix import html
-from bayesmix.diagnostics import Finding, Findings
 from bayesmix.dispute import disputed_rows
+from bayesmix.findings import Finding, Findings
 from bayesmix.html.elements import number, table, with_errors
 from bayesmix.html.mathml import math
 from bayesmix.mixture import _PRIORS, CovarianceType
@@ -409,6 +409,12 @@ class TestFindings:
         assert [str(finding) for finding in findings] == ["one", "two"]
         assert "None of 2 checks" in findings._repr_html_()
         assert "what to do" not in findings._repr_html_()
+
+    def test_a_part_of_it_has_a_table_too(self):
+        findings = Findings([Finding("ok", "a", "one"), Finding("ok", "b", "two")])
+        assert findings[1].message == "two"
+        assert rows_shown(findings[1:]._repr_html_())[1:] == [["b", "ok", "two"]]
+        assert "<table" not in findings[2:]._repr_html_()
 
     def test_warnings_are_counted(self, results):
         assert "1 of 2 checks" in results["findings"]._repr_html_()
