@@ -90,6 +90,13 @@ def rows_shown(text: str) -> list[list[str]]:
     ]
 
 
+def added(estimator: bm.GaussianMixture) -> str:
+    """What stands below scikit-learn's part of an estimator's page."""
+    widget, start, own = estimator._repr_html_().partition('<div class="bayesmix')
+    assert "GaussianMixture" in widget
+    return start + own
+
+
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
     """One of every kind of result, cheap ones, with names that would like to be code."""
@@ -370,11 +377,9 @@ class TestExpectations:
 class TestEstimator:
     def test_facts_of_a_fit_follow_the_page_of_scikit_learn(self):
         em = bm.GaussianMixture(3, random_state=1).fit(FRAME)
-        text = em._repr_html_()
-        assert "Not fitted" not in text
-        widget, own = text.split('<div class="bayesmix">')
-        assert "GaussianMixture" in widget
-        require_sound('<div class="bayesmix">' + own)
+        own = added(em)
+        assert "Not fitted" not in em._repr_html_()
+        require_sound(own)
         assert em.verdict_ in own
         assert f"BIC {em.bic(FRAME):.1f}" in own
         rows = rows_shown(own)
@@ -400,6 +405,40 @@ class TestEstimator:
         text = bm.GaussianMixture(1, covariance_type="diag").fit(x)._repr_html_()
         assert "4 of 7 features" in text
         assert f"<td>{number(x[:, 3].std())}</td>" in text
+
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+    def test_what_collapsed_has_no_criterion(self):
+        x = np.repeat([[0.0, 0.0], [1.0, 1.0], [5.0, 2.0]], 5, axis=0)
+        em = bm.GaussianMixture(2, random_state=1).fit(x)
+        said = Reader(added(em)).text
+        assert em.starts_[0].status.name == "SINGULAR"
+        assert "No BIC, as the fit is singular: a component collapsed" in said
+        assert "log-likelihood" not in said
+
+    @pytest.mark.parametrize("structure", STRUCTURES)
+    @pytest.mark.parametrize("other", STRUCTURES)
+    def test_what_was_fitted_is_shown_whatever_is_set_since(self, structure, other):
+        x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.5], [3.0, 1.0]])
+        fitted = bm.GaussianMixture(1, covariance_type=structure).fit(x)
+        own = added(fitted)
+        assert f"({structure} covariances)" in own
+        fitted.set_params(covariance_type=other, n_components=3)
+        assert added(fitted) == own
+
+    def test_what_is_set_by_hand_is_no_fit(self):
+        em = bm.GaussianMixture(2, random_state=1).fit(FRAME)
+        own = added(em)
+        em.weights_, em.means_ = np.ones(1), np.zeros((1, 5))
+        assert added(em) == own
+        bare = bm.GaussianMixture()
+        bare.weights_ = [0.5, 0.5]
+        assert "Fitted mixture" not in bare._repr_html_()
+
+    def test_a_later_fit_that_failed(self):
+        em = bm.GaussianMixture(2, random_state=1).fit(FRAME)
+        with pytest.raises(ValueError, match="every start is singular"):
+            em.fit(np.ones((5, 1)))
+        assert rows_shown(added(em))[0][-4:] == ["mean x0", "sd x0", "mean x1", "sd x1"]
 
 
 class TestFindings:
