@@ -13,6 +13,7 @@ from bayesmix.compared_tables import CONFIDENT, components_table, memberships_ta
 from bayesmix.diagnostics import identified
 from bayesmix.draws import Draws, data_of, draws_of, log_likelihoods, point_of, require_posterior
 from bayesmix.html.elements import block, sentences, table
+from bayesmix.html.numbers import to_errors
 from bayesmix.membership import membership
 from bayesmix.partition_spread import PartitionDistance, distance_from
 from bayesmix.relabel import relabel
@@ -161,14 +162,16 @@ class Comparison:
         return "\n".join(self._with_advice())
 
     def _repr_html_(self) -> str:
-        shown = self.components.rename(columns={"point": "EM"})
-        correlations = shown["parameter"].str.startswith("correlation")
+        shown = self.components.rename(columns={"point": "EM"}).set_index(
+            ["component", "parameter"]
+        )
+        correlations = shown.index.get_level_values("parameter").str.startswith("correlation")
         left_out = " Correlations are in the attribute components." if correlations.any() else ""
         return block(
             "EM beside the posterior",
             sentences(self._with_advice()),
             table(
-                shown[~correlations].set_index(["component", "parameter"]),
+                to_errors(shown[~correlations], ("EM", "mean", "lower", "upper", "sd"), "sd"),
                 f"EM, and the posterior's mean, sd and interval.{left_out}",
             ),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.html.elements import table
+from bayesmix.html.laws import kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ def features_table(prior: Any, structure: CovarianceType) -> str:
     import pandas as pd
 
     within = _expected_variances(prior, structure)
-    if type(prior).__name__ == "NormalInverseWishart":
+    if kind(prior) == "NormalInverseWishart":
         means = within / prior.mean_precision
     else:
         means = np.diag(prior.mean_covariance)
