@@ -13,6 +13,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.diagnostics import Finding
 from bayesmix.html import formula
+from bayesmix.html.numbers import number
 from bayesmix.n_components import choose_k
 from bayesmix.report_fits import Report
 from bayesmix.report_words import Fact, facts
@@ -98,7 +99,7 @@ class TestNumbers:
         assert [row[0] for row in rows] == ["feature", "width", "height"]
         for row, (_, values) in zip(rows[1:], frame().items(), strict=True):
             expected = [values.mean(), values.std(), values.min(), values.median(), values.max()]
-            assert row[1:-1] == [f"{value:.4g}" for value in expected]
+            assert row[1:-1] == [number(value) for value in expected]
             assert row[-1] == str(values.nunique())
 
     def test_prior(self, made, page):
@@ -106,7 +107,7 @@ class TestNumbers:
         prior = made.mixture.components
         for j, row in enumerate(page.tables["model: Prior by feature"][1:]):
             sd = np.sqrt(prior.covariance_scale[j][j])
-            assert row[1:] == [f"{v:.4g}" for v in (prior.mean[j], 10 * sd, sd)]
+            assert row[1:] == [number(v) for v in (prior.mean[j], 10 * sd, sd)]
         assert "give or take 10 of its component's" in page.sections["model"]
         assert "divided by 2 so that" in page.sections["model"]
 
@@ -130,7 +131,7 @@ class TestNumbers:
         assert rows[0][1:3] == ["width", "height"]
         found = made.comparison.memberships.sort_values("label_probability", kind="stable")
         for row, (name, own) in zip(rows[1:], found.head(10).iterrows(), strict=True):
-            assert row[:3] == [str(name), *(f"{v:.4g}" for v in frame().loc[name])]
+            assert row[:3] == [str(name), *map(number, frame().loc[name])]
             posterior = own["posterior_probability"], own["posterior_lower"]
             assert row[3] == str(own["point_label"])
             assert row[5:] == [
@@ -303,7 +304,7 @@ def test_one_variance_for_all_features(tmp_path):
     made = bm.report(frame(), tmp_path, random_seed=1, covariance_type="spherical")
     sd = np.sqrt(frame().var().mean() / 2)
     rows = Page(made.path).tables["model: Prior by feature"]
-    assert [row[2:] for row in rows[1:]] == [[f"{10 * sd:.4g}", f"{sd:.4g}"]] * 2
+    assert [row[2:] for row in rows[1:]] == [[number(10 * sd), number(sd)]] * 2
 
 
 def test_many_features_are_chosen_from(tmp_path):

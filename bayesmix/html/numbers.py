@@ -11,9 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Written", "decimals", "number", "to_errors", "with_errors", "written"]
+__all__ = ["LARGE", "Written", "decimals", "number", "to_errors", "with_errors", "written"]
 
-_LARGE = 1e9
+LARGE = 1e9
 """From here on numbers have an exponent."""
 _MOST_DECIMALS = 8
 
@@ -62,7 +62,7 @@ def number(value: Any) -> str:
         return f"{value:,}"
     if not np.isfinite(value):
         return "–" if np.isnan(value) else "∞" if value > 0 else "-∞"
-    if abs(value) >= _LARGE:
+    if abs(value) >= LARGE:
         return f"{value:.4g}"
     if abs(value) >= 100:
         return f"{value:,.{0 if value == round(value) else 1}f}"
