@@ -99,9 +99,9 @@ class Comparison:
     def sentences(self) -> list[str]:
         """The comparison in words; where components cannot be read, that as well."""
         sure = (
-            f"EM assigns {self.n_confident} of {len(self.memberships)} rows with more than "
-            f"{CONFIDENT:.0%} probability; for {self.n_overconfident} of them the posterior does "
-            "not."
+            f"EM assigns {self.n_confident:,} of {len(self.memberships):,} rows with more than "
+            f"{CONFIDENT:.0%} probability; for {self.n_overconfident:,} of them the posterior "
+            "does not."
         )
         moved = f"{_count(self.n_moved)} another most probable component under the posterior."
         chosen = chosen_clusters(self.post)
@@ -255,7 +255,7 @@ def compare_to_posterior(
 
 
 def _count(n: int) -> str:
-    return {0: "No row has", 1: "One row has"}.get(n, f"{n} rows have")
+    return {0: "No row has", 1: "One row has"}.get(n, f"{n:,} rows have")
 
 
 def _initial(sentence: str, case: Callable[[str], str]) -> str:

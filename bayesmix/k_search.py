@@ -23,7 +23,7 @@ from bayesmix.k_tables import (
     cluster_table,
     structure_table,
 )
-from bayesmix.k_words import first_words, words
+from bayesmix.k_words import POSTERIOR, first_words, words
 from bayesmix.label_draws import occupied
 from bayesmix.loo import loo
 from bayesmix.mixture import Mixture
@@ -53,7 +53,6 @@ _ROUNDS = 2  # of refinement where no time is given, each with as many draws aga
 _MOST_ROUNDS = 4  # where it is
 _AGAIN = 2  # times as long as before a stage takes with as many draws again
 _MORE = ", more exactly"
-_POSTERIOR = "the posterior of the number of clusters"
 _TARGET_MCSE = 0.02  # of the probability of a number of clusters
 _LEAST_SPARSE = 10  # components of the sparse finite mixture
 
@@ -142,7 +141,7 @@ class Search:
             yield "the covariance structure", self._choose_structure
         rest = asked.draws - -(-asked.draws // _FIRST)
         if rest:
-            yield _POSTERIOR, partial(self._go_on, rest)
+            yield POSTERIOR, partial(self._go_on, rest)
         for k in asked.numbers:
             yield f"predictions of K = {k}", partial(self._predict, k)
         for prior in ("sparse", "DP"):
@@ -159,7 +158,7 @@ class Search:
             ]
             if self._is_rough():
                 more = self.trees["MFM"]["posterior"].sizes["draw"]
-                rough += [(f"{_POSTERIOR}{_MORE}", partial(self._go_on, more))]
+                rough += [(f"{POSTERIOR}{_MORE}", partial(self._go_on, more))]
             if not rough:
                 return
             yield from rough

@@ -14,10 +14,11 @@ from bayesmix import html
 from bayesmix.html.features import features_table
 from bayesmix.html.numbers import LARGE, decimals, number
 from bayesmix.membership import interval
+from bayesmix.partition_result import counted
 from bayesmix.report_code import code, fingerprint, versions
 from bayesmix.report_figures import DPI, ringed_below
 from bayesmix.report_tables import separating
-from bayesmix.report_words import facts, out_of_place, outlier_limit
+from bayesmix.report_words import facts, out_of_place, outlier_limit, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +71,7 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
         loader=PackageLoader("bayesmix"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "known": _known, "count": "{:,}".format}
+    environment.filters["counted"] = counted
     lower, upper = interval(None)
     shown = separating(made, _MAX_FEATURES)
     components = _by_parameter(frames["components"])
@@ -89,7 +91,9 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
         farthest=_farthest(made, shown),
         limit=outlier_limit(len(made.table.values)),
         ringed=ringed_below(len(made.table.values)),
-        n_outside=len(out_of_place(made)),
+        resolved=resolved(made),
+        n_unresolved=0 if made.tails is None else int((made.tails < resolved(made)).sum()),
+        outside=out_of_place(made),
         shown_features=shown,
         cross=_cross_table(made, frames["memberships"]),
         diagnostics=None if made.comparison is None else _diagnostics(frames["diagnostics"]),
