@@ -349,6 +349,7 @@ def test_who_passes_no_tree_is_told_what_to_pass() -> None:
     post = sampled("full")
     questions = [bm.diagnose, bm.summary, bm.membership, bm.relabel, bm.n_clusters]
     questions += [bm.predictive.density, bm.predictive.log_density, bm.validate]
+    questions += [bm.plots.clusters, bm.plots.contours, bm.plots.membership, bm.plots.switching]
     for wrong in (model("full"), ROWS, post["posterior"].to_dataset(), None):
         for ask in questions:
             kind = type(wrong).__name__
@@ -358,6 +359,6 @@ def test_who_passes_no_tree_is_told_what_to_pass() -> None:
 
 def test_a_point_is_no_posterior() -> None:
     em = bm.fit_em(model("full"), ROWS, random_seed=1)
-    for ask in (bm.diagnose, bm.summary, bm.membership):
+    for ask in (bm.diagnose, bm.summary, bm.membership, bm.plots.contours):
         with pytest.raises(ValueError, match="expected the group posterior, as sample returns"):
             ask(em)

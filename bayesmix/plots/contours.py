@@ -23,6 +23,7 @@ from bayesmix.plots.rows import (
     size_of_markers,
 )
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain, point_name
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -187,7 +188,7 @@ def _outside_words(count: int) -> str:
 
 def _thinned(post: xr.DataTree) -> xr.DataTree:
     """A tree of few enough draws, evenly spread."""
-    n_chains, n = (post["posterior"].sizes[name] for name in ("chain", "draw"))
+    n_chains, n = (group(post, "posterior").sizes[name] for name in ("chain", "draw"))
     return post.isel(draw=evenly(n, max(_MEAN_OF // n_chains, 1)))
 
 

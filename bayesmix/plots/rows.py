@@ -12,7 +12,7 @@ from bayesmix.draws import evenly, point_of
 from bayesmix.membership import membership
 from bayesmix.partition_result import counted
 from bayesmix.relabel import relabel
-from bayesmix.schema import group
+from bayesmix.schema import group, require_tree
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,6 +76,7 @@ def require_coverage(value: Any) -> float:
 
 def ordered(post: xr.DataTree, point: Any = None) -> xr.DataTree:
     """A tree relabeled to a point's order, unless it has its own already."""
+    require_tree(post)
     if "relabeling" in post.children:
         return post
     return relabel(post, reference=None if point is None else point_of(point))

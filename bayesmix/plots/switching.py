@@ -68,12 +68,12 @@ def switching(
     """
     if variable not in get_args(Variable):
         raise ValueError(f"variable: expected 'means' or 'weights', got {variable!r}")
+    before = require_posterior(post)
     if "relabeling" in post.children:
         raise ValueError(
             "post: expected draws as they were sampled, got relabeled ones; pass the tree that "
             "relabel was given"
         )
-    before = require_posterior(post)
     relabeled = relabel(post) if relabeled is None else relabeled
     _require_relabeled(relabeled, before.sizes)
     after = group(relabeled, "posterior")
