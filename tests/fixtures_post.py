@@ -192,7 +192,11 @@ def made_choice(clusters: Any, k: range = range(1, 7), **others: Any) -> KChoice
     table["p_n_clusters_mcse"] = counted["n_clusters_mcse"].reindex(index)
     table["p_n_clusters_prior"] = bm.prior_n_clusters(mixture.weights, 90)[: k[-1]]
     table["bic"] = table["icl"] = table["aic"] = np.abs(index - 2.0)
-    criteria = pd.concat({"full": table[["bic", "icl", "aic"]]}, names=["covariance_type"])
+    status = others.get("em_status", dict.fromkeys(k, "converged"))
+    own = table[["bic", "icl", "aic"]].assign(
+        status=pd.Series(status).reindex(index, fill_value="converged")
+    )
+    criteria = pd.concat({"full": own}, names=["covariance_type"])
     given: dict[str, Any] = {
         **{
             "models": None,
@@ -215,7 +219,8 @@ def fake_choice(x: Any, k: range = range(1, 9), **_: Any) -> KChoice:
     """Stand in for `choose_k`: two clusters in every draw, no genuine optimum for most."""
     status = dict.fromkeys(k, "converged") | {k[-1]: "singular"}
     found = made_choice(np.full((4, 100), 2), k, em_status=status)
-    found.table.loc[k[-1], ["bic", "icl", "aic"]] = np.nan
+    for criteria, last in ((found.table, k[-1]), (found.criteria, ("full", k[-1]))):
+        criteria.loc[last, ["bic", "icl", "aic"]] = np.nan
     return replace(found, recommendation="2 clusters, <for sure>.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 import bayesmix as bm
@@ -13,7 +14,7 @@ from bayesmix.inputs import as_table
 from bayesmix.kernels.gibbs import VaryingRecords
 from bayesmix.sampling_request import Request
 from bayesmix.sampling_varying import varying_tree
-from tests.support import Parameters, compact, random_independent_prior, random_prior
+from tests.support import Parameters, compact, random_independent_prior, random_prior, rows_of
 
 PROCESS = bm.DirichletProcess(bm.Gamma(2.0, 4.0))
 MFM = bm.MixtureOfFiniteMixtures(bm.UniformK(1, 30))
@@ -108,3 +109,11 @@ def planted_varying(
     tree = varying_tree(asked, found, draws)
     tree.attrs.update(schema.root_attrs(mixture, seed, 1.0) | {"sampler": "gibbs"})
     return tree, found
+
+
+def varying_line() -> xr.DataTree:
+    """Draws of three components of one feature, and of one or two fewer."""
+    means = np.array([[0.0], [9.0], [18.0]])
+    point = Parameters(np.full(3, 1 / 3), means, np.ones((3, 1, 1)))
+    x = pd.DataFrame(rows_of(point, 60), columns=["length"])
+    return planted_varying(point, x, bm.Mixture(MFM, random_prior(1)), chains=2, draws=15)[0]

@@ -18,6 +18,7 @@ import bayesmix as bm
 from bayesmix import schema
 from bayesmix.dispute import disputed_rows
 from bayesmix.inputs import as_table
+from bayesmix.plots import rows as rows_of_plots
 from bayesmix.plots.style import color
 from tests.fixtures_post import sample_quietly
 
@@ -257,15 +258,22 @@ class TestPicture:
         assert Path(outlines[1]).contains_points(sample).mean() == pytest.approx(0.9, abs=0.025)
         assert ax.get_legend().get_texts()[0].get_text() == "BIC, 90% of each component inside"
 
+    def test_many_rows_are_thinned(self, planar, monkeypatch):
+        monkeypatch.setattr(rows_of_plots, "MAX_ROWS", 2)
+        shown = scatters(planar.plot())
+        count = len(planar.rows) - 3
+        assert list(shown)[:2] == [f"{count} other rows, 2 shown", "component 1: 3 rows, 2 shown"]
+        assert [len(drawn.get_offsets()) for drawn in shown.values()][:2] == [2, 2]
+
     def test_features_may_be_chosen(self, planar):
         ax = planar.plot(features=("far", "none"))
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("far", "none")
         given = plt.subplots()[1]
         assert planar.plot(features=("wide",), ax=given) is given
         for wrong in ((), ("far", "far"), ("far", "wide", "none")):
-            with pytest.raises(ValueError, match=r"^features: expected one or two names"):
+            with pytest.raises(ValueError, match=r"^features: expected one or two different names"):
                 planar.plot(features=wrong)
-        with pytest.raises(ValueError, match=r"^plots: expected features among flat, wide"):
+        with pytest.raises(ValueError, match=r"^features: expected names among flat, wide"):
             planar.plot(features=("absent",))
 
     def test_rows_placed_otherwise_are_ringed(self):

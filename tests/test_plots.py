@@ -18,7 +18,7 @@ from bayesmix import plots
 from bayesmix.diagnostics import label_invariant
 from bayesmix.plots import rows
 from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset, posterior_of
-from tests.fixtures_varying import planted_varying
+from tests.fixtures_varying import planted_varying, varying_line
 from tests.support import Parameters, random_parameters, rows_of
 
 FEATURES = ("east", "north")
@@ -176,21 +176,27 @@ class TestClusters:
         texts = [text.get_text() for text in ax.get_legend().get_texts()]
         assert texts[-1] == f"40 of {N} rows drawn"
 
-    def test_a_long_legend_stands_beside_the_axes(self):
+    @pytest.mark.parametrize("k", [9, 30])
+    def test_a_long_legend_stands_beside_the_axes(self, k):
         many = planted(
-            random_parameters("full", 9, 2), np.random.default_rng(1).normal(size=(9, 2))
+            random_parameters("full", k, 2), np.random.default_rng(1).normal(size=(k, 2)), draws=4
         )
         ax = plots.clusters(many)
         ax.figure.draw_without_rendering()
-        inside = ax.get_window_extent()
-        assert ax.get_legend().get_window_extent().x0 >= inside.x1
+        inside, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+        assert legend.x0 >= inside.x1
+        assert legend.y0 >= 0
+        assert legend.x1 <= ax.figure.bbox.x1
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
             ({"coverage": 0}, "coverage: expected a number between 0 and 1, got 0"),
             ({"coverage": 95}, "coverage: expected a number between 0 and 1, got 95"),
-            ({"features": ("east", "west")}, "expected features among east, north, got 'west'"),
+            (
+                {"features": ("east", "west")},
+                "^features: expected names among east, north, got 'west'",
+            ),
         ],
     )
     def test_bad_arguments(self, post, options, message):
@@ -272,6 +278,27 @@ class TestPairs:
         )
         assert len(of_type(grid[1, 0], LineCollection)) == 3
 
+    def test_a_single_feature_of_chosen_draws_is_its_histogram(self):
+        grid = plots.pairs(bm.relabel(varying_line(), n_clusters=3))
+        assert grid.shape == (1, 1)
+        ax = grid[0, 0]
+        assert not ax.get_lines()
+        assert sum(bar.get_width() * bar.get_height() for bar in ax.patches) == pytest.approx(1)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("length", "density")
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == ["data"]
+
+    @pytest.mark.parametrize(("k", "d"), [(10, 2), (2, 2), (10, 3), (2, 4), (12, 4), (40, 2)])
+    def test_the_legend_is_on_no_panel(self, k, d):
+        point, names = random_parameters("full", k, d), tuple("abcd")[:d]
+        grid = plots.pairs(posterior_of(point, names, 40, draws=3), tree_of(point, names))
+        figure = grid[0, 0].figure
+        figure.draw_without_rendering()
+        legend = figure.legends[0].get_window_extent()
+        assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+        for ax in grid[np.tri(d, dtype=bool)]:
+            assert not ax.get_window_extent().overlaps(legend)
+        assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+
 
 class TestDensity:
     @pytest.fixture
@@ -331,7 +358,7 @@ class TestDensity:
 
     def test_unknown_feature(self, post):
         with pytest.raises(
-            ValueError, match="features: expected names among east, north, got 'west'"
+            ValueError, match=r"^features: expected names among east, north, got 'west'"
         ):
             plots.density(post, feature="west")
 
@@ -343,6 +370,7 @@ class TestForest:
         shown = [ax for ax in grid.flat if ax.get_visible()]
         expected = ["weight", "mean east", "mean north", "sd east", "sd north"]
         assert [ax.get_title() for ax in shown] == expected
+        assert shown[0].figure.get_suptitle().endswith("black bar")
         for ax in shown:
             part = table[table["parameter"] == ax.get_title()]
             lines = ax.get_lines()
@@ -361,6 +389,7 @@ class TestForest:
         grid = plots.forest(found)
         assert grid.shape == (3, 3)
         assert grid[0, 0].get_title() == "weight"
+        assert grid[0, 0].figure.get_suptitle().endswith("; 9 of 13 parameters")
 
 
 class TestConfidence:

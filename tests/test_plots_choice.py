@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.lines import Line2D
 
 from bayesmix import plots
 from tests.fixtures_post import made_choice
@@ -83,16 +85,36 @@ class TestRelative:
 class TestCriteria:
     def test_lines_and_rings(self):
         found = full_choice()
-        found.table.loc[[2, 5], ["bic", "icl", "aic"]] = np.nan
-        ax = found.plot()[3]
+        own = found.criteria
+        own.loc[[("full", 2), ("full", 5)], ["bic", "icl", "aic"]] = np.nan
+        lower = own.loc["full"].assign(bic=-9.0, icl=-9.0)
+        other = pd.concat({"tied": lower}, names=own.index.names[:1])
+        own["status"] = np.where(own["bic"].isna(), "singular", "converged")
+        ax = replace(found, criteria=pd.concat([other, own])).plot()[3]
         lines = {line.get_label(): line for line in ax.get_lines()}
-        np.testing.assert_allclose(lines["BIC"].get_ydata(), found.table["bic"])
-        np.testing.assert_allclose(lines["ICL"].get_ydata(), found.table["icl"])
-        assert lines["no genuine optimum"].get_xdata().tolist() == [2, 5]
-        rings = [line for line in ax.get_lines() if line.get_fillstyle() == "none"]
+        np.testing.assert_allclose(lines["BIC"].get_ydata(), own["bic"])
+        np.testing.assert_allclose(lines["ICL"].get_ydata(), own["icl"])
+        (crosses,) = (a for a in ax.get_lines() if a.get_marker() == "x" and len(a.get_xdata()))
+        assert crosses.get_xdata().tolist() == [2, 5]
+        rings = [line for line in ax.get_lines() if line.get_markersize() == 13]
         assert [ring.get_xdata()[0] for ring in rings] == [
-            *(found.table[name].idxmin() for name in ("bic", "icl"))
+            own.loc["full", name].idxmin() for name in ("bic", "icl")
         ]
+
+    def test_they_are_drawn_as_criteria_are(self):
+        """The same color, marker and line wherever somebody meets a BIC."""
+        found = full_choice()
+        of_choice, alone = (
+            {line.get_label(): line for line in ax.get_lines()}
+            for ax in (found.plot()[3], plots.criteria(found.criteria))
+        )
+        for name in ("BIC", "ICL"):
+            for look in (Line2D.get_color, Line2D.get_marker, Line2D.get_linestyle):
+                assert look(of_choice[name]) == look(alone[name])
+
+    def test_without_criteria_the_panel_says_so(self):
+        ax = replace(full_choice(), criteria=None).plot()[3]
+        assert [text.get_text() for text in ax.texts] == ["not come to"]
 
 
 def test_panels_are_what_there_is():

@@ -105,10 +105,37 @@ class TestNumberOfClusters:
 
     def test_numbers_that_are_hardly_possible_get_no_place(self):
         numbers = np.where(np.arange(1000) == 500, 9, 2)[None]
-        found = xr.Dataset({"n_clusters": (("chain", "draw"), numbers)})
+        assert len(plots.n_clusters(self.counted(numbers, VARYING["DP"])).containers[0]) == 2
+
+    def counted(self, numbers: np.ndarray, weights, **others: np.ndarray) -> xr.DataTree:
+        """A tree of which only numbers by draw are known."""
+        by_draw = {"n_clusters": numbers, **others}
+        found = xr.Dataset({name: (("chain", "draw"), own) for name, own in by_draw.items()})
         tree = xr.DataTree.from_dict({"posterior": found})
-        tree.attrs["bayesmix_model"] = bm.Mixture(VARYING["DP"], PRIOR).to_json()
-        assert len(plots.n_clusters(tree).containers[0]) == 2
+        tree.attrs["bayesmix_model"] = bm.Mixture(weights, PRIOR).to_json()
+        return tree
+
+    def test_a_truncation_asks_for_no_place(self):
+        """It is a setting: only numbers that the posterior holds possible are on the axis."""
+        numbers = np.random.default_rng(0).integers(2, 5, size=(2, 100))
+        process = bm.DirichletProcess(1.0, truncation=40)
+        ax = plots.n_clusters(self.counted(numbers, process))
+        assert len(ax.containers[0]) == 4
+        assert ax.get_xlim() == (0.4, 4.6)
+
+    def test_numbers_of_which_each_is_improbable_have_their_place(self):
+        """A share of 0.003 each is much together: nothing is cut off without a word."""
+        numbers = np.arange(1, 301).reshape(2, 150)
+        ax = plots.n_clusters(self.counted(numbers, VARYING["DP"]))
+        drawn = [bar.get_height() for bar in ax.containers[0]]
+        assert sum(drawn) > 0.995
+        assert len(drawn) == 299
+
+    def test_components_without_rows_have_their_place(self):
+        numbers = np.full((2, 50), 2)
+        tree = self.counted(numbers, VARYING["MFM"], n_components=np.repeat([[2], [6]], 50, axis=1))
+        ax = plots.n_clusters(tree)
+        assert line(ax, "components K, posterior").get_ydata().tolist() == [0, 0.5, 0, 0, 0, 0.5]
 
     def test_axes_given(self):
         _, given = plt.subplots()
@@ -286,6 +313,11 @@ class TestCriteria:
             *("tied", "full", "lowest", "no genuine optimum", "max iter, unconfirmed")
         ]
 
+    def test_ticks_say_what_they_are(self):
+        """Rounded to whole numbers, ticks half a unit apart read 22, 22, 23."""
+        written = plots.criteria(grid()).yaxis.get_major_formatter()
+        assert [written(value) for value in (22.5, 2322.0, 0.1 + 0.2)] == ["22.5", "2,322", "0.3"]
+
     def test_a_line_per_criterion(self):
         ax = plots.criteria(grid().loc[["tied"]])
         assert legend(ax) == ["BIC", "ICL", "AIC", "lowest", "max iter"]
@@ -363,3 +395,20 @@ class TestTraces:
         stats = {"log_likelihood_total": (("chain", "draw"), log_likelihood)}
         post["sample_stats"] = xr.DataTree(xr.Dataset(stats))
         assert plots.traces(post)[0, 0].get_title().endswith(said)
+
+    @pytest.mark.parametrize("draws", [2, 3])
+    def test_what_r_hat_cannot_judge_does_not_agree(self, draws):
+        titles = [ax.get_title() for ax in plots.traces(planted(OVERLAPPING, X, draws=draws))[:, 0]]
+        assert titles == 2 * ["not judged: R-hat takes at least 4 draws of every chain"]
+
+    def test_draws_that_were_chosen_are_of_no_chain(self):
+        grid = plots.traces(bm.relabel(varying("MFM"), n_clusters=2))
+        assert [ax.get_title() for ax in grid[:, 0]] == 2 * ["not judged: these draws join chains"]
+        assert legend(grid[0, 1]) == ["all chains"]
+
+    def test_chains_that_stand_still_apart_disagree(self):
+        post = planted(OVERLAPPING, X, draws=20)
+        still = np.broadcast_to([[-5.0], [-9.0]], (2, 20))
+        stats = {"log_likelihood_total": (("chain", "draw"), still)}
+        post["sample_stats"] = xr.DataTree(xr.Dataset(stats))
+        assert plots.traces(post)[0, 0].get_title().endswith("the chains disagree")

@@ -272,9 +272,8 @@ class TestBallOfRows:
         ("x", "features", "message"),
         [
             (X[:7], None, "x: expected 30 rows, as the partition has, got 7"),
-            (TABLE, "up", "features: expected one or two names, got 'up'"),
-            (TABLE, ["east", "north", "up"], "features: expected one or two names"),
-            (TABLE, ["west"], "expected features among east, north, up, got 'west'"),
+            (TABLE, ["east", "north", "up"], "^features: expected one or two different names"),
+            (TABLE, ["west"], "^features: expected names among east, north, up, got 'west'"),
             (None, ["east"], "features: expected x that has them, got none; pass the rows as x"),
         ],
     )

@@ -13,8 +13,10 @@ import xarray as xr
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.contour import QuadContourSet
+from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.mixture import BayesianGaussianMixture
@@ -25,7 +27,7 @@ from bayesmix import plots
 from bayesmix.plots import rows
 from bayesmix.plots.style import color, marker
 from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset, posterior_of
-from tests.fixtures_varying import planted_varying
+from tests.fixtures_varying import planted_varying, varying_line
 from tests.support import Parameters, random_parameters, rows_of
 
 FEATURES = ("east", "north")
@@ -71,12 +73,14 @@ def scatters(ax: plt.Axes) -> list[PathCollection]:
     return [artist for artist in ax.collections if type(artist) is PathCollection]
 
 
-def is_marker(artist: PathCollection, name: str) -> bool:
-    from matplotlib.markers import MarkerStyle
-
+def outline(name: str) -> np.ndarray:
+    """Corners of a marker."""
     style = MarkerStyle(name)
-    expected = style.get_path().transformed(style.get_transform())
-    return np.array_equal(artist.get_paths()[0].vertices, expected.vertices)
+    return style.get_path().transformed(style.get_transform()).vertices
+
+
+def is_marker(artist: PathCollection, name: str) -> bool:
+    return np.array_equal(artist.get_paths()[0].vertices, outline(name))
 
 
 class TestContours:
@@ -161,7 +165,7 @@ class TestContours:
             ({"n_draws": True}, "n_draws: expected a whole number of at least 0, got True"),
             ({"features": "east"}, "contours: expected two features, got one"),
             ({"features": ("east",)}, "contours: expected two features, got one"),
-            ({"features": ("east", "up")}, "expected names among east, north, got 'up'"),
+            ({"features": ("east", "up")}, "^features: expected names among east, north, got 'up'"),
         ],
     )
     def test_errors(self, post, options, message):
@@ -175,16 +179,13 @@ def point_tree(point: Parameters, features: tuple[str, ...] = FEATURES) -> xr.Da
 
 class TestMembership:
     def drawn(self, ax: plt.Axes) -> pd.DataFrame:
-        """Place, colors and marker of every row, in the order of the picture."""
-        parts = []
-        for artist in scatters(ax):
-            at, face = artist.get_offsets(), artist.get_facecolors()
-            part = pd.DataFrame(np.asarray(at), columns=["x", "y"])
-            for i, name in enumerate(("red", "green", "blue")):
-                part[name] = face[:, i] if len(face) else []
-            part["artist"] = artist
-            parts.append(part)
-        return pd.concat([part for part in parts if len(part)], ignore_index=True)
+        """Place, colors and shape of every row, from the lowest to that on top."""
+        (dots,) = scatters(ax)
+        table = pd.DataFrame(np.asarray(dots.get_offsets()), columns=["x", "y"])
+        table[["red", "green", "blue"]] = dots.get_facecolors()[:, :3]
+        table["edge"] = [tuple(edge) for edge in dots.get_edgecolors()]
+        table["shape"] = [path.vertices for path in dots.get_paths()]
+        return table
 
     def test_color_says_the_component_and_strength_the_probability(self, post):
         found = bm.membership(post)
@@ -201,21 +202,17 @@ class TestMembership:
             np.testing.assert_allclose(
                 seen[["red", "green", "blue"]].to_numpy(float), shade, atol=1e-12
             )
-            assert is_marker(seen["artist"], marker(k))
-            assert same_color(seen["artist"].get_edgecolors()[0], color(k))
+            np.testing.assert_array_equal(seen["shape"], outline(marker(k)))
+            assert same_color(seen["edge"], color(k))
 
-    def test_the_least_sure_are_on_top(self, post):
+    def test_the_least_sure_are_on_top_of_all_components(self, post):
         found = bm.membership(post)
-        ax = plots.membership(post)
+        drawn = self.drawn(plots.membership(post))
         places = dict(zip(map(tuple, post["observed_data"]["x"].values), range(N), strict=True))
-        order = {}
-        for artist in scatters(ax):
-            own = [places[tuple(at)] for at in np.asarray(artist.get_offsets())]
-            sure = found["label_probability"].values[own]
-            assert (np.diff(sure) <= 0).all()
-            order.setdefault(artist.get_zorder(), []).extend(sure)
-        below, above = (order[z] for z in sorted(order))
-        assert min(below) >= 0.95 > max(above)
+        order = [places[at] for at in drawn[["x", "y"]].itertuples(index=False, name=None)]
+        sure = found["label_probability"].values[order]
+        assert (np.diff(sure) <= 0).all()
+        assert len(set(found["label"].values[order[-20:]])) == 2
 
     def test_the_legend_explains_strength(self, post):
         ax = plots.membership(post)
@@ -232,9 +229,24 @@ class TestMembership:
     def test_what_was_found_is_not_found_again(self, post):
         found = bm.membership(post)
         found["label"] = ("obs", np.ones(N, int))
-        ax = plots.membership(post, found=found)
-        assert len(scatters(ax)[0].get_offsets()) == 0
-        assert {len(a.get_offsets()) > 0 for a in scatters(ax)[2:]} == {True}
+        drawn = self.drawn(plots.membership(post, found=found))
+        assert all(same_color(edge, color(1)) for edge in drawn["edge"])
+
+    @pytest.mark.parametrize("draw", [plots.membership, plots.clusters])
+    def test_memberships_of_others_are_refused(self, post, draw):
+        found = bm.membership(post)
+        named = found.assign_coords(obs=np.arange(N) + 1)
+        three = found.isel(component=[0, 1, 1]).assign_coords(component=range(3))
+        new = bm.membership(post, np.zeros((7, 2)))
+        for other, said in (
+            (new, "expected the 150 rows of post, got 7 others; pass bayesmix.membership"),
+            (named, "expected the 150 rows of post, got 150 others"),
+            (three, "expected the 2 components of post, got 3 others"),
+            (found["label"], "expected what bayesmix.membership returns, got DataArray"),
+            (found[["label"]], "expected what bayesmix.membership returns, got Dataset"),
+        ):
+            with pytest.raises(ValueError, match=f"^found: {said}"):
+                draw(post, found=other)
 
     def test_one_feature_has_curves(self, line):
         ax = plots.membership(line)
@@ -257,6 +269,31 @@ class TestMembership:
         )
         assert ax.get_ylim()[0] < drawn["y"].min()
         assert (ax.get_yticks() >= 0).all()
+
+    def test_one_feature_of_several_has_no_curves(self):
+        """The probabilities are of all features: a function of one would be false."""
+        point = random_parameters("full", 3, 3, seed=2)
+        post = posterior_of(point, ("a", "b", "c"))
+        found = bm.membership(post)
+        ax = plots.membership(post, features="b")
+        assert not [line for line in ax.get_lines() if len(line.get_xdata()) > 2]
+        assert not [c for c in ax.collections if isinstance(c, PolyCollection)]
+        drawn = self.drawn(ax).sort_values("x")
+        x, label = post["observed_data"]["x"].values[:, 1], found["label"].values
+        np.testing.assert_array_equal(drawn["x"], np.sort(x))
+        np.testing.assert_array_equal(drawn["y"].round(), label[np.argsort(x)])
+        edges = [color(k) for k in label[np.argsort(x)]]
+        assert all(same_color(*both) for both in zip(drawn["edge"], edges, strict=True))
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("b", "component, by all 3 features")
+        assert [text.get_text() for text in ax.get_yticklabels()] == ["0", "1", "2"]
+
+    def test_the_curve_of_a_new_cluster_is_named(self, line):
+        ax = plots.membership(bm.relabel(varying_line(), n_clusters=2))
+        curves = [line for line in ax.get_lines() if len(line.get_xdata()) == 300]
+        assert len(curves) == 3
+        named = dict(zip(texts_of(ax), ax.get_legend().legend_handles, strict=True))
+        assert same_color(named["a new cluster"].get_color(), curves[2].get_color())
+        assert "a new cluster" not in texts_of(plots.membership(line))
 
     def test_many_rows_are_thinned(self, post, monkeypatch):
         monkeypatch.setattr(rows, "MAX_ROWS", 40)
@@ -300,6 +337,18 @@ class TestResponsibilities:
             for artist in scatters(ax)
         )
         assert inside == comparison.n_overconfident
+
+    def test_many_rows_are_thinned_and_all_counted(self, comparison, monkeypatch):
+        monkeypatch.setattr(rows, "MAX_ROWS", 30)
+        ax = plots.responsibilities(comparison)
+        assert sum(len(artist.get_offsets()) for artist in scatters(ax)) == 30
+        count = comparison.memberships["point_label"].value_counts()
+        assert texts_of(ax) == [
+            f"0: {count[0]} rows",
+            f"1: {count[1]} rows",
+            "30 of 150 rows drawn",
+        ]
+        assert f"{comparison.n_overconfident} rows" in ax.texts[0].get_text()
 
     def test_the_diagonal(self, comparison):
         (diagonal,) = plots.responsibilities(comparison).get_lines()
@@ -461,16 +510,57 @@ class TestOutliers:
         ]
         assert {"r120", "r121"} <= {text.get_text() for text in ax.texts}
 
-    def test_eight_names_that_do_not_overlap(self, wild):
-        assert 3 <= len(plots.outliers(wild, limit=0.5).texts) <= 8
-        crowd = pd.DataFrame(np.linspace(30, 30.5, 16).reshape(8, 2), columns=list(FEATURES))
-        ax = plots.outliers(wild, crowd)
+    def boxes(self, ax: plt.Axes) -> list[Bbox]:
+        """Where the names are on the drawn figure."""
         ax.figure.draw_without_rendering()
-        named = [text for text in ax.texts if isinstance(text, Annotation)]
-        assert 2 <= len(named) < 8
-        boxes = [text.get_window_extent().shrunk(0.9, 0.8) for text in named]
+        return [text.get_window_extent() for text in ax.texts if isinstance(text, Annotation)]
+
+    @pytest.mark.parametrize("limit", [0.02, 0.5])
+    def test_names_are_inside_and_on_nothing_else(self, wild, limit):
+        x = wild["observed_data"]["x"].to_pandas()
+        ax = plots.outliers(
+            wild, x.set_axis([f"a long name, {i}" for i in range(123)]), limit=limit
+        )
+        boxes = self.boxes(ax)
+        assert 3 <= len(boxes) <= 8
+        inside, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+        rings = self.rings(ax)
+        centers = ax.transData.transform(rings.get_offsets())
+        radii = np.sqrt(rings.get_sizes()) / 2 * ax.figure.dpi / 72
         for i, box in enumerate(boxes):
-            assert not any(box.overlaps(other) for other in boxes[:i])
+            assert inside.x0 <= box.x0 < box.x1 <= inside.x1
+            assert inside.y0 <= box.y0 < box.y1 <= inside.y1
+            nearest = np.clip(centers, box.min, box.max)
+            assert (np.linalg.norm(nearest - centers, axis=1) > radii).all()
+            assert not any(box.overlaps(other) for other in [legend, *boxes[:i]])
+
+    def test_names_stand_beside_their_rows(self, wild):
+        ax = plots.outliers(wild, limit=0.02)
+        boxes = self.boxes(ax)
+        x = wild["observed_data"]["x"].to_pandas()
+        for text, box in zip(ax.texts, boxes, strict=True):
+            at = ax.transData.transform(x.loc[text.get_text()])
+            nearest = np.clip(at, box.min, box.max)
+            assert np.linalg.norm(nearest - at) < 20
+
+    def test_of_a_crowd_some_have_no_name(self, wild):
+        crowd = pd.DataFrame(np.linspace(30, 30.5, 16).reshape(8, 2), columns=list(FEATURES))
+        assert 1 <= len(self.boxes(plots.outliers(wild, crowd))) < 8
+
+    def test_ringed_rows_are_drawn_though_others_are_not(self, wild, monkeypatch):
+        monkeypatch.setattr(rows, "MAX_ROWS", 10)
+        ax = plots.outliers(wild, limit=0.02)
+        dots = {tuple(at) for at in np.asarray(scatters(ax)[0].get_offsets())}
+        rings = {tuple(at) for at in np.asarray(self.rings(ax).get_offsets())}
+        assert rings < dots
+        assert 10 < len(dots) <= 10 + len(rings)
+        assert texts_of(ax)[0] == f"123 rows, {len(dots)} drawn"
+
+    def test_the_probability_is_of_all_features(self, wild):
+        """Else rings in the middle of the one that is drawn would be a riddle."""
+        ax = plots.outliers(wild, limit=0.02, features="east")
+        assert "0.02 (of all 2 features): " in texts_of(ax)[1]
+        assert ax.get_xlabel() == "east"
 
     def test_new_rows_over_those_of_the_fit(self, wild):
         new = pd.DataFrame([[0.0, 0.0], [30.0, 30.0]], columns=list(FEATURES))

@@ -22,6 +22,7 @@ from bayesmix.plots.style import (
     POINT_COLOR,
     color,
     marker,
+    plain,
     require_partition,
     require_rows_of,
 )
@@ -185,9 +186,9 @@ def _scatters(partition: Partition, names: tuple[str, ...], values: Floats) -> N
             ax.sharey(panels["estimate"])
             ax.tick_params(labelleft=False)
         _scatter(ax, values[rows], label[rows], (label != labels[0])[rows])
-        ax.set(xlabel=names[0], title=title)
+        ax.set(xlabel=plain(names[0]), title=title)
         ax.title.set_fontsize("medium")
-    panels["estimate"].set_ylabel(names[1] if len(names) == 2 else "cluster")
+    panels["estimate"].set_ylabel(plain(names[1]) if len(names) == 2 else "cluster")
     distances(partition, panels["distances"])
     shown = "" if len(rows) == len(values) else f"; {len(rows):,} of {len(values):,} rows shown"
     figure.suptitle(f"ringed: not in the estimate's cluster{shown}", fontsize="medium")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bayesmix.plots.numbers import BAR_WIDTH, prior_bars
+from bayesmix.plots.criteria import criteria
+from bayesmix.plots.numbers import BAR_WIDTH, posterior_bars, prior_bars
 from bayesmix.plots.style import color, marker
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def choice(found: KChoice) -> NDArray[np.object_]:
     for ax, name in zip(axes[1:], shown, strict=False):
         _relative(ax, found, name)
     last = axes[1 + len(shown)]
-    _criteria(last, table, list(found.em_status))
+    _criteria(last, found)
     for ax in axes[2 + len(shown) :]:
         ax.remove()
     for ax in axes[: 2 + len(shown)]:
@@ -70,20 +71,10 @@ def _ticks(table: pd.DataFrame) -> NDArray[np.int64]:
 
 def _probabilities(ax: Axes, table: pd.DataFrame, found: KChoice) -> None:
     k = table.index.to_numpy()
-    posterior, error = table["p_n_clusters"], 2 * table["p_n_clusters_mcse"]
-    ax.bar(k - BAR_WIDTH / 2, posterior, BAR_WIDTH, color=color(0), label="posterior")
-    known = error.notna().to_numpy()
-    ax.errorbar(
-        k[known] - BAR_WIDTH / 2,
-        posterior[known],
-        error[known],
-        fmt="none",
-        color="black",
-        capsize=2,
-        label="± 2 Monte Carlo errors",
-    )
+    posterior, mcse = table["p_n_clusters"], table["p_n_clusters_mcse"]
+    posterior_bars(ax, k - BAR_WIDTH / 2, posterior, mcse, "posterior")
     prior_bars(ax, k, table["p_n_clusters_prior"].to_numpy(), "prior")
-    highest = np.maximum(posterior + error.fillna(0), _other_models(ax, table, found))
+    highest = np.maximum(posterior + 2 * mcse.fillna(0), _other_models(ax, table, found))
     size = "x-small" if len(k) > _MANY else "small"
     for place, share, top in zip(k, posterior, highest, strict=True):
         if share >= _SHOWN:
@@ -99,7 +90,7 @@ def _probabilities(ax: Axes, table: pd.DataFrame, found: KChoice) -> None:
         ylabel="probability",
         ylim=(0, _ROOM * max(highest.max(), table["p_n_clusters_prior"].max())),
         xlabel="number of clusters",
-        title="Number of clusters: posterior beside prior",
+        title="Number of clusters (black: ± 2 Monte Carlo errors)",
     )
     ax.legend(fontsize="small")
 
@@ -159,29 +150,12 @@ def _of_predictions(found: KChoice) -> tuple[pd.Series, pd.Series]:
     return each.sum(), each.std() * np.sqrt(len(each))
 
 
-def _criteria(ax: Axes, table: pd.DataFrame, tried: list[int]) -> None:
-    k = table.index.to_numpy()
-    for i, name in enumerate(("bic", "icl"), start=3):
-        values = table[name].to_numpy(float)
-        style: dict[str, Any] = {"color": color(i), "marker": marker(i)}
-        ax.plot(k, values, markersize=5, linewidth=1, label=name.upper(), **style)
-        if np.isfinite(values).any():
-            best = np.nanargmin(values)
-            ax.plot(k[best], values[best], markersize=11, fillstyle="none", **style)
-    missing = [number for number in tried if number not in table.index[table["bic"].notna()]]
-    if missing:
-        ax.plot(
-            missing,
-            np.full(len(missing), 0.06),
-            "x",
-            color="0.3",
-            transform=ax.get_xaxis_transform(),
-            label="no genuine optimum",
-        )
-    ax.set(
-        ylabel="criterion, low is good",
-        xlabel="number of components",
-        title="For contrast, EM's criteria (the lowest is ringed)",
-    )
-    ax.margins(y=0.15)
-    ax.legend(fontsize="small")
+def _criteria(ax: Axes, found: KChoice) -> None:
+    """EM's criteria under the covariance structure of the answer, where they were come to."""
+    if found.criteria is None:
+        ax.text(0.5, 0.5, "not come to", transform=ax.transAxes, ha="center")
+        ax.set_yticks([])
+    else:
+        own = found.criteria.loc[[found.mixture.covariance_type]]
+        criteria(own, criteria=["bic", "icl"], ax=ax)
+    ax.set(xlabel="number of components", title="For contrast, EM's criteria")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,17 @@ from matplotlib.lines import Line2D
 
 from bayesmix.draws import data_of, draws_of, evenly
 from bayesmix.frozen import frozen
-from bayesmix.membership import membership
 from bayesmix.plots.columns import chosen, separating_components
 from bayesmix.plots.rows import (
     add_legend,
     ordered,
+    placed,
     require_coverage,
     rows_drawn,
     rows_words,
     size_of_markers,
 )
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, point_name
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain, point_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +43,7 @@ def clusters(
     post: xr.DataTree,
     point: Any = None,
     *,
-    features: tuple[str, str] | None = None,
+    features: Sequence[str] | None = None,
     coverage: float = 0.9,
     legend: bool = True,
     found: xr.Dataset | None = None,
@@ -81,7 +82,7 @@ def clusters(
     if len(at) < 2:
         raise ValueError("clusters: expected two features, got one; use plots.density")
     ax = axes_or_new(ax)
-    found = membership(post) if found is None else found
+    found = placed(post, found)
     rows = rows_drawn(len(table.values))
     _draw_rows(ax, table.values[rows][:, at], found.isel(obs=rows))
     _draw_posterior(ax, draws_of(post), at, coverage)
@@ -90,10 +91,10 @@ def clusters(
         for mean, covariance in zip(estimate.means, estimate.covariances, strict=True):
             ax.plot(*ellipse(mean, covariance, coverage).T, color=POINT_COLOR, linewidth=1.6)
     ax.autoscale_view()
-    ax.set(xlabel=table.features[at[0]], ylabel=table.features[at[1]])
+    ax.set(xlabel=plain(table.features[at[0]]), ylabel=plain(table.features[at[1]]))
     if legend:
         handles = handles_of_clusters(post, found, coverage, point)
-        add_legend(ax, handles, len(rows))
+        add_legend(ax, handles)
     return ax
 
 
@@ -147,7 +148,7 @@ def handles_of_clusters(
         return Line2D([], [], linestyle="none", marker=marker(k), **kwargs)
 
     handles = [
-        dot(k, color=color(k), label=f"component {name}")
+        dot(k, color=color(k), label=f"component {plain(name)}")
         for k, name in enumerate(found["component"].values)
     ]
     if (found["label_probability"].values < _UNSURE).any():

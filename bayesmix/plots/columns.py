@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["chosen", "column", "separating", "separating_components"]
 
 _N_DRAWS = 20  # more change no order of features that could be told apart
+_ROUNDING = 1e-12  # standard deviation of what is constant, as a share of its size
 
 
 def column(table: Table, name: str) -> int:
@@ -67,7 +68,8 @@ def _between(weights: Floats, means: Floats, variances: Floats) -> Floats:
     """Share of every feature's variance, (D,), that is between groups (K,), (K, D), (K, D)."""
     between = weights @ np.square(means - weights @ means / weights.sum())
     total = between + weights @ variances
-    return np.divide(between, total, out=np.zeros_like(total), where=total > 0)
+    rounding = weights.sum() * np.square(_ROUNDING * np.abs(means).max(axis=0))
+    return np.divide(between, total, out=np.zeros_like(total), where=total > rounding)
 
 
 def _largest(shares: Floats, most: int) -> list[int]:

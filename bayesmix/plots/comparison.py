@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesmix.compared_tables import CONFIDENT
 from bayesmix.partition_result import counted
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["compared", "confidence", "forest"]
 
 _MAX_PANELS = 9
+_ROUNDING = 1e-9  # bits between partitions that are the same
 
 
 def forest(comparison: Comparison) -> NDArray[np.object_]:
@@ -35,8 +36,8 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
     ndarray of matplotlib Axes
     """
     table = comparison.components
-    shown = [p for p in table["parameter"].unique() if not p.startswith("correlation")]
-    shown = shown[:_MAX_PANELS]
+    names = [p for p in table["parameter"].unique() if not p.startswith("correlation")]
+    shown = names[:_MAX_PANELS]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     n_components = table["component"].nunique()
@@ -55,11 +56,13 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
             ax.plot([row["lower"], row["upper"]], [i, i], color=color(i), linewidth=3, alpha=0.5)
             ax.plot(row["mean"], i, marker=marker(i), color=color(i))
             ax.plot(row["point"], i, marker="|", color=POINT_COLOR, markersize=14, linewidth=0)
-        ax.set(title=parameter, yticks=range(len(part)), yticklabels=part["component"])
+        ax.set_title(plain(parameter), fontsize="medium")
+        ax.set_yticks(range(len(part)), [plain(name) for name in part["component"]])
         ax.set_ylim(len(part) - 0.5, -0.5)
-        ax.title.set_fontsize("medium")
     grid[0, 0].set_ylabel("component")
-    figure.suptitle("posterior mean and interval; EM's value as a black bar", fontsize="medium")
+    cut = f"; {len(shown)} of {len(names)} parameters" if len(shown) < len(names) else ""
+    words = f"posterior mean and interval; EM's value as a black bar{cut}"
+    figure.suptitle(words, fontsize="medium")
     return grid
 
 
@@ -122,7 +125,7 @@ def confidence(comparison: Comparison, *, n_rows: int = 40, ax: Axes | None = No
         ylabel="probability of EM's component",
         xlabel=f"the {len(rows)} least certain of {counted(len(comparison.memberships), 'row')}",
     )
-    ax.set_xticks(place, [str(name) for name in rows.index], rotation=90, fontsize="x-small")
+    ax.set_xticks(place, [plain(name) for name in rows.index], rotation=90, fontsize="x-small")
     ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     return ax
 
@@ -166,7 +169,8 @@ def _fit(found: FitGap, ax: Axes) -> None:
 
 def _partition(found: PartitionDistance, ax: Axes) -> None:
     both = np.concatenate([found.variation, found.variation_of_draws])
-    bins = np.linspace(0, max(both.max(), 1e-3), 31).tolist()
+    top = both.max() if both.max() > _ROUNDING else 1.0
+    bins = np.linspace(0, top, 31).tolist()
     ax.hist(
         found.variation_of_draws, bins, density=True, color=color(0), alpha=0.4, label="two draws"
     )

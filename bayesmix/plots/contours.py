@@ -129,7 +129,7 @@ def contours(
     if legend:
         handles = handles_of_contours(post, shares, n_draws, point)
         handles[0].set_label(handles[0].get_label() + outside)
-        add_legend(ax, handles, len(rows))
+        add_legend(ax, handles)
     elif outside:
         ax.set_title(outside.removeprefix(", "), fontsize="x-small", loc="right")
     return ax

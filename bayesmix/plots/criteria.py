@@ -128,7 +128,7 @@ def _dressed(ax: Axes, table: pd.DataFrame, structures: list[str], criteria: Seq
     """Labels, ticks and the key."""
     k = table.index.unique("n_components").to_numpy()
     ax.set_xticks(k[:: 1 + len(k) // 20])
-    ax.yaxis.set_major_formatter("{x:,.0f}")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     one = len(criteria) == 1
     ax.set(
         xlabel="number of components",

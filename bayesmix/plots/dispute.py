@@ -58,10 +58,10 @@ def disputed(
     if len(at) == 1:
         values = _densities(ax, point, dispute.name, values[:, 0])
     else:
-        _ellipses(ax, point, dispute.name)
-        ax.set_ylabel(dispute.data.features[at[1]])
+        _ellipses(ax, point, plain(dispute.name))
+        ax.set_ylabel(plain(dispute.data.features[at[1]]))
     _rows(ax, values, dispute)
-    ax.set_xlabel(dispute.data.features[at[0]])
+    ax.set_xlabel(plain(dispute.data.features[at[0]]))
     ax.legend(fontsize="small")
     return ax
 
@@ -82,25 +82,27 @@ def _telling(dispute: Dispute, most: int) -> list[int]:
 def _rows(ax: Axes, values: Floats, dispute: Dispute) -> None:
     """Rows at their places (n, 2): grey, but those of extra clusters."""
     extra = dispute.rows["extra"].to_numpy()
-    others = np.flatnonzero(extra < 0)
-    shown = others[rows_drawn(len(others))] if len(others) else others
-    thinned = "" if len(shown) == len(others) else f", {len(shown):,} shown"
-    name = f"{counted(len(others), 'other row')}{thinned}"
-    ax.scatter(
-        values[shown, 0], values[shown, 1], s=12, color="0.75", linewidths=0, label=name, zorder=1
-    )
+    others = values[extra < 0]
+    name = counted(len(others), "other row")
+    _some(ax, others, name, s=12, color="0.75", linewidths=0, zorder=1)
     whose = "component" if dispute.n_clusters[0] > dispute.n_clusters[1] else "posterior's cluster"
     for k in dispute.table.index:
         own = values[extra == k]
         look: dict[str, Any] = {"color": color(k), "marker": marker(k), "linewidths": 0}
         name = f"{whose} {k}: {counted(len(own), 'row')}"
-        ax.scatter(own[:, 0], own[:, 1], s=24, alpha=0.8, zorder=2, label=name, **look)
-
-    moved = values[others[~dispute.rows["agrees"].to_numpy()[others]]]
+        _some(ax, own, name, s=24, alpha=0.8, zorder=2, **look)
+    moved = values[(extra < 0) & ~dispute.rows["agrees"].to_numpy()]
     if len(moved):
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR}
         name = f"{counted(len(moved), 'row')} of these placed otherwise"
-        ax.scatter(moved[:, 0], moved[:, 1], s=32, linewidths=0.8, label=name, **ring)
+        _some(ax, moved, name, s=32, linewidths=0.8, **ring)
+
+
+def _some(ax: Axes, places: Floats, name: str, **look: Any) -> None:
+    """Rows (m, 2), or as many of them as there is room for."""
+    shown = places[rows_drawn(len(places))]
+    name += "" if len(shown) == len(places) else f", {len(shown):,} shown"
+    ax.scatter(shown[:, 0], shown[:, 1], label=name, **look)
 
 
 def _ellipses(ax: Axes, point: FrozenMixture, name: str) -> None:

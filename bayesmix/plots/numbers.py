@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["BAR_WIDTH", "n_clusters", "prior_bars"]
+__all__ = ["BAR_WIDTH", "n_clusters", "posterior_bars", "prior_bars"]
 
 BAR_WIDTH = 0.4
-_SHOWN = 0.005  # posterior probability from which on a number is worth a place
+_SHOWN = 0.005  # of the posterior or the prior: no more is beyond the picture without a word
 _MOST_TICKS = 20
 _ROOM = 1.15  # above the bars, for the legend
 
@@ -53,16 +53,16 @@ def n_clusters(post: xr.DataTree, *, ax: Axes | None = None) -> Axes:
     >>> post = bm.sample(mixture, x, random_seed=1)  # doctest: +SKIP
     >>> bm.plots.n_clusters(post)  # doctest: +SKIP
     """
-    table = _likely(counted(post))
+    components = "n_components" in group(post, "posterior")
+    table = _likely(counted(post), components=components)
     k = table.index.to_numpy()
     ax = axes_or_new(ax, (6.4, 4.0))
     prior = _prior(post)
     place = k if prior is None else k - BAR_WIDTH / 2
-    ax.bar(place, table["n_clusters"], BAR_WIDTH, color=color(0), label="clusters K₊, posterior")
-    _errors(ax, place, table["n_clusters"], table["n_clusters_mcse"])
+    found = table["n_clusters"], table["n_clusters_mcse"]
+    posterior_bars(ax, place, *found, "clusters K₊, posterior")
     if prior is not None:
         prior_bars(ax, k, _at(prior, k), f"clusters K₊, prior{_beyond(prior, k)}")
-    components = "n_components" in group(post, "posterior")
     if components:
         _components(ax, post, table)
     ax.set(
@@ -78,16 +78,26 @@ def n_clusters(post: xr.DataTree, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def posterior_bars(ax: Axes, place: Floats, p: pd.Series, mcse: pd.Series, label: str) -> None:
+    """Bars at places (m,), with two Monte Carlo errors where the draws tell them."""
+    ax.bar(place, p, BAR_WIDTH, color=color(0), label=label)
+    _errors(ax, place, p, mcse)
+
+
 def prior_bars(ax: Axes, k: NDArray[np.int64], p: Floats, label: str) -> None:
     """Hatched bars to the right of numbers k, beside those of the posterior."""
     place = k + BAR_WIDTH / 2
     ax.bar(place, p, BAR_WIDTH, color="0.72", hatch="///", edgecolor="white", label=label)
 
 
-def _likely(table: pd.DataFrame) -> pd.DataFrame:
-    """The numbers 1, 2, ... up to the last that the posterior gives a share to be seen."""
-    shown = table[["n_clusters", "n_components"]].max(axis=1) >= _SHOWN
-    return table.loc[: table.index[shown.to_numpy()].max()]
+def _likely(table: pd.DataFrame, *, components: bool) -> pd.DataFrame:
+    """The numbers 1, 2, ... up to those beyond which the posterior has no share to be seen.
+
+    Components count where their number is random: else it is a setting, as of a truncated stick.
+    """
+    numbers = table[["n_clusters", "n_components"] if components else ["n_clusters"]]
+    reached = (numbers.cumsum() > 1 - _SHOWN).all(axis=1)
+    return table.loc[: reached.idxmax()]
 
 
 def _prior(post: xr.DataTree) -> Floats | None:

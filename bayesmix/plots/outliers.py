@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 from bayesmix import predictive
 from bayesmix.draws import data_of
 from bayesmix.partition_result import counted
 from bayesmix.plots.columns import chosen
 from bayesmix.plots.density import density
+from bayesmix.plots.names import add_names
 from bayesmix.plots.rows import add_legend, below, rows_drawn, size_of_markers
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +32,6 @@ _NAMED = 8
 _LEAST = 1e-5  # what tail probabilities resolve
 _AREA = 36.0  # of a row at the limit, in square points; more for every factor of ten
 _MORE = 40.0
-_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 def outliers(
@@ -45,9 +44,10 @@ def outliers(
 ) -> Axes:
     """Draw the rows, and ring those whose posterior predictive tail probability is below a limit.
 
-    Rings are the larger, the smaller the probability; the eight smallest have the rows' names. It
-    is of all features, whichever are drawn. The legend says how many rows the model itself would
-    put below the limit, were it true: that many are no sign of anything.
+    Rings are the larger, the smaller the probability; beside the eight largest are the rows'
+    names, where there is room. The probability is of all features, whichever are drawn. The legend
+    says how many rows the model itself would put below the limit, were it true: that many are no
+    sign of anything.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def outliers(
         With the groups ``posterior`` and ``observed_data``; the number of components may vary.
     x_new : (m, D) array_like or DataFrame, optional
         Rows to judge; default those of the fit, which then are behind them in gray.
-    features : pair of str, optional
+    features : sequence of one or two str, optional
         Which to draw; default the two in which the ringed rows are farthest from the middle, or
-        the only one, over its density.
+        the only one. One is drawn below its density.
     limit : float, default 0.01
         Tail probability below which a row is ringed.
     ax : matplotlib Axes, optional
@@ -98,14 +98,17 @@ def outliers(
     handles: list[Any] = []
     if x_new is not None:
         handles.append(_dots(ax, of_fit, "0.8", "of the fit"))
-    handles.append(_dots(ax, places, color(0), "" if x_new is None else "judged"))
-    _rings(ax, places[out], tail[out], limit)
-    handles.append(_handle(limit, len(out), len(tail)))
-    _names(ax, places[out[:_NAMED]], [str(table.index[i]) for i in out[:_NAMED]])
-    ax.set_xlabel(own.features[at[0]])
+    handles.append(_dots(ax, places, color(0), "" if x_new is None else "judged", out))
+    areas = _areas(tail[out], limit)
+    ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR, "linewidths": 1.1}
+    ax.scatter(places[out, 0], places[out, 1], s=areas, zorder=4, **ring)
+    of = f" (of all {len(own.features)} features)" if len(at) < len(own.features) else ""
+    handles.append(_handle(f"tail probability < {limit:g}{of}", limit, len(out), len(tail)))
+    ax.set_xlabel(plain(own.features[at[0]]))
     if len(at) == 2:
-        ax.set_ylabel(own.features[at[1]])
-    add_legend(ax, handles, len(places))
+        ax.set_ylabel(plain(own.features[at[1]]))
+    add_legend(ax, handles)
+    add_names(ax, places[out], areas, [str(table.index[i]) for i in out[:_NAMED]])
     return ax
 
 
@@ -118,8 +121,12 @@ def _far(x: Floats, out: Floats, most: int) -> list[int]:
     return sorted(np.argsort(-off.mean(axis=0), kind="stable")[:most].tolist())
 
 
-def _dots(ax: Axes, places: Floats, shade: str, which: str) -> PathCollection:
-    shown = places[rows_drawn(len(places))]
+def _dots(
+    ax: Axes, places: Floats, shade: str, which: str, always: NDArray[np.intp] | None = None
+) -> PathCollection:
+    """Rows (n, 2), or of many some of them and those that are always drawn."""
+    rows = rows_drawn(len(places))
+    shown = places[rows if always is None else np.union1d(rows, always)]
     name = f"{counted(len(places), 'row')} {which}".rstrip()
     name += "" if len(shown) == len(places) else f", {len(shown):,} drawn"
     size = size_of_markers(len(shown))
@@ -128,48 +135,14 @@ def _dots(ax: Axes, places: Floats, shade: str, which: str) -> PathCollection:
     )
 
 
-def _rings(ax: Axes, places: Floats, tail: Floats, limit: float) -> None:
-    """Rings, larger for every factor of ten by which a tail probability is below the limit."""
-    tens = np.log10(limit / np.clip(tail, min(_LEAST, limit), limit))
-    ring: dict[str, Any] = {"facecolors": "none", "edgecolors": POINT_COLOR, "linewidths": 1.1}
-    ax.scatter(places[:, 0], places[:, 1], s=_AREA + _MORE * tens, zorder=4, **ring)
+def _areas(tail: Floats, limit: float) -> Floats:
+    """Areas of rings, larger for every factor of ten by which a probability is below the limit."""
+    tens: Floats = np.log10(limit / np.clip(tail, min(_LEAST, limit), limit))
+    return _AREA + _MORE * tens
 
 
-def _handle(limit: float, count: int, n: int) -> Line2D:
+def _handle(name: str, limit: float, count: int, n: int) -> Line2D:
     chance = f"{n * limit:,.0f}" if n * limit >= 10 else f"{n * limit:.2g}"
-    name = (
-        f"tail probability < {limit:g}: {counted(count, 'row')}\n"
-        f"(expected by chance: {chance} of {n:,})"
-    )
+    name = f"{name}: {counted(count, 'row')}\n(expected by chance: {chance} of {n:,})"
     ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": POINT_COLOR}
     return Line2D([], [], linestyle="none", marker="o", markersize=7, label=name, **ring)
-
-
-def _names(ax: Axes, places: Floats, names: list[str]) -> None:
-    """Names beside their rows, at the first of four sides where no other name is."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # axes are drawn on one
-    points = ax.transData.transform(places) * 72 / figure.dpi
-    taken: list[tuple[Floats, Floats]] = []
-    for place, at, name in zip(places, points, names, strict=True):
-        half = np.array([3.0 * len(name) + 2, 6.0])  # of the text's box, about
-        for side in _SIDES:
-            center = at + np.array(side) * (half + 6)
-            if all((np.abs(center - other) > half + own).any() for other, own in taken):
-                taken.append((center, half))
-                _name(ax, place, name, center - at)
-                break
-
-
-def _name(ax: Axes, place: Floats, name: str, offset: Floats) -> None:
-    text = ax.annotate(
-        name,
-        (place[0], place[1]),
-        (offset[0], offset[1]),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize="small",
-        zorder=5,
-    )
-    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])

@@ -14,6 +14,7 @@ from bayesmix.plots.columns import column, separating_components
 from bayesmix.plots.contours import contours, handles_of_contours
 from bayesmix.plots.density import density, histogram
 from bayesmix.plots.rows import ordered, require_coverage
+from bayesmix.plots.style import axes_or_new, plain
 from bayesmix.schema import chosen_clusters, varies
 
 if TYPE_CHECKING:
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 __all__ = ["pairs"]
 
 _MAX_FEATURES = 4
 _N_DRAWS = 10  # of contours: panels are small
+_WIDTH, _HEIGHT = 2.7, 2.4  # of a panel, in inches
+_ENTRY = 0.2  # height of a line of the legend, in inches
 
 
 def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDArray[np.object_]:
@@ -45,7 +49,8 @@ def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDA
     Returns
     -------
     ndarray of matplotlib Axes
-        Square; those above the diagonal are hidden. One feature has its density alone.
+        Square; those above the diagonal are hidden. One feature has its density alone, or the
+        data where draws were chosen.
 
     Examples
     --------
@@ -61,13 +66,12 @@ def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDA
     names = _features(post)
     size = len(names)
     if size == 1:
-        return np.array([[density(post, point)]], dtype=object)
+        return _alone(post, point)
     figure, grid = plt.subplots(
         size,
         size,
-        figsize=(2.7 * size + 0.8, 2.4 * size),
+        figsize=(_WIDTH * size + 0.8, _HEIGHT * size),
         sharex="col",
-        squeeze=False,
         layout="constrained",
     )
     draw, handles = _below(post, point, coverage)
@@ -79,13 +83,37 @@ def pairs(post: xr.DataTree, point: Any = None, *, coverage: float = 0.9) -> NDA
             draw((names[j], names[i]), ax)
         else:
             _diagonal(ax, post, point, names[i])
-        ax.set(xlabel=names[j] if i == size - 1 else "", ylabel=names[i] if j == 0 < i else "")
+        ax.set_xlabel(plain(names[j]) if i == size - 1 else "")
+        ax.set_ylabel(plain(names[i]) if j == 0 < i else "")
         ax.tick_params(labelleft=j == 0 < i)
     for handle, label in zip(*grid[0, 0].get_legend_handles_labels(), strict=True):
         handle.set_label(f"on the diagonal: {label}")
         handles.append(handle)
-    figure.legend(handles=handles, fontsize="small", loc="upper right")
+    _explain(figure, handles, size)
     return grid
+
+
+def _explain(figure: Figure, handles: list[Any], size: int) -> None:
+    """A legend above the diagonal, or where it is too long beside the panels."""
+    place: dict[str, Any] = {"loc": "upper right"}
+    if len(handles) * _ENTRY > _HEIGHT * (size - 1):
+        columns = int(np.ceil(len(handles) * _ENTRY / figure.get_figheight()))
+        figure.set_figwidth(figure.get_figwidth() + _WIDTH * columns)
+        place = {"loc": "outside right upper", "ncols": columns}
+    figure.legend(handles=handles, fontsize="small", **place)
+
+
+def _alone(post: xr.DataTree, point: Any) -> NDArray[np.object_]:
+    """The density of the only feature, as the only panel."""
+    ax = axes_or_new(None)
+    if chosen_clusters(post) is None:
+        density(post, point, ax=ax)
+    else:
+        table = data_of(post)
+        histogram(ax, table.values[:, 0])
+        ax.set(xlabel=plain(table.features[0]), ylabel="density")
+        ax.legend(fontsize="small")
+    return np.array([[ax]], dtype=object)
 
 
 def _features(post: xr.DataTree) -> list[str]:

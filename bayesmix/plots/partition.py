@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.inputs import require_count
 from bayesmix.partition_result import by_doubt, counted
 from bayesmix.plots.ball import distances, strips
-from bayesmix.plots.style import axes_or_new, color, marker, require_partition
+from bayesmix.plots.style import axes_or_new, color, marker, plain, require_partition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def moves(partition: Partition, *, n_rows: int = 40, ax: Axes | None = None) -> 
         xlabel=f"row, its cluster → the next: {len(rows):,} of {counted(n, 'row')}, {first}",
     )
     steps = [f"{a} → {b}" if b >= 0 else f"{a}" for a, b in zip(own, other, strict=True)]
-    names = [f"{name}  {step}" for name, step in zip(rows.index, steps, strict=True)]
+    names = [f"{plain(name)}  {step}" for name, step in zip(rows.index, steps, strict=True)]
     ax.set_xticks(np.arange(len(rows)), names, rotation=90, fontsize="x-small")
     ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return ax

@@ -9,8 +9,10 @@ import numpy as np
 from matplotlib.ticker import FixedLocator
 
 from bayesmix.draws import evenly, point_of
+from bayesmix.membership import membership
 from bayesmix.partition_result import counted
 from bayesmix.relabel import relabel
+from bayesmix.schema import group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +26,7 @@ __all__ = [
     "aside",
     "below",
     "ordered",
+    "placed",
     "require_coverage",
     "rows_drawn",
     "rows_words",
@@ -32,7 +35,8 @@ __all__ = [
 
 MAX_ROWS = 5000  # more would only make a blot
 _MANY_ENTRIES = 7  # of a legend, from which on it has no place among the rows
-_MANY_ROWS = 2000  # among which looking for a free place takes long
+_LINES = 20  # of a legend beside the axes
+_NAMES = {"obs": "rows", "component": "components"}
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -77,9 +81,30 @@ def ordered(post: xr.DataTree, point: Any = None) -> xr.DataTree:
     return relabel(post, reference=None if point is None else point_of(point))
 
 
-def add_legend(ax: Axes, handles: Sequence[Any], n: int) -> None:
-    """Explain a picture of n rows: where there is room, or beside the axes."""
-    place: dict[str, Any] = {"loc": "best" if n <= _MANY_ROWS else "upper left"}
+def placed(post: xr.DataTree, found: Any = None) -> xr.Dataset:
+    """Memberships of the rows of the fit: those given, if they are of these, or computed."""
+    import xarray as xr
+
+    if found is None:
+        return membership(post)
+    if not isinstance(found, xr.Dataset) or "label_probability" not in found:
+        raise ValueError(
+            f"found: expected what bayesmix.membership returns, got {type(found).__name__}"
+        )
+    fits = group(post, "observed_data"), group(post, "posterior")
+    for dim, own in zip(("obs", "component"), fits, strict=True):
+        if not np.array_equal(found[dim].values, own[dim].values):
+            raise ValueError(
+                f"found: expected the {own.sizes[dim]:,} {_NAMES[dim]} of post, got "
+                f"{found.sizes[dim]:,} others; pass bayesmix.membership(post)"
+            )
+    return found
+
+
+def add_legend(ax: Axes, handles: Sequence[Any]) -> None:
+    """Explain a picture of rows: where there is room, or beside the axes."""
+    place: dict[str, Any] = {"loc": "best"}
     if len(handles) >= _MANY_ENTRIES:
         place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+        place["ncols"] = -(-len(handles) // _LINES)
     ax.legend(handles=handles, fontsize="small", **place)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.draws import evenly, require_posterior
 from bayesmix.identification import IDENTIFIED
-from bayesmix.plots.style import color, marker
+from bayesmix.plots.style import color, marker, plain
 from bayesmix.relabel import relabel
 from bayesmix.schema import chosen_clusters, group
 
@@ -80,7 +80,7 @@ def switching(
     if variable == "means":
         name = _feature(after, feature)
         values = [found["means"].sel(feature=name) for found in (before, after)]
-        said = f"mean of {name}"
+        said = f"mean of {plain(name)}"
     else:
         values, said = [before["weights"], after["weights"]], "weight"
     figure, axes = plt.subplots(
@@ -150,7 +150,7 @@ def _bands(ax: Axes, values: xr.DataArray) -> None:
             markersize=2,
             color=color(k),
             alpha=0.6,
-            label=str(name),
+            label=plain(name),
             rasterized=True,
         )
     for border in range(draws, chains * draws, draws):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bayesmix.diagnostics import DIFFERENT_MODES, RHAT_LIMIT, label_invariant
+from bayesmix.cluster_counts import r_hat_of
+from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT, label_invariant
 from bayesmix.plots.style import color
+from bayesmix.schema import chosen_clusters
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,12 +22,13 @@ __all__ = ["traces"]
 def traces(post: xr.DataTree) -> NDArray[np.object_]:
     """Draw log-likelihood and largest weight against the draw, and as a histogram per chain.
 
-    The title says whether the chains agree, by R-hat.
+    The title says whether the chains agree, by R-hat, where it can be judged.
 
     Returns
     -------
     ndarray of matplotlib Axes, shape (2, 2)
     """
+    joined = chosen_clusters(post) is not None
     found = label_invariant(post, random_seed=0)
     shown = {
         "log-likelihood, nats": found["log_likelihood_total"],
@@ -44,9 +47,10 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
                 orientation="horizontal",
                 histtype="step",
                 color=color(c),
-                label=f"chain {c}",
+                label="all chains" if joined else f"chain {c}",
             )
-        left.set(ylabel=name, title=_verdict(values.values))
+        said = "not judged: these draws join chains" if joined else _verdict(values.values)
+        left.set(ylabel=name, title=said)
         left.title.set_fontsize("medium")
         left.margins(x=0)
         right.set_xticks([])
@@ -58,14 +62,14 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
 
 def _verdict(values: NDArray[np.float64]) -> str:
     """Whether chains (chain, draw) agree, by R-hat."""
-    from arviz_stats import rhat
-
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
         return "constant"
     if len(values) < 2:
         return "one chain"
-    found = float(rhat(values))
-    if not found > RHAT_LIMIT:
+    found = r_hat_of(values)
+    if np.isnan(found):
+        return f"not judged: R-hat takes at least {CHECKABLE} draws of every chain"
+    if found <= RHAT_LIMIT:
         return f"R-hat {found:.3f}: the chains agree"
     apart = "disagree" if found > DIFFERENT_MODES else "have not quite met"
     return f"R-hat {found:.3f}, above {RHAT_LIMIT}: the chains {apart}"
