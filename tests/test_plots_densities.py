@@ -250,6 +250,16 @@ class TestNarrowComponents:
         ax = plots.outliers(planted(few, x, draws=20, spread=1e-3))
         assert ax.get_ylabel() == "density, higher peaks cut; below it the rows"
 
+    def test_and_the_diagonal_of_pairs(self):
+        point = Parameters(
+            np.array([0.99, 0.01]),
+            np.array([[0.0, 0.0], [2.0, 2.0]]),
+            np.array([[[1.0, 0.0], [0.0, 1.0]], [[4e-6, 0.0], [0.0, 1.0]]]),
+        )
+        grid = plots.pairs(planted(point, rows_of(point, 100), draws=5, spread=1e-3))
+        titles = [grid[j, j].get_title(loc="right") for j in (0, 1)]
+        assert titles == ["higher peaks cut", ""]
+
 
 def colors_of_rows(ax: plt.Axes, x: np.ndarray) -> list[str]:
     """Color of every row, by its place."""
