@@ -20,7 +20,7 @@ from sklearn.mixture import GaussianMixture as Theirs
 
 import bayesmix as bm
 from bayesmix import plots
-from bayesmix.plots.regions import law_of_draws
+from bayesmix.plots.regions import Box, law_of_draws, law_of_point
 from bayesmix.plots.style import plain, point_name
 from tests.fixtures_post import (
     OVERLAPPING,
@@ -116,6 +116,19 @@ class TestContours:
             assert shares_inside(draw, rows_of(NARROW, 20_000, seed=5)) == pytest.approx(
                 0.9, abs=0.03
             )
+
+    def test_thirty_specks(self):
+        """Places are few for so many: heights must be nearly straight between them."""
+        specks = Parameters(
+            np.full(30, 1 / 30),
+            np.random.default_rng(1).uniform(0, 10, (30, 2)),
+            np.repeat(0.0025 * np.eye(2)[None], 30, axis=0),
+        )
+        law = law_of_point(bm.frozen(point_tree(specks)))
+        drawn = plt.subplots()[1].contour(
+            *law.surface(Box.around([law], law.rows, 0.9)), law.depths([0.5, 0.9])
+        )
+        np.testing.assert_allclose(shares_inside(drawn, law.rows), [0.5, 0.9], atol=0.035)
 
     def test_a_wild_row_is_counted_instead_of_shown(self):
         x = np.append(rows_of(OVERLAPPING, 150), [[5e4, 0.0]], axis=0)
@@ -236,6 +249,16 @@ class TestNarrowComponents:
         x = rows_of(OVERLAPPING, 100)[:, :1]
         ax = plots.outliers(planted(few, x, draws=20, spread=1e-3))
         assert ax.get_ylabel() == "density, higher peaks cut; below it the rows"
+
+    def test_and_the_diagonal_of_pairs(self):
+        point = Parameters(
+            np.array([0.99, 0.01]),
+            np.array([[0.0, 0.0], [2.0, 2.0]]),
+            np.array([[[1.0, 0.0], [0.0, 1.0]], [[4e-6, 0.0], [0.0, 1.0]]]),
+        )
+        grid = plots.pairs(planted(point, rows_of(point, 100), draws=5, spread=1e-3))
+        titles = [grid[j, j].get_title(loc="right") for j in (0, 1)]
+        assert titles == ["higher peaks cut", ""]
 
 
 def colors_of_rows(ax: plt.Axes, x: np.ndarray) -> list[str]:

@@ -12,7 +12,7 @@ from bayesmix.membership import membership
 from bayesmix.plots.clusters import clusters, handles_of_clusters
 from bayesmix.plots.columns import column, separating_components
 from bayesmix.plots.contours import contours, handles_of_contours
-from bayesmix.plots.density import density, histogram
+from bayesmix.plots.density import CUT, density, histogram
 from bayesmix.plots.rows import ordered, require_coverage
 from bayesmix.plots.style import axes_or_new, plain
 from bayesmix.schema import chosen_clusters, varies
@@ -142,6 +142,8 @@ def _diagonal(ax: Axes, post: xr.DataTree, point: Any, name: str) -> None:
     """Density of a feature without its legend, or where it cannot be had the data alone."""
     if chosen_clusters(post) is None:
         density(post, point, feature=name, legend=False, ax=ax)
+        if CUT in ax.get_ylabel():  # which makes room for a name
+            ax.set_title(CUT, fontsize="x-small", loc="right")
     else:
         table = data_of(post)
         histogram(ax, table.values[:, column(table, name)])
