@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex, to_rgb
 
-from bayesmix.compared_fit import mixture_of_point
 from bayesmix.partition_result import Partition
 from bayesmix.schema import group
 
@@ -50,10 +49,7 @@ def plain(text: object) -> str:
 
 
 def point_name(point: Any) -> str:
-    """What legends call a point: EM's maximum of the likelihood, or of a posterior density (MAP).
-
-    A point that EM has not found, as far as it says, is a point.
-    """
+    """What legends call a point: by the name of EM only where that has found it."""
     import xarray as xr
     from sklearn.mixture import GaussianMixture
 
@@ -61,10 +57,7 @@ def point_name(point: Any) -> str:
         found = "objective" in group(point, "point_estimate").attrs
     else:
         found = isinstance(point, GaussianMixture) or hasattr(point, "verdict_")
-    if not found:
-        return "point"
-    fitted = mixture_of_point(point)
-    return "EM" if fitted is None or fitted.components is None else "MAP"
+    return "EM" if found else "point"
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes:
