@@ -176,6 +176,17 @@ class TestClusters:
         texts = [text.get_text() for text in ax.get_legend().get_texts()]
         assert texts[-1] == f"40 of {N} rows drawn"
 
+    def test_a_component_without_rows_does_not_set_the_frame(self, post):
+        far = post.copy(deep=True)
+        far["posterior"]["means"][:, :5, 1] += 1000.0
+        x = far["observed_data"]["x"].values
+        limits = np.array([(ax := plots.clusters(far)).get_xlim(), ax.get_ylim()])
+        low, high = x.min(axis=0), x.max(axis=0)
+        assert (limits[:, 0] >= low - 0.31 * (high - low)).all()
+        assert (limits[:, 1] <= high + 0.31 * (high - low)).all()
+        assert (limits[:, 0] <= low).all()
+        assert (limits[:, 1] >= high).all()
+
     @pytest.mark.parametrize("k", [9, 30])
     def test_a_long_legend_stands_beside_the_axes(self, k):
         many = planted(

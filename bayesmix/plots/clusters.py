@@ -37,6 +37,7 @@ __all__ = ["clusters", "ellipse", "handles_of_clusters"]
 
 _N_ELLIPSES = 60
 _UNSURE = 0.95
+_BEYOND = 0.3  # of the rows' range
 
 
 def clusters(
@@ -90,12 +91,22 @@ def clusters(
         estimate = frozen(point).marginal(at)
         for mean, covariance in zip(estimate.means, estimate.covariances, strict=True):
             ax.plot(*ellipse(mean, covariance, coverage).T, color=POINT_COLOR, linewidth=1.6)
-    ax.autoscale_view()
+    _frame(ax, table.values[:, at])
     ax.set(xlabel=plain(table.features[at[0]]), ylabel=plain(table.features[at[1]]))
     if legend:
         handles = handles_of_clusters(post, found, coverage, point)
         add_legend(ax, handles)
     return ax
+
+
+def _frame(ax: Axes, x: Floats) -> None:
+    """Show what is drawn, but little beyond the rows: a component without any may be anywhere."""
+    ax.autoscale_view()
+    low, high = x.min(axis=0), x.max(axis=0)
+    room = np.where(high > low, _BEYOND * (high - low), np.inf)
+    drawn = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    lower, upper = np.maximum(drawn[0], low - room), np.minimum(drawn[1], high + room)
+    ax.set(xlim=(lower[0], upper[0]), ylim=(lower[1], upper[1]))
 
 
 def _draw_rows(ax: Axes, x: Floats, found: xr.Dataset) -> None:
