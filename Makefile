@@ -11,7 +11,7 @@ pytest := $(python) -m pytest -n 2 --dist loadfile
 benchmarks := $(subst _,-,$(filter-out _%,$(notdir $(basename $(wildcard tests/benchmarks/*.py)))))
 notebooks := $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help demo test test-slow test-long lint types format bench notebooks docs clean FORCE
+.PHONY: help demo test test-slow test-long lint types format bench notebooks docs pages clean FORCE
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ docs: .venv/.installed  ## the documentation, in build/docs
 	@rm -rf build/docs docs/api
 	@$(python) -m sphinx -q -W --keep-going -j 2 -c docs -d build/doctrees . build/docs
 	@echo "build/docs/index.html"
+
+pages: .venv/.installed  ## open the documentation in Chromium: errors, requests, pages too wide
+	@$(python) -m tests.pages $(sort $(filter-out build/docs/docs/api/%,$(shell find build/docs -name '*.html' -not -path '*/_*')))
 
 clean:  ## delete what was made, except .venv
 	@rm -rf report build docs/api dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

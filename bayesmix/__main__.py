@@ -42,7 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bayesmix", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="bayesmix",
+        description="Gaussian mixtures: which groups are in a table, how sure is it who belongs "
+        "where, and how many are there?",
+        epilog="example: bayesmix report faithful --out report/",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser(
         "report", help="fit EM and the posterior of a mixture, and write a page about both"
@@ -177,9 +182,11 @@ def _is_number(text: Any) -> bool:
 def _print(made: Report, console: Console) -> None:
     from rich.markup import escape
 
+    from bayesmix.partition_result import counted
+
     n, d = made.table.values.shape
     console.print(
-        f"{made.table.name}: {n} rows, {d} feature(s), used as they are "
+        f"{made.table.name}: {counted(n, 'row')}, {counted(d, 'feature')}, used as they are "
         "(nothing scaled, no row dropped)",
         highlight=False,
         markup=False,
@@ -189,7 +196,8 @@ def _print(made: Report, console: Console) -> None:
     elif made.post.attrs.get("interrupted"):
         n_draws = made.post["posterior"].sizes
         console.print(
-            f"[bold]Interrupted:[/bold] {n_draws['chain']} chain(s) of {n_draws['draw']} draws"
+            f"[bold]Interrupted:[/bold] {counted(n_draws['chain'], 'chain')} of "
+            f"{counted(n_draws['draw'], 'draw')}"
         )
     elif made.left_out:
         console.print(f"[bold]Interrupted:[/bold] {made.left_out}", highlight=False)

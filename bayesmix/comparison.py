@@ -10,9 +10,10 @@ import numpy as np
 from bayesmix import passes
 from bayesmix.compared_fit import FitGap, fit_gap, mixture_of_point, structure_of_point
 from bayesmix.compared_tables import CONFIDENT, components_table, memberships_table
+from bayesmix.diagnostics import identified
 from bayesmix.draws import Draws, data_of, draws_of, log_likelihoods, point_of, require_posterior
 from bayesmix.html.elements import block, sentences, table
-from bayesmix.identification import IDENTIFIED
+from bayesmix.html.numbers import to_errors
 from bayesmix.membership import membership
 from bayesmix.partition_spread import PartitionDistance, distance_from
 from bayesmix.relabel import relabel
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from bayesmix.findings import Finding
     from bayesmix.mixture import Mixture
 
 __all__ = ["Comparison", "compare_to_posterior"]
@@ -54,8 +56,8 @@ class Comparison:
     """The point's partition, of most probable components, against the draws'."""
     fit: FitGap
     """Log posterior or log-likelihood of the point beside the draws'."""
-    advice: str
-    """Whether the components can be told apart."""
+    identification: Finding
+    """Whether the components can be told apart: the verdict of `diagnose`."""
     point: xr.Dataset
     """Weights, means and covariances of the point, with the names of the posterior's components and
     features."""
@@ -89,12 +91,17 @@ class Comparison:
         """Rows whose most probable component differs."""
         return int((self.memberships["point_label"] != self.memberships["label"]).sum())
 
+    @property
+    def advice(self) -> str:
+        """That verdict in words."""
+        return self.identification.message
+
     def sentences(self) -> list[str]:
-        """The comparison in words; where components are not identified, the advice as well."""
+        """The comparison in words; where components cannot be read, that as well."""
         sure = (
-            f"EM assigns {self.n_confident} of {len(self.memberships)} rows with more than "
-            f"{CONFIDENT:.0%} probability; for {self.n_overconfident} of them the posterior does "
-            "not."
+            f"EM assigns {self.n_confident:,} of {len(self.memberships):,} rows with more than "
+            f"{CONFIDENT:.0%} probability; for {self.n_overconfident:,} of them the posterior "
+            "does not."
         )
         moved = f"{_count(self.n_moved)} another most probable component under the posterior."
         chosen = chosen_clusters(self.post)
@@ -104,12 +111,15 @@ class Comparison:
             self._among(self.partition.n_clusters, self._distances()),
             self._among(chosen, self.fit.sentence()),
         ]
-        return [*said, f"{_initial(self.advice, str.upper)}."] if self._misleading else said
+        return [*said, self._verdict] if self._misleading else said
 
     @property
     def _misleading(self) -> bool:
-        rate = group(self.post, "relabeling").attrs["non_permutation_rate"]
-        return bool(rate > IDENTIFIED)
+        return self.identification.severity == "warning"
+
+    @property
+    def _verdict(self) -> str:
+        return f"{_initial(self.advice, str.upper)}."
 
     def _among(self, n_clusters: int | None, sentence: str) -> str:
         """Say of which draws a sentence is, where their number of components varied."""
@@ -146,17 +156,24 @@ class Comparison:
 
     def _with_advice(self) -> list[str]:
         said = self.sentences()
-        return said if self._misleading else [*said, f"{_initial(self.advice, str.upper)}."]
+        return said if self._misleading else [*said, self._verdict]
 
     def __repr__(self) -> str:
         return "\n".join(self._with_advice())
 
     def _repr_html_(self) -> str:
-        components = self.components.set_index(["component", "parameter"])
+        shown = self.components.rename(columns={"point": "EM"}).set_index(
+            ["component", "parameter"]
+        )
+        correlations = shown.index.get_level_values("parameter").str.startswith("correlation")
+        left_out = " Correlations are in the attribute components." if correlations.any() else ""
         return block(
             "EM beside the posterior",
             sentences(self._with_advice()),
-            table(components, "EM's value, and the posterior's mean, sd and interval."),
+            table(
+                to_errors(shown[~correlations], ("EM", "mean", "lower", "upper", "sd"), "sd"),
+                f"EM, and the posterior's mean, sd and interval.{left_out}",
+            ),
         )
 
 
@@ -229,7 +246,7 @@ def compare_to_posterior(
         memberships=memberships_table(resp, found),
         partition=distance_from(resp.argmax(axis=1), post if partitions is None else partitions),
         fit=fit_gap(own, fitted, draws, model, likelihoods),
-        advice=str(group(post, "relabeling").attrs["advice"]),
+        identification=identified(post),
         point=point_estimate(
             own.weights[0], own.means[0], own.covariances[0], table.features
         ).assign_coords(component=names),
@@ -238,7 +255,7 @@ def compare_to_posterior(
 
 
 def _count(n: int) -> str:
-    return {0: "No row has", 1: "One row has"}.get(n, f"{n} rows have")
+    return {0: "No row has", 1: "One row has"}.get(n, f"{n:,} rows have")
 
 
 def _initial(sentence: str, case: Callable[[str], str]) -> str:

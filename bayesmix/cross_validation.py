@@ -12,6 +12,7 @@ from bayesmix.em import fit_em
 from bayesmix.frozen import frozen
 from bayesmix.held_out import counted_warnings, held_out_log_density, model_of
 from bayesmix.html.elements import block, sentences, table
+from bayesmix.html.numbers import with_errors
 from bayesmix.inputs import as_generator, require_count
 from bayesmix.progress import progress
 from bayesmix.schema import mixture_of
@@ -83,7 +84,10 @@ class CrossValidation:
         return block(
             "EM and the posterior on rows left out",
             sentences(self.sentences()),
-            table(self.table, "Log density of all rows, each left out once, in nats."),
+            table(
+                with_errors(self.table.rename(columns={"se": "log_density_se"})),
+                "Log density of all rows, each left out once, in nats ± standard error over rows.",
+            ),
         )
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.draws import count_clusters, data_of
-from bayesmix.html.elements import block, table
+from bayesmix.findings import Finding, Findings
 from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.label_draws import label_draws
 from bayesmix.modes import chains_by_mode, describe_modes
+from bayesmix.partition_result import counted
 from bayesmix.partition_spread import chain_distance
 from bayesmix.priors import Dirichlet
 from bayesmix.relabel import relabel
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Finding", "Findings", "convergence", "diagnose", "label_invariant"]
+__all__ = ["Finding", "Findings", "convergence", "diagnose", "identified", "label_invariant"]
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
@@ -37,37 +37,6 @@ MODES_REMEDY = (
     "run more draws; if it stays, the posterior has several modes and the chains sit in different "
     "ones"
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One verdict of `diagnose`."""
-
-    severity: Literal["ok", "warning"]
-    check: str
-    message: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.message}; {self.remedy}" if self.remedy else self.message
-
-
-class Findings(list[Finding]):
-    """What `diagnose` found: a list, and a table in a notebook."""
-
-    def _repr_html_(self) -> str:
-        import pandas as pd
-
-        rows = [(f.severity, f.message, f.remedy) for f in self]
-        checks = pd.Index([f.check for f in self], name="check")
-        frame = pd.DataFrame(rows, checks, ["verdict", "found", "what to do"])
-        if not any(f.remedy for f in self):
-            frame = frame.drop(columns="what to do")
-        warnings = sum(f.severity == "warning" for f in self)
-        return block(
-            "Diagnosis of the draws",
-            table(frame, f"{warnings or 'None'} of {len(self)} checks call for action."),
-        )
 
 
 def diagnose(post: xr.DataTree) -> Findings:
@@ -100,15 +69,21 @@ def diagnose(post: xr.DataTree) -> Findings:
     findings += [*_improper(post), *_truncated(post), _identification(post, moving)]
     if post.attrs.get("interrupted"):
         n = post["posterior"].sizes
+        kept = f"{counted(n['chain'], 'chain')} of {counted(n['draw'], 'draw')}"
         findings.append(
             Finding(
                 "warning",
                 "interrupted",
-                f"sampling was interrupted: {n['chain']} chain(s) of {n['draw']} draws were kept",
+                f"sampling was interrupted: {kept} were kept",
                 "run it again for the draws asked for",
             )
         )
     return Findings(findings)
+
+
+def identified(post: xr.DataTree) -> Finding:
+    """Judge whether components can be read one by one."""
+    return _identification(post, _moving(_checked_columns(post)))
 
 
 def _identification(post: xr.DataTree, moving: pd.DataFrame | None) -> Finding:
@@ -233,7 +208,7 @@ def _truncated(post: xr.DataTree) -> list[Finding]:
 
 def _checked_columns(post: xr.DataTree) -> dict[str, Floats]:
     """Label-invariant draws (chain, draw) by name; none where they are too few to check."""
-    if post["posterior"].sizes["draw"] < CHECKABLE:
+    if group(post, "posterior").sizes["draw"] < CHECKABLE:
         return {}
     return _columns(label_invariant(post, random_seed=0))
 

@@ -301,33 +301,7 @@ class GaussianMixture(StreamedMixture):
     def _html_repr(self) -> str:
         """What scikit-learn shows on a page, and the fit below it."""
         page: str = super()._html_repr()
-        if not hasattr(self, "weights_"):
-            return page
-        covariances = self._point().dense_covariances
-        own = self.weights_, self.means_, covariances, self._features()
-        return page + fitted_html(self._in_words(), *own)
-
-    def _in_words(self) -> list[str]:
-        """How the fit ended, with the criteria of `fit_grid`."""
-        if hasattr(self, "prequential_score_"):
-            return [
-                f"{self.n_iter_:,} batches, {self.n_samples_seen_:,} rows so far.",
-                f"Before they were learnt, rows had a mean log density of "
-                f"{self.prequential_score_:.3f} nats.",
-            ]
-        if not hasattr(self, "verdict_"):
-            return ["Not fitted to rows: the parameters were given."]
-        fit, weight, count = (
-            self._found.winner.log_likelihood,
-            self._stream.weight,
-            self._n_parameters(),
-        )
-        bic = count * np.log(weight) - 2 * fit
-        return [
-            f"{self.verdict_}.",
-            f"BIC {bic:.1f}, low is good: log-likelihood {fit:.3f}, {count:,} free parameters, "
-            f"{weight:,.6g} rows.",
-        ]
+        return page + fitted_html(self)
 
     def _check_parameters(self) -> None:
         for name in ("n_components", "max_iter", "n_init", "verbose_interval"):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesmix.html.elements import block, paragraph, table, with_errors
+from bayesmix.html.elements import block, paragraph, table
+from bayesmix.html.numbers import with_errors
 from bayesmix.prior_sensitivity import Sensitivity, sensitivity
 
 if TYPE_CHECKING:

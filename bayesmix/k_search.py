@@ -23,7 +23,7 @@ from bayesmix.k_tables import (
     cluster_table,
     structure_table,
 )
-from bayesmix.k_words import first_words, words
+from bayesmix.k_words import POSTERIOR, first_words, words
 from bayesmix.label_draws import occupied
 from bayesmix.loo import loo
 from bayesmix.mixture import Mixture
@@ -49,11 +49,11 @@ __all__ = ["Asked", "Search"]
 
 _STATUS = {"unconfirmed": "converged", "too few rows": "more components than rows"}
 _FIRST = 4  # the first answer takes one draw in so many
-_ROUNDS = 2  # of refinement where no time is given, each with as many draws again
-_MOST_ROUNDS = 4  # where it is
+_ROUNDS = 3  # of refinement where no time is given, each with as many draws again
+_ROUNDS_OF_EVIDENCE = 2  # which costs more, and most for numbers that nobody believes
+_MOST_ROUNDS = 4  # of both where a time is given
 _AGAIN = 2  # times as long as before a stage takes with as many draws again
 _MORE = ", more exactly"
-_POSTERIOR = "the posterior of the number of clusters"
 _TARGET_MCSE = 0.02  # of the probability of a number of clusters
 _LEAST_SPARSE = 10  # components of the sparse finite mixture
 
@@ -142,7 +142,7 @@ class Search:
             yield "the covariance structure", self._choose_structure
         rest = asked.draws - -(-asked.draws // _FIRST)
         if rest:
-            yield _POSTERIOR, partial(self._go_on, rest)
+            yield POSTERIOR, partial(self._go_on, rest)
         for k in asked.numbers:
             yield f"predictions of K = {k}", partial(self._predict, k)
         for prior in ("sparse", "DP"):
@@ -150,16 +150,18 @@ class Search:
 
     def _refinements(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """Rounds of as many draws again for what is not exact enough yet."""
-        for _ in range(_ROUNDS if self.deadline == np.inf else _MOST_ROUNDS):
-            own = self._own(self.evidences)
-            rough = [
-                (f"evidence of K = {k}{_MORE}", partial(self._weigh, self.structure, k))
-                for k, found in own.items()
-                if found.se > self.asked.target_se and (self.structure, k) in self.posts
-            ]
+        budget = self.deadline < np.inf
+        for i in range(_MOST_ROUNDS if budget else _ROUNDS):
+            rough = []
             if self._is_rough():
                 more = self.trees["MFM"]["posterior"].sizes["draw"]
-                rough += [(f"{_POSTERIOR}{_MORE}", partial(self._go_on, more))]
+                rough += [(f"{POSTERIOR}{_MORE}", partial(self._go_on, more))]
+            if budget or i < _ROUNDS_OF_EVIDENCE:
+                rough += [
+                    (f"evidence of K = {k}{_MORE}", partial(self._weigh, self.structure, k))
+                    for k, found in self._own(self.evidences).items()
+                    if found.se > self.asked.target_se and (self.structure, k) in self.posts
+                ]
             if not rough:
                 return
             yield from rough

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from bayesmix.k_choice import KChoice
 
-__all__ = ["first_words", "words"]
+__all__ = ["POSTERIOR", "doubts", "first_words", "listed", "runner_up", "words"]
 
+POSTERIOR = "the posterior of the number of clusters"
+"""The stage that the answer rests on, as it is named where it was cut short."""
 _NAMES = {"sparse": "a sparse finite mixture", "DP": "a Dirichlet process"}
 _TOLD = 0.01  # probability from which another number is named
 _TOLD_APART = 2.0  # standard errors
@@ -32,7 +34,7 @@ def first_words(table: pd.DataFrame) -> str:
 
 def words(found: KChoice) -> str:
     """Say the answer, what others say, and what speaks against trusting it."""
-    said = [_answer(found.table), *_doubts(found.r_hat, found.table)]
+    said = [_answer(found.table), *doubts(found)]
     said += [*_models(found), *_structure(found), *_evidence(found), *_predictions(found)]
     said += [*_criteria(found), *_without_criteria(found.em_status), *_unreached(found)]
     return ". ".join(sentence[0].upper() + sentence[1:] for sentence in said) + "."
@@ -44,21 +46,41 @@ def _answer(table: pd.DataFrame) -> str:
         table[name].to_numpy(float)
         for name in ("p_n_clusters", "p_n_clusters_mcse", "p_n_clusters_prior")
     )
-    first, second = np.argsort(-p, kind="stable")[:2] if len(p) > 1 else (0, 0)
+    first = int(p.argmax())
     unknown = "in every draw" if p[first] == 1 else "Monte Carlo error unknown"
     sure = f"Monte Carlo error {error[first]:.2g}" if np.isfinite(error[first]) else unknown
     said = (
         f"{counted(first + 1, 'cluster')} with probability {p[first]:.2f} ({sure}; prior "
         f"{prior[first]:.2f})"
     )
-    if second != first and p[second] >= _TOLD:
-        apart = p[first] - p[second] > _TOLD_APART * np.hypot(error[first], error[second])
-        beside = "" if apart or np.isnan(error[[first, second]]).any() else "not told apart from "
-        said += f", {beside}{second + 1} with {p[second]:.2f}"
+    if (after := runner_up(table)) is not None:
+        beside = "" if after.told_apart else "not told apart from "
+        said += f", {beside}{after.k} with {after.p:.2f}"
     return said
 
 
-def _doubts(r_hat: float, table: pd.DataFrame) -> list[str]:
+class RunnerUp(NamedTuple):
+    """The number of clusters that is the most probable but one."""
+
+    k: int
+    p: float
+    told_apart: bool
+    """Whether Monte Carlo errors tell it from the most probable one, as far as they are known."""
+
+
+def runner_up(table: pd.DataFrame) -> RunnerUp | None:
+    """Find the next number of clusters, where its probability is worth naming."""
+    p, error = (table[name].to_numpy(float) for name in ("p_n_clusters", "p_n_clusters_mcse"))
+    first, *rest = np.argsort(-p, kind="stable")[:2]
+    if not rest or p[rest[0]] < _TOLD:
+        return None
+    near = p[first] - p[rest[0]] <= _TOLD_APART * np.hypot(error[first], error[rest[0]])
+    return RunnerUp(int(rest[0]) + 1, float(p[rest[0]]), not near)
+
+
+def doubts(found: KChoice) -> list[str]:
+    """Say what speaks against trusting the draws of the number of clusters."""
+    r_hat = found.r_hat
     if r_hat > DIFFERENT_MODES:
         return [
             f"do not trust it yet: the chains disagree (R-hat {r_hat:.2f}); take more draws, or "
@@ -69,7 +91,7 @@ def _doubts(r_hat: float, table: pd.DataFrame) -> list[str]:
             f"the chains have not quite met (R-hat {r_hat:.3f}, above {RHAT_LIMIT}), so that its "
             "error is rough; take more draws, or thin more"
         ]
-    if np.isnan(r_hat) and table["p_n_clusters"].max() < 1:
+    if np.isnan(r_hat) and found.table["p_n_clusters"].max() < 1:
         return [f"it is not checked: R-hat takes two chains or more, of at least {CHECKABLE} draws"]
     return []
 

@@ -304,7 +304,7 @@ def _why_not_sampled(case: _WeightsCase, components: str, engine: Engine) -> str
     if components == "none":
         return (
             "a posterior needs a prior on the components, and components=None is maximum "
-            "likelihood; give components=fraley_raftery(x, K)"
+            "likelihood; give components=weakly_informative(x)"
             + (", or fit with fit_em" if case.flat else "")
         )
     if engine == "nuts" and case.random_k:

@@ -54,9 +54,10 @@ def choose_k(
     component prior and concentration, see `evidence`, and the expected log predictive density of a
     new row, see `loo`; and for contrast BIC, ICL and AIC of EM's best optimum, see `fit_grid`.
 
-    Stages follow each other: a first answer from a quarter of the draws, the criteria, the whole
-    posterior, evidence and predictions, the other priors; then what is not exact enough is refined.
-    Ctrl-C, or the end of the time, ends that, and what is done is returned.
+    Stages follow each other: a first answer from a quarter of the draws, the criteria, the
+    evidence, the whole posterior, predictions, the other priors; then what is not exact enough is
+    refined, the posterior first. Ctrl-C, or the end of the time, ends that, and what is done is
+    returned.
 
     None of it is free of assumptions. A cluster is what one Gaussian makes: where clusters have
     heavier tails or other shapes, more rows find more components, whatever the criterion (Cai,
@@ -91,8 +92,8 @@ def choose_k(
     seconds : float, optional
         Time budget: after the first answer no stage begins that would not end within it, if it
         takes what the last of its kind took. A few give the first answer alone. By default stages
-        end with at most two rounds of refinement; with a budget at most four, and what is refined
-        depends on the machine.
+        end with at most three rounds of refinement of the posterior and two of the evidence; with a
+        budget at most four of both, and what is refined depends on the machine.
     random_seed : int, SeedSequence or Generator, optional
     progressbar : bool, default True
         The first answer is printed above it.

@@ -118,6 +118,11 @@ class Fit:
         return self.status in (Status.CONVERGED, Status.MAX_ITER, Status.UNCONFIRMED)
 
     @property
+    def advice(self) -> str:
+        """What its status means and what to do."""
+        return advice(self.status)
+
+    @property
     def n_iter(self) -> int:
         """Iterations done."""
         return len(self.trace) - 1

@@ -302,7 +302,7 @@ def _add_piece(
 
     tasks = _tasks(len(trusted), parts_of(len(piece.values), shape, bytes_each))
     nothing = slice(0, 0), 0, 0
-    found = _run("statistics", points.structure, add, tasks, nothing, threads)
+    found = _run("sums over rows", points.structure, add, tasks, nothing, threads)
     for (draws, _, _), own in zip(tasks, found, strict=True):
         _add(sums, own, draws)
 
@@ -348,7 +348,7 @@ def _walk_rows(
 
         tasks = _tasks(n_points, parts_of(len(piece.values), shape))
         nothing = slice(0, 0), 0, 0
-        found = _run("rows", parameters.structure, walk, tasks, nothing, threads)
+        found = _run("densities of rows", parameters.structure, walk, tasks, nothing, threads)
         if summed:
             for (draws, _, _), own in zip(tasks, found, strict=True):
                 values[draws] += own
@@ -376,7 +376,7 @@ def _run(
     def task(i: int) -> None:
         found[i] = walk(*tasks[i])
 
-    words = f"the pass for {structure.name} covariances"
+    words = f"the pass that finds {kernel}, with {structure.name} covariances"
     compile_once((kernel, structure.name), words, lambda: walk(*nothing))
     run_tasks(task, len(found), threads)
     return found

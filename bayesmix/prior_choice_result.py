@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.cluster_counts import n_clusters, r_hat_of
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
 from bayesmix.html.elements import block, sentences, table
+from bayesmix.html.numbers import with_errors
 from bayesmix.label_draws import occupied
 from bayesmix.prior_clusters import prior_n_clusters
 from bayesmix.stick_priors import StickPrior
@@ -144,7 +145,11 @@ class PriorChoice:
         return block(
             "Number of clusters under several priors",
             sentences(self.sentences()),
-            table(self.summary, "The most probable number of clusters under each prior."),
+            table(
+                with_errors(self.summary),
+                "The most probable number of clusters under each prior, its probability p ± Monte "
+                "Carlo standard error; mean and nine tenths of all numbers, and the prior's mode.",
+            ),
         )
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from bayesmix.comparison import Comparison, compare_to_posterior
-from bayesmix.diagnostics import Finding, diagnose
+from bayesmix.diagnostics import diagnose
 from bayesmix.em import fit_em
+from bayesmix.findings import Finding
 from bayesmix.k_choice import KChoice
 from bayesmix.n_components import choose_k
 from bayesmix.partition import partition
@@ -95,10 +96,14 @@ class Report:
         return cut or bool(self.left_out)
 
     @property
+    def identification(self) -> Finding | None:
+        """What `diagnose` says of the components; None without draws."""
+        return next((f for f in self.findings if f.check == "identification"), None)
+
+    @property
     def identified(self) -> bool:
         """Whether the posterior's components can be read one by one."""
-        of = [finding for finding in self.findings if finding.check == "identification"]
-        return bool(of) and all(finding.severity == "ok" for finding in of)
+        return self.identification is not None and self.identification.severity == "ok"
 
 
 class _Stage(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import struct
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -12,11 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix import html
+from bayesmix.html.features import features_table
+from bayesmix.html.numbers import LARGE, decimals, number
 from bayesmix.membership import interval
+from bayesmix.partition_result import counted
 from bayesmix.report_code import code, fingerprint, versions
 from bayesmix.report_figures import DPI, ringed_below
 from bayesmix.report_tables import separating
-from bayesmix.report_words import facts, out_of_place, outlier_limit
+from bayesmix.report_words import facts, out_of_place, outlier_limit, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,9 +57,8 @@ _FARTHEST = 5
 _MAX_FEATURES = 4  # beside a row
 _MAX_ROWS = 80  # of a table of components, above which correlations are in its file only
 _AFTER_INVARIANTS = ("non_permutation_rate", "components")
-_MOST_DECIMALS = 6
 SCREEN_DPI = 96  # of CSS
-_LARGE = 1e9  # from here on numbers have an exponent
+_UNKNOWN = 100  # size over error that leaves four digits
 
 
 def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes]) -> str:
@@ -69,7 +70,8 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
     environment = Environment(
         loader=PackageLoader("bayesmix"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": _number, "known": _known, "count": "{:,}".format}
+    environment.filters |= {"number": number, "known": _known, "count": "{:,}".format}
+    environment.filters["counted"] = counted
     lower, upper = interval(None)
     shown = separating(made, _MAX_FEATURES)
     components = _by_parameter(frames["components"])
@@ -79,6 +81,7 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
         facts=facts(made),
         words=html.words(made.mixture),
         formula=html.formula(made.mixture),
+        prior=_prior_table(made),
         pictures={name: _picture(data) for name, data in pictures.items()},
         features=frames["features"].reset_index().to_dict("records"),
         components=components,
@@ -88,7 +91,9 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
         farthest=_farthest(made, shown),
         limit=outlier_limit(len(made.table.values)),
         ringed=ringed_below(len(made.table.values)),
-        n_outside=len(out_of_place(made)),
+        resolved=resolved(made),
+        n_unresolved=0 if made.tails is None else int((made.tails < resolved(made)).sum()),
+        outside=out_of_place(made),
         shown_features=shown,
         cross=_cross_table(made, frames["memberships"]),
         diagnostics=None if made.comparison is None else _diagnostics(frames["diagnostics"]),
@@ -127,20 +132,18 @@ def _picture(png: bytes) -> dict[str, Any]:
     }
 
 
+def _prior_table(made: Report) -> str:
+    """What the prior expects of every feature."""
+    mixture, names = made.mixture, made.table.features
+    return features_table(mixture.components, mixture.covariance_type, names, most_rows=len(names))
+
+
 def _form(rows: list[dict[Any, Any]]) -> str:
     """How to write one parameter of all components: two digits of its sd, or four of its size."""
     spreads = [row["sd"] for row in rows if row.get("sd", 0) > 0]
     size = max(abs(row["em"]) for row in rows)
-    digits = 2 if spreads else 4
-    unit = min(spreads) if spreads else size
-    decimals = digits - 1 - math.floor(math.log10(unit)) if unit > 0 else 0
-    return f",.{min(max(decimals, 0), _MOST_DECIMALS)}f" if size < _LARGE else ".4g"
-
-
-def _number(value: float) -> str:
-    """Four digits, and an exponent only where there is no other way."""
-    text = f"{value:.4g}"
-    return f"{value:,.0f}" if "e+" in text and abs(value) < _LARGE else text
+    places = decimals(min(spreads) if spreads else size / _UNKNOWN)
+    return ".4g" if places is None or size >= LARGE else f",.{places}f"
 
 
 def _known(value: float, form: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.gaussian import responsibilities
-from bayesmix.priors import NormalInverseWishart
+from bayesmix.html.features import expected
 from bayesmix.schema import as_draws, group
 from bayesmix.summaries import summary
 
@@ -40,11 +40,7 @@ def _features(made: Report) -> pd.DataFrame:
     """One row per feature: what the data are, and what the prior makes of them."""
     import pandas as pd
 
-    x, prior = made.table.values, made.mixture.components
-    assert isinstance(prior, NormalInverseWishart)
-    variance = np.diag(prior.covariance_scale) / (prior.dof - prior.n_features - 1)
-    if made.mixture.covariance_type == "spherical":
-        variance = np.full_like(variance, variance.mean())
+    x, prior = made.table.values, expected(made.mixture.components, made.mixture.covariance_type)
     columns: dict[str, Any] = {
         "n": len(x),
         "mean": x.mean(axis=0),
@@ -53,9 +49,9 @@ def _features(made: Report) -> pd.DataFrame:
         "median": np.median(x, axis=0),
         "max": x.max(axis=0),
         "distinct": [len(np.unique(column)) for column in x.T],
-        "prior_mean": np.asarray(prior.mean),
-        "prior_sd_of_mean": np.sqrt(variance / prior.mean_precision),
-        "prior_sd": np.sqrt(variance),
+        "prior_mean": prior.mean,
+        "prior_sd_of_mean": prior.sd_of_mean,
+        "prior_sd": prior.sd_within,
     }
     return pd.DataFrame(columns, index=pd.Index(made.table.features, name="feature"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from bayesmix.k_words import POSTERIOR, doubts, runner_up
 from bayesmix.partition_result import counted
 
 if TYPE_CHECKING:
@@ -11,11 +12,12 @@ if TYPE_CHECKING:
 
     from bayesmix.report_fits import Report
 
-__all__ = ["CERTAIN", "Fact", "facts", "open_rows", "out_of_place", "outlier_limit"]
+__all__ = ["CERTAIN", "Fact", "facts", "open_rows", "out_of_place", "outlier_limit", "resolved"]
 
 CERTAIN = 0.95
 """Probability of its most probable component from which on a row is not open."""
 _OUTSIDE = 0.05
+_RESOLVED = 1e-5
 _MOST_NAMED = 6
 
 
@@ -57,12 +59,18 @@ def outlier_limit(n: int) -> float:
     return _OUTSIDE / n
 
 
-def out_of_place(made: Report) -> list[Any]:
-    """Names of the rows that fit nowhere: their tail probability is below the limit."""
+def resolved(made: Report) -> float:
+    """Tail probability below which `tail_probability` knows only that it is small."""
+    return 0.0 if made.mixture.n_components == 1 else _RESOLVED
+
+
+def out_of_place(made: Report) -> list[Any] | None:
+    """Names of the rows that fit nowhere, by a limit of their number; None if it is too small."""
     if made.tails is None:
         return []
+    limit = outlier_limit(len(made.tails))
     tails = made.tails.sort_values(kind="stable")
-    return tails.index[tails < outlier_limit(len(tails))].tolist()
+    return None if limit < resolved(made) else tails.index[tails < limit].tolist()
 
 
 def _how_many(made: Report) -> Fact:
@@ -70,18 +78,23 @@ def _how_many(made: Report) -> Fact:
     if made.choice is None:
         answer, fitted = counted(asked, "component"), "as asked; this page does not judge it"
         return Fact(question, answer, fitted, "model")
-    p, prior = (
-        made.choice.table[name].to_numpy(float) for name in ("p_n_clusters", "p_n_clusters_prior")
-    )
-    k = int(p.argmax()) + 1
-    fits = f"{counted(asked, 'component')} {'was' if asked == 1 else 'were'} asked for and fitted"
-    return Fact(
-        question,
-        counted(k, "cluster"),
-        f"most probable, with probability {p[k - 1]:.2f} (prior {prior[k - 1]:.2f}); {fits}",
-        "groups",
-        "ok" if k == asked else "warning",
-    )
+    table = made.choice.table
+    p, prior = (table[name].to_numpy(float) for name in ("p_n_clusters", "p_n_clusters_prior"))
+    k, after = int(p.argmax()) + 1, runner_up(table)
+    answer = counted(k, "cluster")
+    said = f"most probable, with probability {p[k - 1]:.2f} (prior {prior[k - 1]:.2f})"
+    if after is not None and not after.told_apart:
+        answer = f"{min(k, after.k)} or {max(k, after.k)} clusters"
+        said = (
+            f"{k} with probability {p[k - 1]:.2f}, which Monte Carlo error does not tell apart "
+            f"from {after.p:.2f} of {after.k}"
+        )
+    doubt = "".join(f"; {words.partition(';')[0]}" for words in doubts(made.choice))
+    if POSTERIOR in made.choice.unfinished:
+        doubt += "; by few draws, as its time was up"
+    fits = f"; {counted(asked, 'component')} {'was' if asked == 1 else 'were'} asked for and fitted"
+    sure = k == asked and answer == counted(k, "cluster") and not doubt
+    return Fact(question, answer, said + doubt + fits, "groups", "ok" if sure else "warning")
 
 
 def _how_sure(made: Report) -> list[Fact]:
@@ -135,16 +148,22 @@ def _trust(made: Report) -> Fact:
 
 
 def _readable(made: Report) -> Fact:
-    of = [finding for finding in made.findings if finding.check == "identification"]
+    assert made.identification is not None
     answer, tone = ("yes", "ok") if made.identified else ("no", "warning")
     question = "Can components be read one by one?"
-    return Fact(question, answer, of[0].message, "posterior", tone)  # type: ignore[arg-type]
+    return Fact(question, answer, made.identification.message, "posterior", tone)  # type: ignore[arg-type]
 
 
 def _em(made: Report) -> Fact:
     assert made.comparison is not None
     sure, over = made.comparison.n_confident, made.comparison.n_overconfident
     question, limit = "Is EM too sure?", f"{CERTAIN:.0%} probability"
+    if not made.identified:
+        detail = (
+            "EM's components have none of the posterior's to be held against; what is compared is "
+            "fit and partition"
+        )
+        return Fact(question, "not to be told by component", detail, "comparison")
     rows = f"{counted(sure, 'row')} that EM assigns with more than {limit}"
     if over:
         detail = f"among the {rows}; the posterior gives them at most that"

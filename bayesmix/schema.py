@@ -38,6 +38,7 @@ __all__ = [
     "point_estimate",
     "posterior",
     "require_fixed",
+    "require_tree",
     "root",
     "root_attrs",
     "varies",
@@ -227,8 +228,18 @@ def as_draws(point: xr.DataTree) -> xr.DataTree:
     return xr.DataTree.from_dict({"posterior": dataset})
 
 
+def require_tree(tree: Any) -> None:
+    """Refuse what is no result of a fit, such as its model, its data, or one of its groups."""
+    if not isinstance(tree, xr.DataTree):
+        raise TypeError(
+            "expected the whole DataTree that bayesmix.sample or fit_em returns, got "
+            f"{type(tree).__name__}; fit first, and pass what comes back"
+        )
+
+
 def group(tree: xr.DataTree, name: str) -> xr.Dataset:
     """Take a group out of a tree, or say that it is missing and who makes it."""
+    require_tree(tree)
     if name not in tree.children:
         maker = "fit_em" if name in ("point_estimate", "optimization") else "sample"
         raise ValueError(
@@ -240,11 +251,13 @@ def group(tree: xr.DataTree, name: str) -> xr.Dataset:
 
 def varies(tree: xr.DataTree) -> bool:
     """Whether a tree's number of components varies from draw to draw."""
+    require_tree(tree)
     return "components" in tree.children
 
 
 def chosen_clusters(tree: xr.DataTree) -> int | None:
     """Number of clusters that `relabel` kept the draws with, where it was asked to."""
+    require_tree(tree)
     if "relabeling" not in tree.children:
         return None
     return tree["relabeling"].attrs.get("n_clusters")
@@ -272,6 +285,7 @@ def choice_of_clusters(tree: xr.DataTree) -> str:
 
 def mixture_of(tree: xr.DataTree, stated: Mixture | None = None) -> Mixture | None:
     """The model that is stated, else read back from the tree; None for a tree that carries none."""
+    require_tree(tree)
     if stated is not None:
         return stated
     text = tree.attrs.get("bayesmix_model")

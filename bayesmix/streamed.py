@@ -50,7 +50,7 @@ class StreamedMixture(FittedMixture):
         r"""Take in one more batch of a stream by online EM; the rows are not kept.
 
         The first call is `fit` on its batch, and all there is to say of `fit` holds for it. Every
-        later one moves running averages of the statistics towards those of its batch, by a step
+        later one moves running averages of the statistics toward those of its batch, by a step
         :math:`\min(\frac12, 2\, t^{-0.6})` at batch t of equal ones, and reports the parameters
         of averaged statistics; `online` has the formulas. So a larger first batch is a better
         start: a stream improves an optimum, it does not look for another one. Where components

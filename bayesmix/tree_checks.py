@@ -23,6 +23,7 @@ from bayesmix.schema import (
     chosen_clusters,
     group,
     mixture_of,
+    require_tree,
     varies,
 )
 from bayesmix.stick_priors import StickPrior
@@ -80,6 +81,7 @@ def validate(tree: xr.DataTree) -> None:
     ValueError
         Names the group and the variable, what was expected and what came.
     """
+    require_tree(tree)
     missing = [name for name in _ROOT_ATTRS if name not in tree.attrs]
     if missing:
         raise ValueError(f"tree: expected the attributes {', '.join(missing)}, got none")

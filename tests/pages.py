@@ -1,16 +1,18 @@
 """HTML pages as a person meets them: opened in headless Chromium, at phone and desktop width.
 
-`python -m tests.pages PAGE... --out FOLDER` takes pictures; `seen` says what a test can judge. Both
-need Playwright and Debian's `chromium` (or another Chromium on the PATH).
+`python -m tests.pages PAGE...` says what is wrong with pages, and with `--out FOLDER` takes
+pictures; `seen` is what tests judge. They need Playwright and Debian's `chromium` (or another one).
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +30,9 @@ class Seen:
     """Addresses asked for that are not files of this machine."""
     overflow: int
     """By how many pixels the page is wider than the window: then it has to be pushed sideways."""
+
+
+NOTHING = Seen((), (), 0)
 
 
 def program() -> str | None:
@@ -81,22 +86,28 @@ def seen(
     return Seen(tuple(errors), tuple(requests), max(0, int(overflow)))
 
 
-def main() -> None:
-    """Take pictures of pages, and say what was wrong with them."""
+def main() -> int:
+    """Say what is wrong with pages, and take pictures of them if asked; return how many are."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("page", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--out", type=Path, help="folder for pictures")
     parser.add_argument("--scheme", choices=("light", "dark"), default="light")
     asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
+    if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
+    wrong = 0
     with browser() as chromium:
-        for page in asked.page:
-            for name, width in WIDTHS.items():
+        for page, (name, width) in product(asked.page, WIDTHS.items()):
+            picture = None
+            if asked.out is not None:
                 picture = asked.out / f"{page.parent.name}-{page.stem}-{name}-{asked.scheme}.png"
-                print(
-                    picture, seen(chromium, page, width=width, scheme=asked.scheme, picture=picture)
-                )
+            found = seen(chromium, page, width=width, scheme=asked.scheme, picture=picture)
+            if found != NOTHING:
+                wrong += 1
+                print(f"{page}, {name}: {found}")
+    print(f"{len(asked.page)} pages at {len(WIDTHS)} widths: {wrong or 'nothing'} wrong")
+    return wrong
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(min(main(), 1))

@@ -50,7 +50,7 @@ class TestGood:
         assert main(["report", write(rows()), "--out", "out", "--seed", "3"]) == 0
         said = capsys.readouterr()
         assert said.err == ""
-        assert "rows.csv: 20 rows, 2 feature(s), used as they are" in said.out
+        assert "rows.csv: 20 rows, 2 features, used as they are" in said.out
         assert "posterior mean ± sd" in said.out
         assert "mean a" in said.out
         assert "rows with more than 95%" in said.out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -310,6 +312,32 @@ def test_sentences_warn_where_components_are_not_identified():
     for words in (repr(found), found._repr_html_()):
         assert words.count("read partition(post)") == 1
     assert len(found.sentences()) == found._repr_html_().count("<li>") == 5
+
+
+def test_components_are_not_judged_where_diagnose_does_not(em, post):
+    """Chains in different places, in each of which the components are far apart."""
+    apart = post.copy()
+    moved = post["posterior"].to_dataset()
+    moved["means"] = moved["means"] + xr.DataArray([0.0, 3.0], dims="chain")
+    apart["posterior"] = xr.DataTree(moved)
+    apart["sample_stats"] = xr.DataTree(
+        post["sample_stats"].to_dataset().drop_vars("log_likelihood_total")
+    )
+    found = bm.compare_to_posterior(em, apart)
+    [verdict] = [f for f in bm.diagnose(found.post) if f.check == "identification"]
+    assert verdict.message == "components are not judged, because the chains disagree"
+    assert found.advice == verdict.message
+    for words in (repr(found), found._repr_html_(), "".join(found.sentences())):
+        assert "not judged, because the chains disagree." in words
+        assert "are identified" not in words
+
+
+def test_the_page_leaves_correlations_to_the_table(found):
+    page = unescape(found._repr_html_())
+    assert page.count('scope="row"') == 2 * 2 * 5  # component and parameter of weight, means, sds
+    assert "correlation east" not in page
+    assert "EM, and the posterior's mean, sd and interval. Correlations are in" in page
+    assert re.search(r'<th scope="col">EM</th><th scope="col">mean</th>', page)
 
 
 def test_components_follow_the_order_of_the_point(em, post):

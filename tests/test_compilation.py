@@ -15,7 +15,10 @@ from bayesmix import compiling
 from bayesmix.kernels import caching as kernel_caching
 
 HOME = Path(bm.__file__).parents[1]
-SENTENCE = "bayesmix: compiling the pass for diag covariances; some seconds, once on this machine"
+SENTENCE = (
+    "bayesmix: compiling the pass that finds sums over rows, with diag covariances; some seconds, "
+    "once on this machine"
+)
 
 PASS = """
 import sys

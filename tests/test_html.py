@@ -13,10 +13,11 @@ from scipy import integrate, stats
 
 import bayesmix as bm
 from bayesmix import html
-from bayesmix.diagnostics import Finding, Findings
 from bayesmix.dispute import disputed_rows
-from bayesmix.html.elements import number, table, with_errors
+from bayesmix.findings import Finding, Findings
+from bayesmix.html.elements import table
 from bayesmix.html.mathml import math
+from bayesmix.html.numbers import number, with_errors, written
 from bayesmix.mixture import _PRIORS, CovarianceType
 from bayesmix.similarity import similarity
 from tests import pages
@@ -88,6 +89,13 @@ def rows_shown(text: str) -> list[list[str]]:
         [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
         for row in re.findall(r"<tr>(.*?)</tr>", text)
     ]
+
+
+def added(estimator: bm.GaussianMixture) -> str:
+    """What stands below scikit-learn's part of an estimator's page."""
+    widget, start, own = estimator._repr_html_().partition('<div class="bayesmix')
+    assert "GaussianMixture" in widget
+    return start + own
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +171,11 @@ class TestAnyPage:
         "kind", ["comparison", "similarity", "dispute", "models", "evidence", "findings"]
     )
     def test_names_are_text(self, results, kind):
+        """Neither markup nor, between dollar signs, formulas."""
         text = results[kind]._repr_html_()
         assert "<script" not in text
         assert "<b>" not in text
+        assert text.startswith('<div class="bayesmix tex2jax_ignore mathjax_ignore">')
         assert (EVIL if kind != "similarity" else "<b>0") in Reader(text).text
 
     def test_results_say_what_their_text_says(self, results):
@@ -213,12 +223,30 @@ class TestTable:
     def test_errors_beside_values(self):
         frame = pd.DataFrame({"p": [0.5, 1.0], "p_mcse": [0.01, np.nan], "bic": [3.0, 4.0]})
         found = with_errors(frame)
-        assert found.to_dict("list") == {"p": ["0.5\u00a0±\u00a00.01", "1"], "bic": [3.0, 4.0]}
+        assert found.to_dict("list") == {"p": ["0.500\u00a0±\u00a00.010", "1"], "bic": [3.0, 4.0]}
+
+    @pytest.mark.parametrize(
+        ("value", "error", "said"),
+        [
+            *((-1157.1712, 0.0342, "-1,157.171"), (-1157.1712, 20.4, "-1,157")),
+            *((0.5, 0.0996, "0.50"), (12345.6, 123.0, "12,346"), (0.0342, 0.0342, "0.034")),
+            *((1.23456, 0.0, "1.235"), (1.23456, np.nan, "1.235"), (np.nan, 0.1, "–")),
+            (0.123456, 1e-15, "0.123"),
+        ],
+    )
+    def test_two_digits_of_the_error_say_how_far_a_value_is_written(self, value, error, said):
+        assert written(value, error) == said
+
+    def test_values_with_errors_stand_where_numbers_stand(self):
+        text = table(with_errors(pd.DataFrame({"p": [0.5], "p_se": [0.1], "of": ["x"]})), "What.")
+        assert '<th scope="col">p</th><th scope="col" class="text">of</th>' in text
+        assert '<td>0.50\u00a0±\u00a00.10</td><td class="text">x</td>' in text
 
     @pytest.mark.parametrize(
         ("value", "said"),
         [
             *((0.0, "0"), (-1157.17, "-1,157.2"), (3.14159, "3.142"), (0.00071234, "0.000712")),
+            *((272.0, "272"), (123456.78, "123,456.8"), (1.5e9, "1.5e+09")),
             *((np.inf, "∞"), (np.nan, "–"), (np.True_, "yes"), (np.int64(12345), "12,345")),
         ],
     )
@@ -230,7 +258,7 @@ class TestFormulas:
     def test_mathml(self):
         found = math("∑_{k=1}^K w_k (x_i)")
         assert found == (
-            '<math displaystyle="true" alttext="∑_k=1^K w_k (x_i)"><mrow>'
+            '<math displaystyle="true" alttext="∑_{k=1}^K w_k (x_i)"><mrow>'
             "<munderover><mo>∑</mo><mrow><mi>k</mi><mo>=</mo><mn>1</mn></mrow><mi>K</mi></munderover>"
             '<msub><mi>w</mi><mi>k</mi></msub><mo stretchy="false">(</mo>'
             '<msub><mi>x</mi><mi>i</mi></msub><mo stretchy="false">)</mo></mrow></math>'
@@ -241,7 +269,7 @@ class TestFormulas:
         [
             ("full", "N(x_i ∣ μ_k, Σ_k)", "Σ_k ∼ IW(ν, S)"),
             ("tied", "N(x_i ∣ μ_k, Σ)", "Σ ∼ IW(ν, S)"),
-            ("diag", "diag(σ_k 1^2, …, σ_k D^2))", "σ_k j^2 ∼ IG((ν − D + 1)/2, S_j j/2)"),
+            ("diag", "diag(σ_{k 1}^2, …, σ_{k D}^2))", "σ_{k j}^2 ∼ IG((ν − D + 1)/2, S_{j j}/2)"),
             ("spherical", "N(x_i ∣ μ_k, σ_k^2 I)", "σ_k^2 ∼ IG((ν − D + 1)/2, tr S/(2 D))"),
         ],
     )
@@ -262,11 +290,12 @@ class TestFormulas:
             (bm.Dirichlet(3, 4.0), ["w ∼ Dirichlet(4, …, 4)"]),
             (bm.Dirichlet(2, [1, 2.5]), ["w ∼ Dirichlet(1, 2.5)"]),
             (bm.Dirichlet(9, range(1, 10)), ["w ∼ Dirichlet(1, 2, 3, 4, …, 9)"]),
+            (bm.Dirichlet(2, [1000, 12345.0]), ["w ∼ Dirichlet(1000, 12345)"]),
             (bm.Dirichlet(3, bm.Gamma(1, 20)), ["w ∼ Dirichlet(α, …, α)", "α ∼ Gamma(1, 20)"]),
             (
                 bm.PitmanYor(1.0, 0.25, truncation=7),
                 [
-                    *("w_k = v_k ∏_l<k (1 − v_l)", "v_k ∼ Beta(1 − d, α + k d)", "d = 0.25"),
+                    *("w_k = v_k ∏_{l<k} (1 − v_l)", "v_k ∼ Beta(1 − d, α + k d)", "d = 0.25"),
                     *("α = 1", "v_K = 1, K = 7"),
                 ],
             ),
@@ -278,9 +307,32 @@ class TestFormulas:
     )
     def test_weights(self, weights, laws):
         found = Reader(html.formula(bm.Mixture(weights))).attributes("math")
-        assert [attrs["alttext"] for attrs in found[1:]] == [
-            law.replace("&lt;", "<") for law in laws
-        ]
+        assert [attrs["alttext"] for attrs in found[1:]] == laws
+
+    def test_no_comma_within_a_number(self):
+        for prior in (bm.UniformK(1, 2000), bm.Gamma(1000, 1200), bm.DirichletProcess(1, 1500)):
+            said = [attrs["alttext"] for attrs in Reader(prior._repr_html_()).attributes("math")]
+            assert not re.search(r"\d,\d", "".join(map(str, said)))
+
+    def test_priors_derived_from_others(self):
+        """A class of a user's own has the page of the class that it extends."""
+
+        class Mine(bm.PitmanYor):
+            pass
+
+        class Wide(bm.NormalInverseWishart):
+            pass
+
+        class Odd(bm.component_counts.ComponentCount):
+            def _log_pmf(self, k):
+                return np.where(k % 2 == 1, -k * np.log(2) + np.log(1.5), -np.inf)
+
+        mine, own = Mine(1.0, 0.25), bm.PitmanYor(1.0, 0.25)
+        assert mine._repr_html_() == own._repr_html_().replace("PitmanYor", "Mine")
+        wide = Wide(NIW.mean, NIW.mean_precision, NIW.dof, NIW.covariance_scale)
+        assert wide._repr_html_() == NIW._repr_html_().replace("NormalInverseWishart", "Wide")
+        assert 'alttext="K ∼ Odd"' in Odd()._repr_html_()
+        assert rows_shown(Odd()._repr_html_())[0][:4] == ["k", "1", "3", "5"]
 
     def test_infinitely_many(self):
         assert "∞" in html.formula(bm.Mixture(bm.DirichletProcess()))
@@ -301,7 +353,20 @@ class TestWords:
         assert "stay empty" in said[3][0]
         assert "tells components apart" in said[4][0]
         assert "of mean 0.05; below 1" in said[5][0]
+        assert "earlier pieces tend to be larger." in said[6][0]
+        assert "cut off after 15 pieces" in said[7][0]
+        assert "the last is all that is left" in said[7][0]
         assert "Pitman–Yor" in said[8][0]
+        assert html.words(bm.Mixture(bm.DirichletProcess(truncation=1)))[1:-1] == []
+
+    @pytest.mark.parametrize("structure", STRUCTURES)
+    def test_one_component_is_not_each(self, structure):
+        said = bm.Mixture(bm.Dirichlet(1), NIW, structure)._repr_html_()
+        assert "each" not in said
+        assert f"({structure})" in said
+
+    def test_nothing_said_is_no_list(self):
+        assert "<ul>" not in bm.Dirichlet(1)._repr_html_()
 
     def test_clusters_expected_where_some_components_may_be_empty(self):
         for weights in (WEIGHTS[3], WEIGHTS[5], WEIGHTS[6], WEIGHTS[8], WEIGHTS[9]):
@@ -356,25 +421,28 @@ class TestExpectations:
             assert number(value) in said
 
     def test_of_a_number_of_components(self):
-        head, row = rows_shown(bm.ShiftedPoisson(20)._repr_html_())
-        assert head == ["k", *map(str, range(1, 9))]
-        assert row == ["P(K=k)", *map(number, stats.poisson(20).pmf(range(8)))]
-        assert (
-            f"more than 8: {number(stats.poisson(20).sf(7))}" in bm.ShiftedPoisson(20)._repr_html_()
-        )
+        law, page = stats.poisson(20), bm.ShiftedPoisson(20)._repr_html_()
+        head, row = rows_shown(page)
+        shown = range(17, 25)  # around the mode: no other eight are as probable
+        windows = [law.cdf(k + 6) - law.cdf(k - 2) for k in range(1, 60)]
+        assert np.argmax(windows) + 1 == shown[0]
+        assert head == ["k", *map(str, shown)]
+        assert row == ["P(K=k)", *(number(law.pmf(k - 1)) for k in shown)]
+        assert f"; fewer than 17: {number(law.cdf(15))}" in page
+        assert f"; more than 24: {number(law.sf(23))}" in page
         head, row = rows_shown(bm.UniformK(2, 4)._repr_html_())
         assert head == ["k", "2", "3", "4"]
-        assert "more than" not in bm.UniformK(2, 4)._repr_html_()
+        assert not re.search("(more|fewer) than", bm.UniformK(2, 4)._repr_html_())
+        head, _ = rows_shown(bm.UniformK(1, 30)._repr_html_())
+        assert head == ["k", *map(str, range(1, 9))]
 
 
 class TestEstimator:
     def test_facts_of_a_fit_follow_the_page_of_scikit_learn(self):
         em = bm.GaussianMixture(3, random_state=1).fit(FRAME)
-        text = em._repr_html_()
-        assert "Not fitted" not in text
-        widget, own = text.split('<div class="bayesmix">')
-        assert "GaussianMixture" in widget
-        require_sound('<div class="bayesmix">' + own)
+        own = added(em)
+        assert "Not fitted" not in em._repr_html_()
+        require_sound(own)
         assert em.verdict_ in own
         assert f"BIC {em.bic(FRAME):.1f}" in own
         rows = rows_shown(own)
@@ -401,6 +469,40 @@ class TestEstimator:
         assert "4 of 7 features" in text
         assert f"<td>{number(x[:, 3].std())}</td>" in text
 
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+    def test_what_collapsed_has_no_criterion(self):
+        x = np.repeat([[0.0, 0.0], [1.0, 1.0], [5.0, 2.0]], 5, axis=0)
+        em = bm.GaussianMixture(2, random_state=1).fit(x)
+        said = Reader(added(em)).text
+        assert em.starts_[0].status.name == "SINGULAR"
+        assert "No BIC, as the fit is singular: a component collapsed" in said
+        assert "log-likelihood" not in said
+
+    @pytest.mark.parametrize("structure", STRUCTURES)
+    @pytest.mark.parametrize("other", STRUCTURES)
+    def test_what_was_fitted_is_shown_whatever_is_set_since(self, structure, other):
+        x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.5], [3.0, 1.0]])
+        fitted = bm.GaussianMixture(1, covariance_type=structure).fit(x)
+        own = added(fitted)
+        assert f"({structure} covariances)" in own
+        fitted.set_params(covariance_type=other, n_components=3)
+        assert added(fitted) == own
+
+    def test_what_is_set_by_hand_is_no_fit(self):
+        em = bm.GaussianMixture(2, random_state=1).fit(FRAME)
+        own = added(em)
+        em.weights_, em.means_ = np.ones(1), np.zeros((1, 5))
+        assert added(em) == own
+        bare = bm.GaussianMixture()
+        bare.weights_ = [0.5, 0.5]
+        assert "Fitted mixture" not in bare._repr_html_()
+
+    def test_a_later_fit_that_failed(self):
+        em = bm.GaussianMixture(2, random_state=1).fit(FRAME)
+        with pytest.raises(ValueError, match="every start is singular"):
+            em.fit(np.ones((5, 1)))
+        assert rows_shown(added(em))[0][-4:] == ["mean x0", "sd x0", "mean x1", "sd x1"]
+
 
 class TestFindings:
     def test_it_is_a_list(self):
@@ -409,6 +511,12 @@ class TestFindings:
         assert [str(finding) for finding in findings] == ["one", "two"]
         assert "None of 2 checks" in findings._repr_html_()
         assert "what to do" not in findings._repr_html_()
+
+    def test_a_part_of_it_has_a_table_too(self):
+        findings = Findings([Finding("ok", "a", "one"), Finding("ok", "b", "two")])
+        assert findings[1].message == "two"
+        assert rows_shown(findings[1:]._repr_html_())[1:] == [["b", "ok", "two"]]
+        assert "<table" not in findings[2:]._repr_html_()
 
     def test_warnings_are_counted(self, results):
         assert "1 of 2 checks" in results["findings"]._repr_html_()

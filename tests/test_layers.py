@@ -80,7 +80,7 @@ LAYERS = (
             *("selection", "pivot", "matching", "identification", "relabel"),
             "sampling_varying",
             *("row_probabilities", "membership"),
-            *("invariants", "diagnostics", "partition_spread", "summaries"),
+            *("invariants", "diagnostics", "findings", "partition_spread", "summaries"),
             *("label_draws", "partition", "partition_result", "similarity", "similarity_sources"),
             *("comparison", "compared_fit", "compared_tables", "cross_validation", "held_out"),
             *("predictive", "predictive_rows", "predictive_conditional", "predictive_sample"),

@@ -160,7 +160,7 @@ class TestEnds:
     def test_rough_results_are_refined(self, monkeypatch):
         monkeypatch.setattr(k_search.Search, "_is_rough", lambda *_: True)
         found = bm.choose_k(X, [1, 2], target_se=1e-9, random_seed=1, **QUICK)
-        assert found.post["posterior"].sizes["draw"] == 4 * 60
+        assert found.post["posterior"].sizes["draw"] == 8 * 60  # doubled in each of three rounds
         # exact for one component or nearly so; the other is doubled in each of two rounds
         assert found.posts[2]["posterior"].sizes["draw"] == 4 * 60
 

@@ -20,7 +20,7 @@ from sklearn.mixture import GaussianMixture as Theirs
 
 import bayesmix as bm
 from bayesmix import plots
-from bayesmix.plots.regions import law_of_draws
+from bayesmix.plots.regions import Box, law_of_draws, law_of_point
 from bayesmix.plots.style import plain, point_name
 from tests.fixtures_post import (
     OVERLAPPING,
@@ -116,6 +116,19 @@ class TestContours:
             assert shares_inside(draw, rows_of(NARROW, 20_000, seed=5)) == pytest.approx(
                 0.9, abs=0.03
             )
+
+    def test_thirty_specks(self):
+        """Places are few for so many: heights must be nearly straight between them."""
+        specks = Parameters(
+            np.full(30, 1 / 30),
+            np.random.default_rng(1).uniform(0, 10, (30, 2)),
+            np.repeat(0.0025 * np.eye(2)[None], 30, axis=0),
+        )
+        law = law_of_point(bm.frozen(point_tree(specks)))
+        drawn = plt.subplots()[1].contour(
+            *law.surface(Box.around([law], law.rows, 0.9)), law.depths([0.5, 0.9])
+        )
+        np.testing.assert_allclose(shares_inside(drawn, law.rows), [0.5, 0.9], atol=0.035)
 
     def test_a_wild_row_is_counted_instead_of_shown(self):
         x = np.append(rows_of(OVERLAPPING, 150), [[5e4, 0.0]], axis=0)

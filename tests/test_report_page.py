@@ -13,9 +13,11 @@ import pytest
 import bayesmix as bm
 from bayesmix.diagnostics import Finding
 from bayesmix.html import formula
+from bayesmix.html.numbers import number
+from bayesmix.k_words import POSTERIOR
 from bayesmix.n_components import choose_k
 from bayesmix.report_fits import Report
-from bayesmix.report_words import Fact, facts
+from bayesmix.report_words import Fact, facts, out_of_place
 from bayesmix.sampling import sample
 from tests.fixtures_post import fake_choice, fake_sample, frame
 from tests.reports import EMPTY_PNG, FITS, REPORT, Page, no_figures
@@ -87,6 +89,12 @@ class TestStructure:
             if name != "diagnostics: Diagnostics by quantity":  # "constant" spans columns
                 assert len({len(row) for row in rows}) == 1
 
+    def test_tables_have_heads_that_print_on_every_page(self, page):
+        assert len(page.all("thead")) == len(page.all("table"))
+
+    def test_numbers_of_chains_are_words(self, page):
+        assert "4 chains of 40 draws each" in page.sections["diagnostics"]
+
     def test_nothing_is_left_to_chance(self, page):
         for word in ("nan", "None", "Undefined", "inf"):
             assert f" {word} " not in page.text
@@ -98,7 +106,7 @@ class TestNumbers:
         assert [row[0] for row in rows] == ["feature", "width", "height"]
         for row, (_, values) in zip(rows[1:], frame().items(), strict=True):
             expected = [values.mean(), values.std(), values.min(), values.median(), values.max()]
-            assert row[1:-1] == [f"{value:.4g}" for value in expected]
+            assert row[1:-1] == [number(value) for value in expected]
             assert row[-1] == str(values.nunique())
 
     def test_prior(self, made, page):
@@ -106,7 +114,7 @@ class TestNumbers:
         prior = made.mixture.components
         for j, row in enumerate(page.tables["model: Prior by feature"][1:]):
             sd = np.sqrt(prior.covariance_scale[j][j])
-            assert row[1:] == [f"{v:.4g}" for v in (prior.mean[j], 10 * sd, sd)]
+            assert row[1:] == [number(v) for v in (prior.mean[j], 10 * sd, sd)]
         assert "give or take 10 of its component's" in page.sections["model"]
         assert "divided by 2 so that" in page.sections["model"]
 
@@ -130,7 +138,7 @@ class TestNumbers:
         assert rows[0][1:3] == ["width", "height"]
         found = made.comparison.memberships.sort_values("label_probability", kind="stable")
         for row, (name, own) in zip(rows[1:], found.head(10).iterrows(), strict=True):
-            assert row[:3] == [str(name), *(f"{v:.4g}" for v in frame().loc[name])]
+            assert row[:3] == [str(name), *map(number, frame().loc[name])]
             posterior = own["posterior_probability"], own["posterior_lower"]
             assert row[3] == str(own["point_label"])
             assert row[5:] == [
@@ -233,12 +241,42 @@ class TestInShort:
         detail = self.answers(replace(made, tails=tails))["Which rows are open?"].detail
         assert detail.endswith("; 2 rows fit nowhere")
 
+    def test_rows_that_more_would_be_as_far_out_as_is_known(self, made):
+        """Of 6,000 rows the limit is below what the tail probabilities resolve."""
+        tails = pd.Series(np.linspace(0, 1, 6_000))
+        assert out_of_place(replace(made, tails=tails)) is None
+        detail = self.answers(replace(made, tails=tails))["Which rows are open?"].detail
+        assert "nowhere" not in detail
+        one = replace(made.asked, mixture=bm.Mixture(bm.Dirichlet(1)))
+        assert out_of_place(replace(made, tails=tails, asked=one)) == [0]
+
     def test_another_number_of_groups_than_was_fitted(self, made):
         table = made.choice.table.assign(p_n_clusters=[0, 0, 0.7, 0.3, *([0.0] * 4)])
         other = replace(made, choice=replace(made.choice, table=table))
         fact = self.answers(other)["How many groups?"]
         assert (fact.answer, fact.tone) == ("3 clusters", "warning")
         assert "probability 0.70" in fact.detail
+
+    def test_numbers_of_groups_that_are_not_told_apart(self, made):
+        shares = {"p_n_clusters": [0, 0.48, 0, 0.5, *([0.0] * 4)], "p_n_clusters_mcse": [0.02] * 8}
+        choice = replace(made.choice, table=made.choice.table.assign(**shares), r_hat=1.0)
+        fact = self.answers(replace(made, choice=choice))["How many groups?"]
+        assert (fact.answer, fact.tone) == ("2 or 4 clusters", "warning")
+        assert "4 with probability 0.50, which Monte Carlo error does not tell apart" in fact.detail
+        assert "from 0.48 of 2; 2 components were asked for" in fact.detail
+        apart = choice.table.assign(p_n_clusters_mcse=0.001)
+        fact = self.answers(replace(made, choice=replace(choice, table=apart)))["How many groups?"]
+        assert fact.answer == "4 clusters"
+
+    def test_a_number_of_groups_that_cannot_be_trusted(self, made):
+        doubtful = replace(made, choice=replace(made.choice, r_hat=1.3))
+        fact = self.answers(doubtful)["How many groups?"]
+        assert (fact.answer, fact.tone) == ("2 clusters", "warning")
+        assert "; do not trust it yet: the chains disagree (R-hat 1.30); 2 comp" in fact.detail
+        cut = replace(made, choice=replace(made.choice, unfinished=(POSTERIOR,)))
+        fact = self.answers(cut)["How many groups?"]
+        assert "; by few draws, as its time was up; 2 components" in fact.detail
+        assert fact.tone == "warning"
 
     def test_draws_that_cannot_be_trusted(self, made):
         bad = Finding("warning", "r_hat", "R-hat is 1.5", "run more draws")
@@ -256,7 +294,10 @@ def test_components_that_cannot_be_read_are_not_shown(tmp_path, monkeypatch):
     assert not made.identified
     assert "posterior: Components of the posterior" not in page.tables
     assert "no component is identified" in page.sections["posterior"]
-    assert "Components are not identified" in page.sections["memberships"]
+    assert (
+        "No component is identified. A probability of a component means little."
+        in (page.sections["memberships"])
+    )
     rows = page.tables["memberships: The least certain rows"]
     assert rows[0][3:] == ["cluster", "certainty", "next cluster", "affinity to it"]
     own = made.partition.rows
@@ -272,6 +313,8 @@ def test_components_that_cannot_be_read_are_not_shown(tmp_path, monkeypatch):
     assert sure.answer == f"{(own['certainty'] >= 0.95).sum()} of 60 rows"
     assert "components are not told apart" in sure.detail
     assert answers["Can components be read one by one?"].answer == "no"
+    assert answers["Is EM too sure?"].answer == "not to be told by component"
+    assert answers["Is EM too sure?"].tone == "plain"
 
 
 def test_known_labels_are_counted_by_component(tmp_path):
@@ -303,7 +346,7 @@ def test_one_variance_for_all_features(tmp_path):
     made = bm.report(frame(), tmp_path, random_seed=1, covariance_type="spherical")
     sd = np.sqrt(frame().var().mean() / 2)
     rows = Page(made.path).tables["model: Prior by feature"]
-    assert [row[2:] for row in rows[1:]] == [[f"{10 * sd:.4g}", f"{sd:.4g}"]] * 2
+    assert [row[2:] for row in rows[1:]] == [[number(10 * sd), number(sd)]] * 2
 
 
 def test_many_features_are_chosen_from(tmp_path):

@@ -342,3 +342,22 @@ def test_a_model_with_dims_of_its_own():
     tree["posterior"] = tree["posterior"].to_dataset().rename(names)
     tree["observed_data"] = tree["observed_data"].to_dataset().rename(f="feature")
     assert bm.membership(tree)["probability"].sizes["obs"] == len(ROWS)
+
+
+def test_who_passes_no_tree_is_told_what_to_pass() -> None:
+    """A model, data or a group in place of a fit: one sentence, whatever is asked of it."""
+    post = sampled("full")
+    questions = [bm.diagnose, bm.summary, bm.membership, bm.relabel, bm.n_clusters]
+    questions += [bm.predictive.density, bm.predictive.log_density, bm.validate]
+    for wrong in (model("full"), ROWS, post["posterior"].to_dataset(), None):
+        for ask in questions:
+            kind = type(wrong).__name__
+            with pytest.raises((TypeError, ValueError), match=rf"expected .*got .*{kind}"):
+                ask(wrong)
+
+
+def test_a_point_is_no_posterior() -> None:
+    em = bm.fit_em(model("full"), ROWS, random_seed=1)
+    for ask in (bm.diagnose, bm.summary, bm.membership):
+        with pytest.raises(ValueError, match="expected the group posterior, as sample returns"):
+            ask(em)

@@ -1,6 +1,7 @@
-"""The parts that all results are shown by: a titled block, sentences, a table, a number.
+"""The parts that all results are shown by: a titled block, sentences, a table.
 
-Colors and fonts are the page's own, lines are half transparent, and every text is escaped.
+Colors and fonts are the page's own, lines are half transparent, and every text is escaped; what
+looks for dollar signs in a page, to set formulas, is told to leave names alone.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from html import escape
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from bayesmix.html.numbers import Written, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["block", "number", "paragraph", "sentences", "table", "with_errors"]
+__all__ = ["block", "paragraph", "sentences", "table"]
 
 MOST_ROWS = 30
+_CLASSES = "bayesmix tex2jax_ignore mathjax_ignore"
 _STYLE = (
     "<style>"
     ".bayesmix{overflow-x:auto}"
@@ -36,7 +38,7 @@ _STYLE = (
 def block(title: str, *parts: str) -> str:
     """Put HTML parts under a title."""
     head = f"<p><strong>{escape(title)}</strong></p>"
-    return f'<div class="bayesmix">{_STYLE}{head}{"".join(parts)}</div>'
+    return f'<div class="{_CLASSES}">{_STYLE}{head}{"".join(parts)}</div>'
 
 
 def paragraph(text: str) -> str:
@@ -45,8 +47,9 @@ def paragraph(text: str) -> str:
 
 
 def sentences(said: Iterable[str]) -> str:
-    """List sentences, one line each."""
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in said)}</ul>"
+    """List sentences, one line each; nothing where nothing is said."""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in said)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def table(frame: pd.DataFrame, caption: str, *, most_rows: int = MOST_ROWS) -> str:
@@ -64,32 +67,6 @@ def table(frame: pd.DataFrame, caption: str, *, most_rows: int = MOST_ROWS) -> s
     )
 
 
-def with_errors(frame: pd.DataFrame) -> pd.DataFrame:
-    """Put the standard errors of columns beside their values: ``_se`` and ``_mcse`` go."""
-    columns: dict[str, Any] = {}
-    for name, values in frame.items():
-        base, _, last = str(name).rpartition("_")
-        if last in ("se", "mcse") and base in columns:
-            pairs = zip(columns[base], values, strict=True)
-            columns[base] = [number(v) + f"\u00a0±\u00a0{number(e)}" * (e == e) for v, e in pairs]
-        else:
-            columns[str(name)] = values
-    return type(frame)(columns, frame.index)
-
-
-def number(value: Any) -> str:
-    """Write a number with about four digits; – is one that is not known."""
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, Integral):
-        return f"{value:,}"
-    if not np.isfinite(value):
-        return "–" if np.isnan(value) else "∞" if value > 0 else "-∞"
-    if 100 <= abs(value) < 1e7:
-        return f"{value:,.1f}"
-    return f"{value:.4g}" if abs(value) >= 1 else f"{value:.3g}"
-
-
 def _head(frame: pd.DataFrame) -> str:
     """Names of the index and of the columns; above the columns what they are, if they say so."""
     own = len(frame.index.names)
@@ -98,8 +75,8 @@ def _head(frame: pd.DataFrame) -> str:
         for name in frame.index.names
     )
     columns = "".join(
-        f'<th scope="col"{_kind(dtype.kind == "O")}>{_written(name)}</th>'
-        for name, dtype in frame.dtypes.items()
+        f'<th scope="col"{_kind(any(map(_is_text, values)))}>{_written(name)}</th>'
+        for name, values in frame.items()
     )
     above = ""
     if frame.columns.name is not None:
@@ -110,15 +87,17 @@ def _head(frame: pd.DataFrame) -> str:
 
 def _row(key: tuple[Any, ...], values: Iterable[Any]) -> str:
     heads = "".join(f'<th scope="row" class="text">{_name(part)}</th>' for part in key)
-    cells = "".join(
-        f"<td{_kind(isinstance(value, str))}>{_written(value)}</td>" for value in values
-    )
+    cells = "".join(f"<td{_kind(_is_text(value))}>{_written(value)}</td>" for value in values)
     return f"<tr>{heads}{cells}</tr>"
 
 
 def _name(value: Any) -> str:
     """A name that may be a number: of 2020 it makes no 2,020."""
     return str(value) if isinstance(value, Integral) else _written(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not isinstance(value, Written)
 
 
 def _kind(is_text: bool) -> str:

@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from bayesmix.html.elements import block, sentences, table
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 __all__ = ["fitted_html"]
 
 _MOST_FEATURES = 4
 
 
-def fitted_html(
-    said: list[str], weights: Floats, means: Floats, covariances: Floats, features: tuple[str, ...]
-) -> str:
-    """Show what is said of a fit, and its components: (K,), (K, D) and (K, D, D)."""
+def fitted_html(estimator: Any) -> str:
+    """Show what `GaussianMixture` found, whatever was set since; nothing where that is not known.
+
+    Fitted parameters that a user sets by hand are no fit, and parameters of the constructor may
+    have changed since.
+    """
+    point = _point(estimator)
+    if point is None:
+        return ""
+    return block("Fitted mixture", sentences(_words(estimator, point)), _table(estimator, point))
+
+
+def _point(estimator: Any) -> Any:
+    """Where the fit ended, or what `from_parameters` was given."""
+    if hasattr(estimator, "_stream"):
+        return estimator._stream.estimate
+    is_given = hasattr(estimator, "weights_") and hasattr(estimator, "_given")
+    return estimator._given[0] if is_given else None
+
+
+def _words(estimator: Any, point: Any) -> list[str]:
+    """How the fit ended, with the criterion of `fit_grid`, or why it has none."""
+    if hasattr(estimator, "prequential_score_"):
+        return [
+            f"{estimator.n_iter_:,} batches, {estimator.n_samples_seen_:,} rows so far.",
+            f"Before they were learnt, rows had a mean log density of "
+            f"{estimator.prequential_score_:.3f} nats.",
+        ]
+    if not hasattr(estimator, "verdict_"):
+        return ["Not fitted to rows: the parameters were given."]
+    fit, weight = estimator._found.winner, estimator._stream.weight
+    if not fit.usable:
+        return [f"{estimator.verdict_}.", f"No BIC, as the fit is {fit.advice}."]
+    count = point.structure.n_mixture_parameters(*point.means.shape)
+    bic = count * np.log(weight) - 2 * fit.log_likelihood
+    return [
+        f"{estimator.verdict_}.",
+        f"BIC {bic:.1f}, low is good: log-likelihood {fit.log_likelihood:.3f}, {count:,} free "
+        f"parameters, {weight:,.6g} rows.",
+    ]
+
+
+def _table(estimator: Any, point: Any) -> str:
+    """Weight of every component, and mean and sd of the first features."""
     import pandas as pd
 
-    shown = features[:_MOST_FEATURES]
-    of = f", {len(shown)} of {len(features)} features" if len(shown) < len(features) else ""
-    columns = {"weight": weights}
-    for j, name in enumerate(shown):
-        columns |= {f"mean {name}": means[:, j], f"sd {name}": np.sqrt(covariances[:, j, j])}
-    frame = pd.DataFrame(columns, pd.RangeIndex(len(weights), name="component"))
-    return block(
-        "Fitted mixture",
-        sentences(said),
-        table(frame, f"Components in the units of the data{of}."),
+    d = point.means.shape[1]
+    names = estimator._features()
+    if len(names) != d:  # of a later fit, which failed
+        names = tuple(f"x{j}" for j in range(d))
+    columns = {"weight": point.weights}
+    for j, name in enumerate(names[:_MOST_FEATURES]):
+        sd = np.sqrt(point.dense_covariances[:, j, j])
+        columns |= {f"mean {name}": point.means[:, j], f"sd {name}": sd}
+    frame = pd.DataFrame(columns, pd.RangeIndex(len(point.weights), name="component"))
+    some = f", {_MOST_FEATURES} of {d} features" if d > _MOST_FEATURES else ""
+    return table(
+        frame, f"Components ({point.structure.name} covariances) in the units of the data{some}."
     )

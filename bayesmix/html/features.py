@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bayesmix.html.elements import table
+from bayesmix.html.laws import kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from bayesmix.mixture import CovarianceType
 
     Floats = NDArray[np.float64]
 
-__all__ = ["features_table", "scale_sentences"]
+__all__ = ["MOST_FEATURES", "expected", "features_table", "scale_sentences"]
 
-_MOST_FEATURES = 6
+MOST_FEATURES = 6
+"""Of a table in a notebook."""
 
 
-def features_table(prior: Any, structure: CovarianceType) -> str:
-    """Tabulate mean and sd of a component's mean, and the sd that its rows have about it."""
-    import pandas as pd
+class Expected(NamedTuple):
+    """What a component prior expects of every feature, (D,) each, in its units."""
 
+    mean: Floats
+    """Of a component's mean."""
+    sd_of_mean: Floats
+    sd_within: Floats
+    """Root of the expected variance of a component's rows; infinite where there is none."""
+
+
+def expected(prior: Any, structure: CovarianceType) -> Expected:
+    """Compute what a component prior expects."""
     within = _expected_variances(prior, structure)
-    if type(prior).__name__ == "NormalInverseWishart":
+    if kind(prior) == "NormalInverseWishart":
         means = within / prior.mean_precision
     else:
         means = np.diag(prior.mean_covariance)
-    columns = {
-        "m, mean of means": prior.mean,
-        "sd of means": np.sqrt(means),
-        "sd within a component": np.sqrt(within),
-    }
+    return Expected(np.asarray(prior.mean), np.sqrt(means), np.sqrt(within))
+
+
+def features_table(
+    prior: Any,
+    structure: CovarianceType,
+    names: Sequence[str] | None = None,
+    *,
+    most_rows: int = MOST_FEATURES,
+) -> str:
+    """Tabulate `expected`, and the law of a random scale, by feature."""
+    import pandas as pd
+
+    said = zip(
+        ("m, mean of means", "sd of means", "sd within a component"),
+        expected(prior, structure),
+        strict=True,
+    )
+    columns = dict(said)
     if prior.scale_hyperprior is not None:
         columns |= _scale_columns(prior, structure)
-    frame = pd.DataFrame(columns, pd.RangeIndex(prior.n_features, name="feature"))
-    return table(
-        frame,
-        "What the prior expects of every feature, in its units.",
-        most_rows=_MOST_FEATURES,
-    )
+    known = range(prior.n_features) if names is None else names
+    frame = pd.DataFrame(columns, pd.Index(known, name="feature"))
+    caption = "What the prior expects of every feature, in its units."
+    return table(frame, caption, most_rows=most_rows)
 
 
 def scale_sentences(prior: Any, structure: CovarianceType) -> list[str]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from bayesmix.mixture import CovarianceType, Mixture
 
-__all__ = ["component_laws", "laws_of", "row_law"]
+__all__ = ["component_laws", "kind", "laws_of", "row_law"]
 
 _MOST_LISTED = 6
 _COVARIANCE = {
@@ -39,15 +39,20 @@ def row_law(mixture: Mixture) -> str:
     return f"p(x_i) = ∑_{{k=1}}^{top} w_k N(x_i ∣ μ_k, {covariance})"
 
 
+def kind(prior: Any) -> str:
+    """Name of a prior's class, or of the one that it is derived from."""
+    return next(one.__name__ for one in type(prior).__mro__ if one.__name__ in _LAWS)
+
+
 def laws_of(prior: Any) -> list[str]:
     """Laws of a prior; of the components for the full structure."""
-    return _LAWS[type(prior).__name__](prior)
+    return _LAWS[kind(prior)](prior)
 
 
 def component_laws(prior: Any, structure: CovarianceType) -> list[str]:
     """Laws of means and covariances."""
     means = ["μ_k ∼ N(m, V)"]
-    if type(prior).__name__ == "NormalInverseWishart":
+    if kind(prior) == "NormalInverseWishart":
         means = [_SCALED_MEAN_LAW[structure], f"κ = {_short(prior.mean_precision)}"]
     covariances = [_COVARIANCE_LAW[structure], f"ν = {_short(prior.dof)}"]
     return means + covariances + _scale_laws(prior, structure)
@@ -74,11 +79,11 @@ def _dirichlet(prior: Any) -> list[str]:
 
 def _sticks(prior: Any) -> list[str]:
     laws = ["w_k = v_k ∏_{l<k} (1 − v_l)"]
-    if type(prior).__name__ == "PitmanYor":
+    if kind(prior) == "PitmanYor":
         laws += ["v_k ∼ Beta(1 − d, α + k d)", _stated("d", prior.discount)]
     else:
         laws += ["v_k ∼ Beta(1, α)"]
-    last = [] if prior.truncation is None else [f"v_K = 1, K = {prior.truncation:,}"]
+    last = [] if prior.truncation is None else [f"v_K = 1, K = {prior.truncation}"]
     return [*laws, _stated("α", prior.concentration), *last]
 
 
@@ -89,7 +94,7 @@ def _finite_mixtures(prior: Any) -> list[str]:
 
 
 def _uniform(prior: Any) -> list[str]:
-    return [f"K ∼ Uniform({prior.low:,}, …, {prior.high:,})"]
+    return [f"K ∼ Uniform({prior.low}, …, {prior.high})"]
 
 
 def _component_prior(prior: Any) -> list[str]:
@@ -107,6 +112,7 @@ _LAWS: dict[str, Callable[[Any], list[str]]] = {
     ],
     "Geometric": lambda prior: [f"K ∼ Geometric({_short(prior.p)})"],
     "UniformK": _uniform,
+    "ComponentCount": lambda prior: [f"K ∼ {type(prior).__name__}"],
     "Gamma": lambda prior: [f"Gamma({_short(prior.shape)}, {_short(prior.rate)})"],
     "Beta": lambda prior: [f"Beta({_short(prior.a)}, {_short(prior.b)})"],
     "NormalInverseWishart": _component_prior,
@@ -129,4 +135,5 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    """A number within a formula, where a comma would part two arguments."""
+    return f"{value:.4g}" if not 1e4 <= abs(value) < 1e9 else f"{value:.0f}"

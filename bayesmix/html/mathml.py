@@ -8,7 +8,7 @@ from html import escape
 
 __all__ = ["math"]
 
-_TOKEN = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?|[^\W\d_]+|\S")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?|[^\W\d_]+|\S")
 _LARGE = "∑∏"
 
 
@@ -19,8 +19,8 @@ def math(source: str) -> str:
     and above: of a sum or a product these are the limits. The line itself is the alternative text.
     """
     tokens = deque(_TOKEN.findall(source))
-    text = escape(re.sub("[{}]", "", source))
-    return f'<math displaystyle="true" alttext="{text}"><mrow>{_row(tokens)}</mrow></math>'
+    head = f'<math displaystyle="true" alttext="{escape(source)}">'
+    return f"{head}<mrow>{_row(tokens)}</mrow></math>"
 
 
 def _row(tokens: deque[str]) -> str:

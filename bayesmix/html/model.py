@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.html.elements import block, number, sentences
+from bayesmix.html.elements import block, sentences
 from bayesmix.html.features import features_table, scale_sentences
-from bayesmix.html.laws import component_laws, laws_of, row_law
+from bayesmix.html.laws import component_laws, kind, laws_of, row_law
 from bayesmix.html.mathml import math
+from bayesmix.html.numbers import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,12 @@ _STRUCTURE = {
     "tied": "all share one covariance (tied)",
     "diag": "each has variances of its own and no correlation within it (diag)",
     "spherical": "each has one variance, the same for all features (spherical)",
+}
+_ONE = {
+    "full": "whose covariance is free (full)",
+    "tied": "whose covariance is free (tied)",
+    "diag": "with no correlation within it (diag)",
+    "spherical": "with one variance for all features (spherical)",
 }
 _ROWS = (100, 1_000, 10_000)
 _ENGINES: dict[Engine, str] = {"em": "EM", "gibbs": "Gibbs sampling", "nuts": "NUTS"}
@@ -64,7 +71,7 @@ def words(mixture: Mixture) -> list[str]:
     No prior on the components: this is maximum likelihood.
     """
     return [
-        f"{_components(mixture.weights)}: {_STRUCTURE[mixture.covariance_type]}.",
+        _components(mixture.weights, mixture.covariance_type),
         *_weights(mixture.weights),
         *_component_words(mixture.components, mixture.covariance_type),
     ]
@@ -81,9 +88,8 @@ def mixture_html(mixture: Mixture) -> str:
 
 def prior_html(prior: Any) -> str:
     """What a notebook shows of a prior on weights or components."""
-    name = type(prior).__name__
-    laws = _paragraph(laws_of(prior))
-    if name.endswith("NormalInverseWishart"):
+    name, laws = type(prior).__name__, _paragraph(laws_of(prior))
+    if kind(prior).endswith("NormalInverseWishart"):
         said = [*_component_words(prior, "full"), "The formulas are those of full covariances."]
         return block(name, sentences(said), laws, features_table(prior, "full"))
     return block(name, sentences([*_weights(prior), *_expected(prior)]), laws)
@@ -93,41 +99,48 @@ def _paragraph(laws: Iterable[str]) -> str:
     return f"<p>{' '.join(map(math, laws))}</p>"
 
 
-def _components(weights: Any) -> str:
+def _components(weights: Any, structure: CovarianceType) -> str:
     """Where a row comes from."""
-    match type(weights).__name__, weights.n_components:
-        case _, 1:
-            return "All rows come from one normal component"
-        case _, int(k):
-            return f"Each row comes from one of {k:,} normal components"
-        case _, None:
-            return "Each row comes from one of infinitely many normal components"
-    return "Each row comes from one of K normal components, whose number is random"
+    match weights.n_components:
+        case 1:
+            return f"All rows come from one normal component, {_ONE[structure]}."
+        case int(k):
+            said = f"Each row comes from one of {k:,} normal components"
+        case None:
+            said = "Each row comes from one of infinitely many normal components"
+        case _:
+            said = "Each row comes from one of K normal components, whose number is random"
+    return f"{said}: {_STRUCTURE[structure]}."
 
 
 def _weights(weights: Any) -> list[str]:
-    match type(weights).__name__:
-        case "Dirichlet":
+    match kind(weights), weights.n_components:
+        case _, 1:
+            return []
+        case "Dirichlet", _:
             return _dirichlet(weights)
-        case "MixtureOfFiniteMixtures":
+        case "MixtureOfFiniteMixtures", _:
             each = "they share" if weights.dynamic else "each has"
             return [
                 "A mixture of finite mixtures: K counts components with rows and without, and "
                 f"{each} the concentration α."
             ]
-        case name:
-            process = "Pitman–Yor" if name == "PitmanYor" else "Dirichlet"
-            cut = "" if weights.truncation is None else ", whose last piece is all that is left"
-            return [
-                f"The weights break a stick, as in a {process} process{cut}: earlier pieces "
-                "tend to be larger."
-            ]
+        case name, _:
+            return [_sticks(weights, "Pitman–Yor" if name == "PitmanYor" else "Dirichlet")]
+
+
+def _sticks(weights: Any, process: str) -> str:
+    said = f"The weights break a stick, as in a {process} process"
+    if weights.truncation is None:
+        return f"{said}: earlier pieces tend to be larger."
+    return (
+        f"{said} cut off after {weights.truncation:,} pieces: earlier ones tend to be larger, but "
+        "the last is all that is left."
+    )
 
 
 def _dirichlet(weights: Any) -> list[str]:
     values = weights.concentrations
-    if weights.n_components == 1:
-        return []
     if not weights.exchangeable:
         return ["The concentrations differ, so that the prior tells components apart."]
     empty = "superfluous components tend to stay empty"
@@ -144,7 +157,7 @@ def _dirichlet(weights: Any) -> list[str]:
 
 def _expected(weights: Any) -> list[str]:
     """Say how many clusters are expected, where that is not all components."""
-    dirichlet = type(weights).__name__ == "Dirichlet"
+    dirichlet = kind(weights) == "Dirichlet"
     sparse = dirichlet and weights.exchangeable and weights.concentrations[0] < 1
     if not (sparse or weights.varying):
         return []
@@ -155,7 +168,7 @@ def _expected(weights: Any) -> list[str]:
 def _component_words(prior: Any, structure: CovarianceType) -> list[str]:
     if prior is None:
         return ["No prior on the components: this is maximum likelihood."]
-    if type(prior).__name__ == "NormalInverseWishart":
+    if kind(prior) == "NormalInverseWishart":
         rows = number(prior.mean_precision)
         means = f"Means spread with the covariances; the prior mean m is worth κ = {rows} rows."
     else:

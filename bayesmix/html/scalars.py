@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.html.elements import block, number, paragraph, table
-from bayesmix.html.laws import laws_of
+from bayesmix.html.elements import block, paragraph, table
+from bayesmix.html.laws import kind, laws_of
 from bayesmix.html.mathml import math
+from bayesmix.html.numbers import number
 
 __all__ = ["count_html", "scalar_html"]
 
@@ -19,7 +20,7 @@ _RARE = 0.005
 
 def scalar_html(prior: Any) -> str:
     """What a notebook shows of a `Gamma` or a `Beta`."""
-    sd, (lower, upper) = _SPREAD[type(prior).__name__](prior)
+    sd, (lower, upper) = _SPREAD[kind(prior)](prior)
     said = (
         f"Mean {number(prior.mean)}, standard deviation {number(sd)}; nine tenths of the "
         f"probability are from {number(lower)} to {number(upper)}."
@@ -33,17 +34,26 @@ def count_html(prior: Any) -> str:
 
     k = np.arange(1, prior.support(_RARE) + 1)
     p = np.exp(prior.log_pmf(k))
-    k, p = (values[p > 0][:_MOST_NUMBERS] for values in (k, p))
-    beyond = 1 - float(p.sum())
-    more = f"; more than {k[-1]}: {number(beyond)}" if beyond > _RARE else ""
+    k, p = k[p > 0], p[p > 0]
+    first = _most_probable(p)
+    shown = slice(first, first + _MOST_NUMBERS)
+    below, beyond = float(p[:first].sum()), 1 - float(p[: shown.stop].sum())
+    others = {f"fewer than {k[shown][0]}": below, f"more than {k[shown][-1]}": beyond}
+    rest = [f"; {which}: {number(mass)}" for which, mass in others.items() if mass > _RARE]
     return block(
         type(prior).__name__,
         f"<p>{math(laws_of(prior)[0])}</p>",
         table(
-            pd.DataFrame([p], pd.Index(["P(K=k)"], name="k"), k),
-            f"Probability of k components{more}.",
+            pd.DataFrame([p[shown]], pd.Index(["P(K=k)"], name="k"), k[shown]),
+            f"Probability of k components{''.join(rest)}.",
         ),
     )
+
+
+def _most_probable(p: Any) -> int:
+    """Where the numbers in a row begin that hold most of the probability."""
+    held = np.convolve(p, np.ones(min(_MOST_NUMBERS, len(p))), "valid")
+    return int(np.argmax(held > held.max() - 1e-12))
 
 
 def _gamma(prior: Any) -> tuple[float, Any]:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from bayesmix.plots.regions import Law
 
-__all__ = ["contours", "handles_of_contours", "some_draws"]
+__all__ = ["contours", "handles_of_contours"]
 
-_MEAN_OF = 200  # draws: more change no line by its width
+_MEAN_OF = 100  # draws: more change no line by its width
 
 
 def contours(
@@ -80,8 +80,8 @@ def contours(
     Notes
     -----
     The threshold of a share p is the (1 - p) quantile of the density at 10,000 new rows drawn from
-    it (Hyndman 1996), which knows p to about half a percentage point. The mean is over at most 200
-    draws, evenly spread. Of about 120 places along either axis a third are even, the others are
+    it (Hyndman 1996), which knows p to about half a percentage point. The mean is over at most 100
+    draws, evenly spread. Of about 150 places along either axis 40 are even, the others are
     quantiles of new rows. What is slanted and thinner than a twentieth of its length, as by a
     correlation above 0.995, is drawn too small.
 
@@ -115,7 +115,7 @@ def contours(
     rows = x[rows_drawn(len(x))]
     size = size_of_markers(len(rows))
     ax.scatter(rows[:, 0], rows[:, 1], s=size, color="0.45", alpha=0.5, linewidths=0)
-    for one in some_draws(post, _n_lines(post, n_draws)):
+    for one in _some_draws(post, _n_lines(post, n_draws)):
         look = {"colors": color(1), "linewidths": 0.6, "alpha": 0.5}
         _outline(ax, law_of_draws(one, names), box, shares[-1:], look)
     _shade(ax, laws[0], box, shares)
@@ -135,7 +135,7 @@ def contours(
     return ax
 
 
-def some_draws(post: xr.DataTree, most: int) -> list[xr.DataTree]:
+def _some_draws(post: xr.DataTree, most: int) -> list[xr.DataTree]:
     """Trees of a single draw each, evenly spread over chains and draws."""
     n_chains, n = (post["posterior"].sizes[name] for name in ("chain", "draw"))
     each = [divmod(int(s), n) for s in evenly(n_chains * n, most)]

@@ -86,9 +86,8 @@ def fits(
         KMeans, GaussianMixture and BayesianGaussianMixture, and ours.
     x : (n, D) array_like or DataFrame
         The rows.
-    features : sequence of str, optional
-        Which two to draw; default the two in which the clusters are farthest apart, or the only
-        one.
+    features : one or two str, optional
+        Which to draw; default the two in which the clusters are farthest apart, or the only one.
     coverage : float, default 0.9
         Probability inside each ellipse of its component.
 

@@ -63,8 +63,8 @@ def prior_predictive(
         With a component prior; a random number of components is drawn for every draw.
     x : (n, D) array_like or DataFrame
         The data.
-    features : pair of str, optional
-        Which two to draw; default the first two.
+    features : one or two str, optional
+        Which to draw; default the first two.
     n_draws : int, default 8
         Data sets, or densities, that are drawn.
     random_seed : int, SeedSequence or Generator, optional

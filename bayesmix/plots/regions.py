@@ -27,7 +27,7 @@ __all__ = ["Box", "Law", "law_of_draws", "law_of_point"]
 
 _NEW_ROWS = 10_000  # by which a threshold is known to about half a percent of coverage
 _EVEN = 40  # places along either axis
-_CLOSE = 80  # more, where new rows are
+_CLOSE = 110  # more, where new rows are
 _BULK = 0.9  # least share of new rows that limits are made by
 _FAR = 3  # widths of the regions, from them
 _MARGIN = 0.1
@@ -87,7 +87,7 @@ class Law:
     def surface(self, box: Box) -> tuple[Floats, Floats, Floats]:
         """Places along both axes of a box, and depths there: the second feature along the rows.
 
-        A third of the places are even, the others where its rows are: narrow regions have many.
+        Most places are where its rows are, the others even: narrow regions have many.
         """
         own = self.rows[box.holds(self.rows)]
         places = np.linspace(box.low, box.high, _EVEN)
