@@ -63,13 +63,14 @@ def clusters(
     point : DataTree or GaussianMixture, optional
         With the group ``point_estimate``, or a fitted estimator; the components follow its order
         unless ``post`` is relabeled already.
-    features : pair of str, optional
+    features : sequence of two str, optional
         Which two; default the two that separate the components best.
     coverage : float, default 0.9
         Probability inside each ellipse of its component.
     legend : bool, default True
     found : Dataset, optional
-        Result of `membership`, to save computing it again.
+        Result of `bayesmix.membership` for the rows of the fit, to save computing it again; with a
+        point, of a tree that was relabeled to it.
     ax : matplotlib Axes, optional
 
     Returns
