@@ -38,7 +38,7 @@ class _StickBreaking:
     concentration: float | Gamma
     truncation: int | None
     exchangeable: ClassVar[bool] = False
-    """Earlier components tend to be larger."""
+    """Pieces are broken off one after another: their places are not alike."""
 
     @property
     def n_components(self) -> int | None:
