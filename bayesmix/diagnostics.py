@@ -12,6 +12,7 @@ from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.label_draws import label_draws
 from bayesmix.modes import chains_by_mode, describe_modes
+from bayesmix.partition_result import counted
 from bayesmix.partition_spread import chain_distance
 from bayesmix.priors import Dirichlet
 from bayesmix.relabel import relabel
@@ -72,7 +73,8 @@ def diagnose(post: xr.DataTree) -> Findings:
             Finding(
                 "warning",
                 "interrupted",
-                f"sampling was interrupted: {n['chain']} chain(s) of {n['draw']} draws were kept",
+                f"sampling was interrupted: {counted(n['chain'], 'chain')} of "
+                f"{counted(n['draw'], 'draw')} were kept",
                 "run it again for the draws asked for",
             )
         )

@@ -246,7 +246,7 @@ class TestDiagnose:
         tree.attrs["interrupted"] = 1
         finding = findings(tree)["interrupted"]
         assert finding.severity == "warning"
-        assert "4 chain(s) of 123 draws were kept" in finding.message
+        assert "4 chains of 123 draws were kept" in finding.message
 
     def test_a_tree_of_the_users_own_model(self, bare):
         found = findings(bare)
