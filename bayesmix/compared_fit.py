@@ -97,7 +97,7 @@ class FitGap:
             verdict = "as expected"
         name = self.quantity.capitalize()
         return (
-            f"{name} of EM {self.point:,.2f}; of the draws {self.draws.mean():,.2f} ± "
+            f"{name} of EM {self.point:.2f}; of the draws {self.draws.mean():.2f} ± "
             f"{self.gap_sd:.2f} ({self.reason}). EM is {self.gap:+.2f} from them; half of "
             f"chi-squared with {self.n_parameters} parameters expects +{self.expected:.1f} ± "
             f"{self.expected_sd:.1f}: {verdict}."

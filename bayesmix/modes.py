@@ -50,7 +50,7 @@ def describe_modes(groups: list[list[int]], columns: Mapping[str, Floats]) -> st
     """Say where each group of chains sits."""
     return "; ".join(
         f"chain{'s' if len(group) > 1 else ''} {', '.join(map(str, group))} at log-likelihood "
-        f"{columns['log_likelihood_total'][group].mean():,.1f} with "
+        f"{columns['log_likelihood_total'][group].mean():.1f} with "
         f"{columns['n_clusters'][group].mean():.3g} clusters"
         for group in groups
     )

@@ -7,13 +7,22 @@ Nothing here is evaluated; densities live beside the definitions that use them (
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from bayesmix.elicitation import clusters_of_components, dirichlet_concentration
 from bayesmix.html.model import prior_html
 from bayesmix.inputs import require_count
+from bayesmix.prior_values import (
+    GammaScale,
+    center_of,
+    dof_of,
+    gamma_scale,
+    plain,
+    positive_definite,
+    short,
+)
 from bayesmix.scalar_priors import Gamma
 
 if TYPE_CHECKING:
@@ -69,7 +78,7 @@ class Dirichlet:
         object.__setattr__(self, "n_components", int(self.n_components))
         if isinstance(self.concentration, Gamma):
             return
-        values = _plain(self.concentration, "concentration", max_ndim=1)
+        values = plain(self.concentration, "concentration", max_ndim=1)
         size = np.size(values)
         if isinstance(values, tuple) and size != self.n_components:
             raise ValueError(
@@ -205,14 +214,14 @@ class NormalInverseWishart:
     def __init__(
         self, mean: ArrayLike, mean_precision: float, dof: float, covariance_scale: ArrayLike
     ) -> None:
-        center = _center(mean)
+        center = center_of(mean)
         d = len(center)
         if not 0 < float(mean_precision) < np.inf:
             raise ValueError(f"mean_precision: expected a number above 0, got {mean_precision}")
-        scale = _positive_definite(covariance_scale, d, "covariance_scale")
+        scale = positive_definite(covariance_scale, d, "covariance_scale")
         object.__setattr__(self, "mean", center)
         object.__setattr__(self, "mean_precision", float(mean_precision))
-        object.__setattr__(self, "dof", _dof(dof, d))
+        object.__setattr__(self, "dof", dof_of(dof, d))
         object.__setattr__(self, "covariance_scale", scale)
 
     @property
@@ -222,34 +231,13 @@ class NormalInverseWishart:
 
     def __repr__(self) -> str:
         return (
-            f"NormalInverseWishart(mean={_short(self.mean)}, "
+            f"NormalInverseWishart(mean={short(self.mean)}, "
             f"mean_precision={self.mean_precision:g}, dof={self.dof:g}, "
-            f"covariance_scale={_short(self.covariance_scale)})"
+            f"covariance_scale={short(self.covariance_scale)})"
         )
 
     def _repr_html_(self) -> str:
         return prior_html(self)
-
-
-class GammaScale(NamedTuple):
-    """Prior of a covariance scale S = diag(s): s_j ~ Gamma(shape, rate_j) on s_j >= floor_j."""
-
-    shape: float
-    rate: tuple[float, ...]
-    """Per feature, one over the data's units squared."""
-    floor: tuple[float, ...]
-    """Per feature, in the data's units squared."""
-
-    @property
-    def held(self) -> NDArray[np.float64]:
-        """Where EM holds s: shape/rate, the mean without the floor, but at least the floor."""
-        return np.maximum(self.shape / np.asarray(self.rate), self.floor)
-
-    @property
-    def pooled(self) -> GammaScale:
-        """Prior of the one s of all features in S = s I: harmonic mean rate, mean floor."""
-        rate = 1 / np.mean(1 / np.asarray(self.rate))
-        return GammaScale(self.shape, (float(rate),), (float(np.mean(self.floor)),))
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -311,7 +299,7 @@ class IndependentNormalInverseWishart:
         covariance_scale: ArrayLike | None = None,
         scale_hyperprior: Sequence[Any] | None = None,
     ) -> None:
-        center = _center(mean)
+        center = center_of(mean)
         d = len(center)
         if (covariance_scale is None) == (scale_hyperprior is None):
             raise ValueError(
@@ -321,13 +309,13 @@ class IndependentNormalInverseWishart:
             )
         scale = hyperprior = None
         if covariance_scale is not None:
-            scale = _positive_definite(covariance_scale, d, "covariance_scale")
+            scale = positive_definite(covariance_scale, d, "covariance_scale")
         if scale_hyperprior is not None:
-            hyperprior = _gamma_scale(scale_hyperprior, d)
-        spread = _positive_definite(mean_covariance, d, "mean_covariance")
+            hyperprior = gamma_scale(scale_hyperprior, d)
+        spread = positive_definite(mean_covariance, d, "mean_covariance")
         object.__setattr__(self, "mean", center)
         object.__setattr__(self, "mean_covariance", spread)
-        object.__setattr__(self, "dof", _dof(dof, d))
+        object.__setattr__(self, "dof", dof_of(dof, d))
         object.__setattr__(self, "covariance_scale", scale)
         object.__setattr__(self, "scale_hyperprior", hyperprior)
 
@@ -338,13 +326,13 @@ class IndependentNormalInverseWishart:
 
     def __repr__(self) -> str:
         if self.scale_hyperprior is None:
-            scale = f"covariance_scale={_short(self.covariance_scale)}"
+            scale = f"covariance_scale={short(self.covariance_scale)}"
         else:
             shape, rate, floor = self.scale_hyperprior
-            scale = f"scale_hyperprior=({shape:g}, {_short(rate)}, {_short(floor)})"
+            scale = f"scale_hyperprior=({shape:g}, {short(rate)}, {short(floor)})"
         return (
-            f"IndependentNormalInverseWishart(mean={_short(self.mean)}, "
-            f"mean_covariance={_short(self.mean_covariance)}, dof={self.dof:g}, {scale})"
+            f"IndependentNormalInverseWishart(mean={short(self.mean)}, "
+            f"mean_covariance={short(self.mean_covariance)}, dof={self.dof:g}, {scale})"
         )
 
     def _repr_html_(self) -> str:
@@ -352,86 +340,3 @@ class IndependentNormalInverseWishart:
 
 
 ComponentPrior = NormalInverseWishart | IndependentNormalInverseWishart
-
-
-def _center(mean: ArrayLike) -> tuple[float, ...]:
-    center: tuple[float, ...] = _plain(np.atleast_1d(np.asarray(mean, float)), "mean", max_ndim=1)
-    return center
-
-
-def _dof(dof: float, d: int) -> float:
-    if not d - 1 < float(dof) < np.inf:
-        raise ValueError(f"dof: expected more than D - 1 = {d - 1}, got {dof}")
-    return float(dof)
-
-
-def _positive_definite(values: ArrayLike, d: int, name: str) -> tuple[tuple[float, ...], ...]:
-    matrix = np.atleast_2d(np.asarray(values, float))
-    if matrix.shape != (d, d):
-        raise ValueError(
-            f"{name}: expected shape ({d}, {d}) to go with {d} prior means, got {matrix.shape}"
-        )
-    if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0):
-        raise ValueError(f"{name}: expected a symmetric matrix")
-    matrix = (matrix + matrix.T) / 2
-    variances = np.diag(matrix)
-    definite = bool(np.all(np.isfinite(matrix)) and np.all(variances > 0))
-    if definite:  # eigenvalues of the correlations: the same in any units
-        sd = np.sqrt(variances)
-        definite = np.linalg.eigvalsh(matrix / np.outer(sd, sd))[0] > 1e-13
-    if not definite:
-        raise ValueError(f"{name}: expected a positive definite matrix")
-    plain: tuple[tuple[float, ...], ...] = _plain(matrix, name, max_ndim=2)
-    return plain
-
-
-def _gamma_scale(values: Sequence[Any], d: int) -> GammaScale:
-    """Check (shape, rate) or (shape, rate, floor); rate and floor are numbers or D of them."""
-    try:
-        given_shape, given_rate, given_floor = values if len(values) == 3 else (*values, 0.0)
-        shape = float(given_shape)
-        rate, floor = np.asarray(given_rate, float), np.asarray(given_floor, float)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"scale_hyperprior: expected numbers (shape, rate, floor), got {values!r}"
-        ) from None
-    for name, array in (("rate", rate), ("floor", floor)):
-        if array.shape not in ((), (d,)):
-            raise ValueError(
-                f"scale_hyperprior: expected one {name} or {d} of them to go with {d} prior "
-                f"means, got shape {array.shape}"
-            )
-    in_range = 0 < shape < np.inf and np.all((rate > 0) & (rate < np.inf))
-    if not (in_range and np.all((floor >= 0) & (floor < np.inf))):
-        raise ValueError(
-            "scale_hyperprior: expected shape and rate above 0 and a floor of at least 0, all "
-            f"finite, got {values!r}"
-        )
-    if floor.any():
-        from scipy.special import gammaincc
-
-        if not np.all(gammaincc(shape, rate * floor) > 0):
-            raise ValueError(
-                "scale_hyperprior: expected a floor that the gamma distribution exceeds now and "
-                f"then, got {values!r}; lower the floor or the rate"
-            )
-    rates, floors = (
-        _plain(np.broadcast_to(a, d), "scale_hyperprior", max_ndim=1) for a in (rate, floor)
-    )
-    return GammaScale(shape, rates, floors)
-
-
-def _short(values: Any) -> str:
-    return np.array2string(np.asarray(values), precision=4, separator=", ", threshold=16)
-
-
-def _plain(values: ArrayLike, name: str, *, max_ndim: int) -> Any:
-    """Finite numbers as a float or nested tuples: hashable, comparable, printable."""
-    array = np.asarray(values, dtype=float)
-    if array.ndim > max_ndim:
-        raise ValueError(f"{name}: expected at most {max_ndim} dimension(s), got {array.ndim}")
-    if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name}: expected finite numbers, got {values!r}")
-    if array.ndim == 0:
-        return float(array)
-    return tuple(_plain(row, name, max_ndim=max_ndim - 1) for row in array)

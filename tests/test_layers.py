@@ -22,6 +22,7 @@ LAYERS = (
         *("progress", "datasets", "html"),
         *(
             "priors",
+            "prior_values",
             "scalar_priors",
             "component_counts",
             "finite_mixtures",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -389,6 +390,28 @@ def test_open_figures_are_left_alone(monkeypatch):
     assert list(found) == ["one", "two"]
     assert plt.get_fignums() == [own.number]
     plt.close(own)
+
+
+def test_pictures_take_little_room_and_look_the_same(monkeypatch):
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    plt.switch_backend("agg")
+    rng = np.random.default_rng(0)
+    figure, ax = plt.subplots(figsize=(4, 3))
+    for k in range(40):
+        ax.plot(rng.normal(size=30).cumsum(), color=f"C{k % 3}", linewidth=0.5, alpha=0.4)
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=report_figures.DPI)
+    monkeypatch.setattr(report_figures, "drawn", lambda made: [("one", figure)])
+    [(_, found)] = report_figures.figures(None)
+    assert len(found) < len(whole.getvalue()) / 2
+    own, kept = (
+        np.asarray(Image.open(data).convert("RGB"), float) for data in (whole, io.BytesIO(found))
+    )
+    assert own.shape == kept.shape
+    assert np.abs(own - kept).mean() < 1
+    assert (kept[0, 0] == 255).all()
 
 
 @pytest.mark.parametrize(
