@@ -182,7 +182,7 @@ def _is_number(text: Any) -> bool:
 def _print(made: Report, console: Console) -> None:
     from rich.markup import escape
 
-    from bayesmix.partition_result import counted
+    from bayesmix.wording import counted
 
     n, d = made.table.values.shape
     console.print(

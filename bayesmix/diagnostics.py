@@ -12,11 +12,11 @@ from bayesmix.identification import IDENTIFIED
 from bayesmix.invariants import label_invariant
 from bayesmix.label_draws import label_draws
 from bayesmix.modes import chains_by_mode, describe_modes
-from bayesmix.partition_result import counted
 from bayesmix.partition_spread import chain_distance
 from bayesmix.priors import Dirichlet
 from bayesmix.relabel import relabel
 from bayesmix.schema import choice_of_clusters, chosen_clusters, group, mixture_of, varies
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd

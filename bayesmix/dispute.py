@@ -14,9 +14,10 @@ from bayesmix.frozen import FrozenMixture, frozen
 from bayesmix.html.elements import block, sentences, table
 from bayesmix.partition import partition as partition_of
 from bayesmix.partition_distances import adjusted_rand_index
-from bayesmix.partition_result import FIRM, Partition, counted
+from bayesmix.partition_result import FIRM, Partition
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.similarity import Similarity, similarity
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from bayesmix.inputs import as_generator
 from bayesmix.k_words import number_of_least
 from bayesmix.label_draws import label_draws, occupied
 from bayesmix.partition import partition
-from bayesmix.partition_result import counted
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
-from bayesmix.partition_result import counted
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

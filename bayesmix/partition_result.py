@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.html.elements import block, sentences, table
 from bayesmix.partitions.losses import Loss
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from bayesmix.partitions.ball import CredibleBall
 
-__all__ = ["Mode", "Partition", "by_doubt", "counted"]
+__all__ = ["Mode", "Partition", "by_doubt"]
 
 CERTAIN = 0.95
 FIRM = 0.8  # two rows of a cluster together less often than this: it comes apart
@@ -182,8 +183,3 @@ def by_doubt(rows: pd.DataFrame) -> tuple[NDArray[np.intp], int]:
     own, other = rows["certainty"].to_numpy(), rows["next_affinity"].to_numpy()
     moves = (rows["next_label"].to_numpy() >= 0) & (other > own / 2 + 1e-12)
     return np.lexsort((own - other, ~moves)), int(moves.sum())
-
-
-def counted(n: int, noun: str) -> str:
-    """A number of things in words."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

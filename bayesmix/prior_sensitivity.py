@@ -11,10 +11,10 @@ from bayesmix.diagnostics import DIFFERENT_MODES
 from bayesmix.html.elements import block, sentences, table
 from bayesmix.inputs import as_table
 from bayesmix.mixture import require_mixture
-from bayesmix.partition_result import counted
 from bayesmix.prior_choice import compare_priors
 from bayesmix.scalar_priors import require_positive
 from bayesmix.scaled_priors import with_concentration, with_scale
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd

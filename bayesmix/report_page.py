@@ -14,11 +14,11 @@ from bayesmix import html
 from bayesmix.html.features import features_table
 from bayesmix.html.numbers import LARGE, decimals, number
 from bayesmix.membership import interval
-from bayesmix.partition_result import counted
 from bayesmix.report_code import code, fingerprint, versions
 from bayesmix.report_figures import DPI, ringed_below
 from bayesmix.report_tables import separating
 from bayesmix.report_words import facts, out_of_place, outlier_limit, resolved
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

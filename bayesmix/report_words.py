@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bayesmix.k_words import POSTERIOR, doubts, runner_up
-from bayesmix.partition_result import counted
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ PYMC_MODULES = {
 LAYERS = (
     {
         *("inputs", "rows", "dask_rows", "interrupts", "threads", "memory", "compiling"),
-        *("progress", "datasets", "html"),
+        *("progress", "datasets", "html", "wording"),
         *(
             "priors",
             "prior_values",

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesmix.draws import data_of, evenly
 from bayesmix.inputs import as_table
-from bayesmix.partition_result import counted
 from bayesmix.partitions.losses import Loss
 from bayesmix.plots.columns import chosen, separating
 from bayesmix.plots.rows import aside, size_of_markers
@@ -26,6 +25,7 @@ from bayesmix.plots.style import (
     require_partition,
     require_rows_of,
 )
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

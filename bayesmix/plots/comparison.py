@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from bayesmix.compared_tables import CONFIDENT
-from bayesmix.partition_result import counted
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

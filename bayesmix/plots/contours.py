@@ -12,7 +12,6 @@ from matplotlib.patches import Patch
 
 from bayesmix.draws import data_of, evenly
 from bayesmix.frozen import frozen
-from bayesmix.partition_result import counted
 from bayesmix.plots.columns import chosen, separating_components
 from bayesmix.plots.regions import Box, law_of_draws, law_of_point
 from bayesmix.plots.rows import (
@@ -24,6 +23,7 @@ from bayesmix.plots.rows import (
 )
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain, point_name
 from bayesmix.schema import group
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import xarray as xr

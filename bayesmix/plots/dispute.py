@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.frozen import FrozenMixture
-from bayesmix.partition_result import counted
 from bayesmix.plots.clusters import ellipse
 from bayesmix.plots.columns import chosen
 from bayesmix.plots.curves import component_heights, extent, places, spreads
 from bayesmix.plots.density import CUT, ceiling
 from bayesmix.plots.rows import below, rows_drawn
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

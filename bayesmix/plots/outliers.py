@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 
 from bayesmix import predictive
 from bayesmix.draws import data_of
-from bayesmix.partition_result import counted
 from bayesmix.plots.columns import chosen
 from bayesmix.plots.density import density
 from bayesmix.plots.names import add_names
 from bayesmix.plots.rows import add_legend, below, rows_drawn, size_of_markers
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,9 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bayesmix.inputs import require_count
-from bayesmix.partition_result import by_doubt, counted
+from bayesmix.partition_result import by_doubt
 from bayesmix.plots.ball import distances, strips
 from bayesmix.plots.style import axes_or_new, color, marker, plain, require_partition
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

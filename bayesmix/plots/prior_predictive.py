@@ -16,7 +16,6 @@ from bayesmix.finite_mixtures import MixtureOfFiniteMixtures
 from bayesmix.frozen import FrozenMixture
 from bayesmix.inputs import as_generator, as_table, require_count
 from bayesmix.mixture import Mixture
-from bayesmix.partition_result import counted
 from bayesmix.plots.columns import chosen
 from bayesmix.plots.curves import places, spreads
 from bayesmix.plots.density import CUT, ceiling, histogram
@@ -25,6 +24,7 @@ from bayesmix.plots.rows import rows_drawn, size_of_markers
 from bayesmix.plots.style import POINT_COLOR, color, plain
 from bayesmix.replicates import sample_prior_predictive
 from bayesmix.schema import PARAMETERS, group
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

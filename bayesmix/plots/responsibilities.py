@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from bayesmix.compared_tables import CONFIDENT
-from bayesmix.partition_result import counted
 from bayesmix.plots.rows import rows_drawn, rows_words, size_of_markers
 from bayesmix.plots.style import axes_or_new, color, marker, plain
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from matplotlib.ticker import FixedLocator
 
 from bayesmix.draws import evenly, point_of
 from bayesmix.membership import membership
-from bayesmix.partition_result import counted
 from bayesmix.relabel import relabel
 from bayesmix.schema import group, require_tree
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import xarray as xr

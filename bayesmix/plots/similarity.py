@@ -8,9 +8,9 @@ import numpy as np
 
 from bayesmix.draws import evenly
 from bayesmix.inputs import require_count
-from bayesmix.partition_result import counted
 from bayesmix.plots.style import axes_or_new, require_partition, require_rows_of
 from bayesmix.similarity import Similarity
+from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
