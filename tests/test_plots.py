@@ -16,7 +16,7 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix import plots
 from bayesmix.diagnostics import label_invariant
-from bayesmix.plots import rows
+from bayesmix.plots import columns, rows
 from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset, posterior_of
 from tests.fixtures_varying import planted_varying, varying_line
 from tests.support import Parameters, random_parameters, rows_of
@@ -394,13 +394,15 @@ class TestForest:
                 assert same_color(point.get_color(), "black")
                 assert set(interval.get_ydata()) == {k}
 
-    def test_many_parameters_are_limited_to_nine_panels(self):
+    def test_of_many_features_those_that_separate_best(self):
         point, names = random_parameters("diag", 2, 6), tuple("abcdef")
         found = bm.compare_to_posterior(tree_of(point, names), posterior_of(point, names))
         grid = plots.forest(found)
         assert grid.shape == (3, 3)
-        assert grid[0, 0].get_title() == "weight"
-        assert grid[0, 0].figure.get_suptitle().endswith("; 9 of 13 parameters")
+        found_best = [names[j] for j in columns.separating_components(found.post, 4)]
+        kinds = [f"{kind} {name}" for kind in ("mean", "sd") for name in found_best]
+        assert [ax.get_title() for ax in grid.flat] == ["weight", *kinds]
+        assert grid[0, 0].figure.get_suptitle().endswith("; 4 of 6 features")
 
 
 class TestConfidence:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from bayesmix.compared_tables import CONFIDENT
+from bayesmix.plots.columns import separating_components
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
 from bayesmix.wording import counted
 
@@ -22,22 +23,25 @@ if TYPE_CHECKING:
 
 __all__ = ["compared", "confidence", "forest"]
 
-_MAX_PANELS = 9
+_MAX_FEATURES = 4
 _ROUNDING = 1e-9  # bits between partitions that are the same
 
 
 def forest(comparison: Comparison) -> NDArray[np.object_]:
     """Draw posterior intervals with the point fit's value, one panel per parameter.
 
-    Weights and means first, then standard deviations; at most nine panels.
+    Weights and means first, then standard deviations; of many features of the four that separate
+    the components best.
 
     Returns
     -------
     ndarray of matplotlib Axes
     """
     table = comparison.components
-    names = [p for p in table["parameter"].unique() if not p.startswith("correlation")]
-    shown = names[:_MAX_PANELS]
+    features = list(comparison.post["posterior"]["feature"].values)
+    best = separating_components(comparison.post, _MAX_FEATURES)
+    kinds = [f"{kind} {features[j]}" for kind in ("mean", "sd") for j in best]
+    shown = ["weight", *kinds]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     n_components = table["component"].nunique()
@@ -60,7 +64,7 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
         ax.set_yticks(range(len(part)), [plain(name) for name in part["component"]])
         ax.set_ylim(len(part) - 0.5, -0.5)
     grid[0, 0].set_ylabel("component")
-    cut = f"; {len(shown)} of {len(names)} parameters" if len(shown) < len(names) else ""
+    cut = f"; {len(best)} of {len(features)} features" if len(best) < len(features) else ""
     words = f"posterior mean and interval; EM's value as a black bar{cut}"
     figure.suptitle(words, fontsize="medium")
     return grid
@@ -164,6 +168,7 @@ def _fit(found: FitGap, ax: Axes) -> None:
     )
     ax.set(xlabel=f"{found.quantity}, nats", yticks=[])
     ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.ticklabel_format(useOffset=False, style="plain", axis="x")
     ax.legend(fontsize="small", loc="upper left")
 
 

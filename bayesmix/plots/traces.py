@@ -53,6 +53,7 @@ def traces(post: xr.DataTree) -> NDArray[np.object_]:
         left.set(ylabel=name, title=said)
         left.title.set_fontsize("medium")
         left.margins(x=0)
+        left.ticklabel_format(useOffset=False, style="plain", axis="y")
         right.set_xticks([])
     grid[1, 0].set_xlabel("draw")
     grid[1, 1].set_xlabel("draws of each value")
