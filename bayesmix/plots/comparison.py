@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from bayesmix.compared_tables import CONFIDENT
 from bayesmix.plots.columns import separating_components
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
+from bayesmix.schema import group
 from bayesmix.wording import counted
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
     ndarray of matplotlib Axes
     """
     table = comparison.components
-    features = list(comparison.post["posterior"]["feature"].values)
+    features = group(comparison.post, "posterior")["feature"].values.tolist()
     best = separating_components(comparison.post, _MAX_FEATURES)
     kinds = [f"{kind} {features[j]}" for kind in ("mean", "sd") for j in best]
     shown = ["weight", *kinds]
@@ -55,8 +56,8 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
     for ax in grid.flat[len(shown) :]:
         ax.set_visible(False)
     for ax, parameter in zip(grid.flat, shown, strict=False):
-        part = table[table["parameter"] == parameter].reset_index(drop=True)
-        for i, row in part.iterrows():
+        part = table[table["parameter"] == parameter]
+        for i, (_, row) in enumerate(part.iterrows()):
             ax.plot([row["lower"], row["upper"]], [i, i], color=color(i), linewidth=3, alpha=0.5)
             ax.plot(row["mean"], i, marker=marker(i), color=color(i))
             ax.plot(row["point"], i, marker="|", color=POINT_COLOR, markersize=14, linewidth=0)
