@@ -97,8 +97,8 @@ def picture(path: Path) -> None:
     from bayesmix.plots.style import color, marker
 
     both = (
-        ("one iteration of EM, ms (left is better)", _times(found("em"))),
-        ("effective draws per second, NUTS (right is better)", _speeds(found("nuts"))),
+        ("EM: ms per iteration, rows × features (left is better)", _times(found("em"))),
+        ("NUTS: effective draws per s (right is better)", _speeds(found("nuts"))),
     )
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     engines = {"bayesmix": 0, "scikit-learn": 1, "oneDAL": 2, "PyMC": 3, "NumPyro": 5}
