@@ -201,6 +201,8 @@ def _print(made: Report, console: Console) -> None:
         )
     elif made.left_out:
         console.print(f"[bold]Interrupted:[/bold] {made.left_out}", highlight=False)
+    elif made.choice_interrupted:
+        console.print("[bold]Interrupted:[/bold] asking how many groups was stopped early")
     _print_components(made, console)
     if made.comparison is not None:
         for sentence in made.comparison.sentences():

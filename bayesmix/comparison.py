@@ -26,10 +26,9 @@ from bayesmix.schema import (
     point_estimate,
     varies,
 )
+from bayesmix.wording import initial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
@@ -119,7 +118,7 @@ class Comparison:
 
     @property
     def _verdict(self) -> str:
-        return f"{_initial(self.advice, str.upper)}."
+        return f"{initial(self.advice)}."
 
     def _among(self, n_clusters: int | None, sentence: str) -> str:
         """Say of which draws a sentence is, where their number of components varied."""
@@ -130,7 +129,7 @@ class Comparison:
             share = group(self.post, "relabeling").attrs["kept"]
             plural = "s" if n_clusters > 1 else ""
             which = f"the {share:.0%} of the draws with {n_clusters} cluster{plural}"
-        own = sentence if sentence.startswith("EM") else _initial(sentence, str.lower)
+        own = sentence if sentence.startswith("EM") else initial(sentence, str.lower)
         return f"Among {which}: {own}"
 
     def _distances(self) -> str:
@@ -172,7 +171,9 @@ class Comparison:
             sentences(self._with_advice()),
             table(
                 to_errors(shown[~correlations], ("EM", "mean", "lower", "upper", "sd"), "sd"),
-                f"EM, and the posterior's mean, sd and interval.{left_out}",
+                "EM, and the posterior's mean, sd and interval. z: how many sds EM is from the "
+                "mean; tail_probability: twice the smaller share of draws on one side of EM."
+                f"{left_out}",
             ),
         )
 
@@ -256,10 +257,6 @@ def compare_to_posterior(
 
 def _count(n: int) -> str:
     return {0: "No row has", 1: "One row has"}.get(n, f"{n:,} rows have")
-
-
-def _initial(sentence: str, case: Callable[[str], str]) -> str:
-    return case(sentence[0]) + sentence[1:]
 
 
 def _require_clusters(post: xr.DataTree, n_components: int) -> None:

@@ -25,13 +25,23 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Finding", "Findings", "convergence", "diagnose", "identified", "label_invariant"]
+__all__ = [
+    "Finding",
+    "Findings",
+    "above_limit",
+    "convergence",
+    "diagnose",
+    "identified",
+    "label_invariant",
+    "written_r_hat",
+]
 
 RHAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
 LAST_OCCUPIED = 0.01  # share of draws: a truncation expects fewer rows than that beyond it
 APART = 0.005  # p-value below which partitions differ between chains
 DIFFERENT_MODES = 1.1  # R-hat above which chains are elsewhere, not just short
+_MOST_DECIMALS = 18
 CHECKABLE = 4  # draws per chain below which ArviZ has no R-hat and no ESS
 MODES_REMEDY = (
     "run more draws; if it stays, the posterior has several modes and the chains sit in different "
@@ -294,10 +304,21 @@ def _agreement(moving: pd.DataFrame, chains: int, apart: str, still: list[str]) 
     return Finding(
         "warning",
         "r_hat",
-        f"R-hat is {worst:.3f} for {moving['r_hat'].idxmax()}, above {RHAT_LIMIT}: the chains "
-        f"disagree{apart}",
+        f"{above_limit(worst, f' for {moving["r_hat"].idxmax()}')}{apart}",
         MODES_REMEDY,
     )
+
+
+def above_limit(r_hat: float, of: str = "") -> str:
+    """Say that chains do not agree, by their R-hat, which is above the limit."""
+    apart = "disagree" if r_hat > DIFFERENT_MODES else "have not quite met"
+    return f"R-hat is {written_r_hat(r_hat)}{of}, above {RHAT_LIMIT}: the chains {apart}"
+
+
+def written_r_hat(r_hat: float) -> str:
+    """R-hat to three decimals, or to as many as tell it from the limit."""
+    texts = (f"{r_hat:.{places}f}" for places in range(3, _MOST_DECIMALS))
+    return next(text for text in texts if r_hat <= RHAT_LIMIT or float(text) != RHAT_LIMIT)
 
 
 def _nuts(post: xr.DataTree) -> list[Finding]:

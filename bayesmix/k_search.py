@@ -23,7 +23,7 @@ from bayesmix.k_tables import (
     cluster_table,
     structure_table,
 )
-from bayesmix.k_words import POSTERIOR, first_words, words
+from bayesmix.k_words import CRITERIA, POSTERIOR, first_words, words
 from bayesmix.label_draws import occupied
 from bayesmix.loo import loo
 from bayesmix.mixture import Mixture
@@ -134,7 +134,7 @@ class Search:
         """What is done once, by name."""
         asked = self.asked
         yield "the first answer", partial(self._sample_under, "MFM", -(-asked.draws // _FIRST))
-        yield "EM's criteria", self._fit
+        yield CRITERIA, self._fit
         for structure, k in product(asked.structures, asked.numbers):
             named = f"K = {k}" + (f", {structure}" if len(asked.structures) > 1 else "")
             yield f"evidence of {named}", partial(self._weigh, structure, k)

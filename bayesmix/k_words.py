@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT
-from bayesmix.wording import counted
+from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT, written_r_hat
+from bayesmix.wording import counted, initial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from bayesmix.k_choice import KChoice
 
-__all__ = ["POSTERIOR", "doubts", "first_words", "listed", "runner_up", "words"]
+__all__ = ["CRITERIA", "POSTERIOR", "doubts", "first_words", "listed", "runner_up", "words"]
 
 POSTERIOR = "the posterior of the number of clusters"
 """The stage that the answer rests on, as it is named where it was cut short."""
+CRITERIA = "EM's criteria"
+"""The stage that BIC and ICL come from."""
 _NAMES = {"sparse": "a sparse finite mixture", "DP": "a Dirichlet process"}
 _TOLD = 0.01  # probability from which another number is named
 _TOLD_APART = 2.0  # standard errors
@@ -37,7 +39,7 @@ def words(found: KChoice) -> str:
     said = [_answer(found.table), *doubts(found)]
     said += [*_models(found), *_structure(found), *_evidence(found), *_predictions(found)]
     said += [*_criteria(found), *_without_criteria(found.em_status), *_unreached(found)]
-    return ". ".join(sentence[0].upper() + sentence[1:] for sentence in said) + "."
+    return ". ".join(map(initial, said)) + "."
 
 
 def _answer(table: pd.DataFrame) -> str:
@@ -88,8 +90,8 @@ def doubts(found: KChoice) -> list[str]:
         ]
     if r_hat > RHAT_LIMIT:
         return [
-            f"the chains have not quite met (R-hat {r_hat:.3f}, above {RHAT_LIMIT}), so that its "
-            "error is rough; take more draws, or thin more"
+            f"the chains have not quite met (R-hat {written_r_hat(r_hat)}, above {RHAT_LIMIT}), so "
+            "that its error is rough; take more draws, or thin more"
         ]
     if np.isnan(r_hat) and found.table["p_n_clusters"].max() < 1:
         return [f"it is not checked: R-hat takes two chains or more, of at least {CHECKABLE} draws"]

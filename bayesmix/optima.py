@@ -243,7 +243,7 @@ def advice(status: Status) -> str:
 def verdict(problem: Problem, fits: list[Fit], winner: Fit, n_reached: int, where: str = "") -> str:
     """Tell in one sentence how the starts ended, ``where`` if that was not on all rows."""
     name = "log-likelihood" if problem.prior is None else "log posterior"
-    objective = f"({name} {winner.objective:.3f})".replace(" -", " −")
+    objective = f"({name} {winner.objective:,.3f})"
     parts = [f"{n_reached} of {len(fits)} starts reached the best optimum{where} {objective}"]
     if winner.status in (Status.SINGULAR, Status.SPURIOUS, Status.NON_FINITE):
         parts = [f"none of {len(fits)} starts reached a genuine optimum{where}"]

@@ -91,9 +91,16 @@ class Report:
     @property
     def interrupted(self) -> bool:
         """Whether anything is missing."""
-        trees = [self.post, None if self.choice is None else self.choice.post]
-        cut = any(tree is not None and bool(tree.attrs.get("interrupted")) for tree in trees)
-        return cut or bool(self.left_out)
+        cut = self.post is not None and bool(self.post.attrs.get("interrupted"))
+        return cut or bool(self.left_out) or self.choice_interrupted
+
+    @property
+    def choice_interrupted(self) -> bool:
+        """Whether asking how many groups was cut short, and not by the time it was given."""
+        if self.choice is None:
+            return False
+        unasked = bool(self.choice.unfinished) and "seconds" not in options_of_choice(self.asked)
+        return unasked or bool(self.choice.post.attrs.get("interrupted"))
 
     @property
     def identification(self) -> Finding | None:

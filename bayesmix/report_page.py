@@ -18,7 +18,7 @@ from bayesmix.report_code import code, fingerprint, versions
 from bayesmix.report_figures import DPI, ringed_below
 from bayesmix.report_tables import separating
 from bayesmix.report_words import facts, out_of_place, outlier_limit, resolved
-from bayesmix.wording import counted
+from bayesmix.wording import counted, initial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ def page(made: Report, frames: Mapping[str, pd.DataFrame], pictures: Mapping[str
         loader=PackageLoader("bayesmix"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "known": _known, "count": "{:,}".format}
-    environment.filters["counted"] = counted
+    environment.filters |= {"counted": counted, "initial": initial}
     lower, upper = interval(None)
     shown = separating(made, _MAX_FEATURES)
     components = _by_parameter(frames["components"])
@@ -143,7 +143,7 @@ def _form(rows: list[dict[Any, Any]]) -> str:
     spreads = [row["sd"] for row in rows if row.get("sd", 0) > 0]
     size = max(abs(row["em"]) for row in rows)
     places = decimals(min(spreads) if spreads else size / _UNKNOWN)
-    return ".4g" if places is None or size >= LARGE else f",.{places}f"
+    return ".4g" if places is None or size >= LARGE else f"z,.{places}f"
 
 
 def _known(value: float, form: str) -> str:

@@ -91,7 +91,7 @@ def _how_many(made: Report) -> Fact:
         )
     doubt = "".join(f"; {words.partition(';')[0]}" for words in doubts(made.choice))
     if POSTERIOR in made.choice.unfinished:
-        doubt += "; by few draws, as its time was up"
+        doubt += "; by few draws, as it ended early"
     fits = f"; {counted(asked, 'component')} {'was' if asked == 1 else 'were'} asked for and fitted"
     sure = k == asked and answer == counted(k, "cluster") and not doubt
     return Fact(question, answer, said + doubt + fits, "groups", "ok" if sure else "warning")
@@ -112,10 +112,13 @@ def _how_sure(made: Report) -> list[Fact]:
         )
         section, which = "partition", f"with the rest of their cluster in less than {share}"
     answer = f"{n - len(rows):,} of {n:,} rows"
-    why = (which if len(rows) else "every row has its place") + _outside(made)
+    outside = _outside(made)
+    if not len(rows):
+        clear = made.tails is not None and out_of_place(made) == []
+        which = "every row has its place" if clear else "no row is between two places"
     return [
         Fact("How sure is it where rows belong?", answer, how, section),
-        Fact("Which rows are open?", _named(rows), why, section),
+        Fact("Which rows are open?", _named(rows), which + outside, section),
     ]
 
 
@@ -129,11 +132,31 @@ def _named(rows: pd.DataFrame) -> str:
 
 
 def _outside(made: Report) -> str:
+    """How many rows fit nowhere; how many may where the draws do not tell which."""
     rows = out_of_place(made)
+    if rows is None:
+        return _beyond(made)
     if not rows:
         return ""
     verb = "fits" if len(rows) == 1 else "fit"
     return f"; {counted(len(rows), 'row')} {verb} nowhere"
+
+
+def _beyond(made: Report) -> str:
+    """How many rows are farther out than the draws can tell, and whether chance has so many."""
+    from scipy.special import pdtrc
+
+    assert made.tails is not None
+    limit, n = resolved(made), len(made.tails)
+    found = int((made.tails < limit).sum())
+    if not found:
+        return ""
+    verb = "has" if found == 1 else "have"
+    some = ": not all of them fit" if pdtrc(found - 1, limit * n) < _OUTSIDE else ""
+    return (
+        f"; {counted(found, 'row')} {verb} a tail probability below {limit:.2g}, about "
+        f"{limit * n:.2g} expected{some}"
+    )
 
 
 def _trust(made: Report) -> Fact:
@@ -160,8 +183,8 @@ def _em(made: Report) -> Fact:
     question, limit = "Is EM too sure?", f"{CERTAIN:.0%} probability"
     if not made.identified:
         detail = (
-            "EM's components have none of the posterior's to be held against; what is compared is "
-            "fit and partition"
+            "the posterior's components cannot be told apart, so EM's cannot be compared with them "
+            "one by one"
         )
         return Fact(question, "not to be told by component", detail, "comparison")
     rows = f"{counted(sure, 'row')} that EM assigns with more than {limit}"

@@ -231,9 +231,12 @@ def as_draws(point: xr.DataTree) -> xr.DataTree:
 def require_tree(tree: Any) -> None:
     """Refuse what is no result of a fit, such as its model, its data, or one of its groups."""
     if not isinstance(tree, xr.DataTree):
+        remedy = "fit first, and pass what comes back"
+        if hasattr(tree, "means_"):
+            remedy = "sample a posterior of its model, or pass it as point"
         raise TypeError(
-            "expected the whole DataTree that bayesmix.sample or fit_em returns, got "
-            f"{type(tree).__name__}; fit first, and pass what comes back"
+            "post: expected the whole DataTree that bayesmix.sample or fit_em returns, got "
+            f"{type(tree).__name__}; {remedy}"
         )
 
 

@@ -336,7 +336,8 @@ def test_the_page_leaves_correlations_to_the_table(found):
     page = unescape(found._repr_html_())
     assert page.count('scope="row"') == 2 * 2 * 5  # component and parameter of weight, means, sds
     assert "correlation east" not in page
-    assert "EM, and the posterior's mean, sd and interval. Correlations are in" in page
+    assert "EM, and the posterior's mean, sd and interval. z: how many sds EM is from" in page
+    assert "draws on one side of EM. Correlations are in" in page
     assert re.search(r'<th scope="col">EM</th><th scope="col">mean</th>', page)
 
 

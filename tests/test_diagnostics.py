@@ -10,7 +10,7 @@ import xarray as xr
 
 import bayesmix as bm
 from bayesmix import gaussian
-from bayesmix.diagnostics import APART, label_invariant
+from bayesmix.diagnostics import APART, above_limit, label_invariant, written_r_hat
 from bayesmix.draws import count_clusters
 from bayesmix.partition_spread import chain_distance
 from tests.fixtures_post import (
@@ -200,6 +200,26 @@ class TestDiagnose:
         worst = label_free["r_hat"]
         assert f"R-hat is {worst.max():.3f} for {worst.idxmax()}, above 1.01" in finding.message
         assert "run more draws" in finding.remedy
+
+    @pytest.mark.parametrize(
+        ("r_hat", "said"),
+        [
+            (1.0104, "1.0104, above 1.01: the chains have not quite met"),
+            (1.0100001, "1.0100001, above 1.01: the chains have not quite met"),
+            (1.0987, "1.099, above 1.01: the chains have not quite met"),
+            (1.234, "1.234, above 1.01: the chains disagree"),
+            (np.inf, "inf, above 1.01: the chains disagree"),
+        ],
+    )
+    def test_r_hat_above_its_limit_reads_so(self, r_hat, said):
+        assert above_limit(r_hat) == f"R-hat is {said}"
+        assert written_r_hat(1.01) == "1.010"
+
+    def test_chains_that_have_not_quite_met_do_not_disagree(self, steady):
+        tree = steady.copy(deep=True)
+        tree["posterior"]["means"][1] += 0.1
+        finding = findings(tree)["r_hat"]
+        assert finding.message.endswith("above 1.01: the chains have not quite met")
 
     def test_switching_alone_is_no_fault(self, steady):
         switched = permuted(steady, random_permutations(steady))

@@ -698,7 +698,7 @@ def test_a_start_with_a_singular_covariance_is_listed(faithful, monkeypatch):
         "converged",
     ]
     assert tree.optimization["objective"].values[1] == -np.inf
-    optimum = "the best optimum (log-likelihood −1130.264)"
+    optimum = "the best optimum (log-likelihood -1,130.264)"
     expected = f"2 of 3 starts reached {optimum}; 1 was singular"
     assert tree.optimization.attrs["verdict"] == expected
 

@@ -231,7 +231,7 @@ class TestTable:
             *((-1157.1712, 0.0342, "-1,157.171"), (-1157.1712, 20.4, "-1,157")),
             *((0.5, 0.0996, "0.50"), (12345.6, 123.0, "12,346"), (0.0342, 0.0342, "0.034")),
             *((1.23456, 0.0, "1.235"), (1.23456, np.nan, "1.235"), (np.nan, 0.1, "–")),
-            (0.123456, 1e-15, "0.123"),
+            *((0.123456, 1e-15, "0.123"), (1e20, 1e3, "1e+20"), (-0.0001, 0.05, "0.000")),
         ],
     )
     def test_two_digits_of_the_error_say_how_far_a_value_is_written(self, value, error, said):
@@ -365,6 +365,13 @@ class TestWords:
         assert "each" not in said
         assert f"({structure})" in said
 
+    def test_the_only_component_has_no_index_that_runs(self):
+        for structure in STRUCTURES:
+            mixture = bm.Mixture(bm.Dirichlet(1), HYPER, structure)
+            found = set(re.findall(r"<m[io][^>]*>([^<])</m[io]>", html.formula(mixture)))
+            assert not {"∑", "k", "K", "w"} & found
+            assert "share" not in " ".join(html.words(mixture))
+
     def test_nothing_said_is_no_list(self):
         assert "<ul>" not in bm.Dirichlet(1)._repr_html_()
 
@@ -444,7 +451,7 @@ class TestEstimator:
         assert "Not fitted" not in em._repr_html_()
         require_sound(own)
         assert em.verdict_ in own
-        assert f"BIC {em.bic(FRAME):.1f}" in own
+        assert f"BIC {em.bic(FRAME):,.1f}" in own
         rows = rows_shown(own)
         assert rows[0][2] == "mean &lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;"
         for k, row in enumerate(rows[1:]):
@@ -458,6 +465,16 @@ class TestEstimator:
             [1.0], [[0.0]], [4.0], covariance_type="spherical"
         )
         assert "the parameters were given" in known._repr_html_()
+
+    def test_rows_of_weights_and_numbers_written_one_way(self):
+        em = bm.GaussianMixture(2, random_state=1).fit(100 * FRAME, sample_weight=np.full(60, 3.0))
+        said = Reader(added(em)).text
+        assert "60 rows of total weight 180." in said
+        assert "−" not in said
+        found = em.score_samples(100 * FRAME).sum() * 3
+        assert said.count(f"{found:,.3f}") == 2
+        unweighted = bm.GaussianMixture(2, random_state=1).fit(FRAME)
+        assert "60 rows." in Reader(added(unweighted)).text
 
     def test_of_a_stream(self):
         em = bm.GaussianMixture(3, random_state=1).partial_fit(FRAME).partial_fit(FRAME)

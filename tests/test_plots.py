@@ -496,3 +496,19 @@ def test_one_wild_value_does_not_ask_for_thousands_of_bars():
     ax = bm.plots.density(tree)
     assert 1 <= len(ax.containers[0]) <= 200
     plt.close(ax.figure)
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        *(
+            (draw, "comparison: expected what bayesmix.compare_to_posterior returns")
+            for draw in (plots.forest, plots.confidence, plots.compared, plots.responsibilities)
+        ),
+        (plots.choice, "found: expected what bayesmix.choose_k returns"),
+        (plots.disputed, "dispute: expected what bayesmix.disputed_rows returns"),
+    ],
+)
+def test_results_of_others_are_refused_by_name(draw, said):
+    with pytest.raises(ValueError, match=f"{said}, got DataFrame"):
+        draw(pd.DataFrame({"a": [1.0]}))

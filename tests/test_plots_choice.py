@@ -13,6 +13,7 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.lines import Line2D
 
 from bayesmix import plots
+from bayesmix.k_words import CRITERIA
 from tests.fixtures_post import made_choice
 from tests.test_k_words import MIXED, evidences, loos
 
@@ -115,6 +116,8 @@ class TestCriteria:
     def test_without_criteria_the_panel_says_so(self):
         ax = replace(full_choice(), criteria=None).plot()[3]
         assert [text.get_text() for text in ax.texts] == ["not come to"]
+        failed = replace(full_choice(), criteria=None, failed={CRITERIA: "no room"})
+        assert [text.get_text() for text in failed.plot()[3].texts] == ["failed"]
 
 
 def test_panels_are_what_there_is():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +292,20 @@ class TestInterrupts:
         assert "groups" not in page.sections
         assert ("comparison" in page.sections) is (stage != "compare_to_posterior")
         assert ("partition" in page.sections) is (stage == "choose_k")
+
+    @pytest.mark.parametrize(("slow", "expected"), [(10**9, True), (1, False)])
+    def test_while_asking_how_many_groups(self, slow, expected, tmp_path, monkeypatch):
+        """What the time it was given left out is no interrupt."""
+
+        def cut_short(*args, **options):
+            return replace(fake_choice(*args, **options), unfinished=("EM's criteria",))
+
+        monkeypatch.setattr(FITS, "choose_k", cut_short)
+        monkeypatch.setattr(FITS, "_SLOW", slow)
+        made = bm.report(frame(), tmp_path, random_seed=1)
+        assert made.interrupted is expected
+        said = "Asking how many groups there are was stopped early"
+        assert (said in Page(made.path).text) is expected
 
     def test_before_em_there_is_nothing_to_tell(self, tmp_path, monkeypatch):
         monkeypatch.setattr(FITS, "fit_em", interrupt)

@@ -250,6 +250,32 @@ class TestInShort:
         one = replace(made.asked, mixture=bm.Mixture(bm.Dirichlet(1)))
         assert out_of_place(replace(made, tails=tails, asked=one)) == [0]
 
+    @pytest.mark.parametrize(
+        ("n_far", "said"),
+        [
+            (0, ""),
+            (1, "; 1 row has a tail probability below 1e-05, about 0.06 expected"),
+            (2, "; 2 rows have a tail probability below 1e-05, about 0.06 expected"),
+        ],
+    )
+    def test_rows_beyond_what_the_draws_tell(self, made, n_far, said):
+        """About 0.06 of 6,000 rows are expected there: one is chance in 6 % of tables."""
+        tails = pd.Series(np.linspace(0.1, 1, 6_000))
+        tails.iloc[:n_far] = 1e-7
+        rows = made.comparison.memberships.assign(label_probability=1.0)
+        sure = replace(made, comparison=replace(made.comparison, memberships=rows), tails=tails)
+        detail = self.answers(sure)["Which rows are open?"].detail
+        some = ": not all of them fit" if n_far == 2 else ""
+        assert detail == f"no row is between two places{said}{some}"
+
+    def test_rows_that_fit_nowhere_have_no_place(self, made):
+        rows = made.comparison.memberships.assign(label_probability=1.0)
+        tails = made.tails.copy()
+        tails.iloc[:2] = 1e-6
+        sure = replace(made, comparison=replace(made.comparison, memberships=rows), tails=tails)
+        detail = self.answers(sure)["Which rows are open?"].detail
+        assert detail == "no row is between two places; 2 rows fit nowhere"
+
     def test_another_number_of_groups_than_was_fitted(self, made):
         table = made.choice.table.assign(p_n_clusters=[0, 0, 0.7, 0.3, *([0.0] * 4)])
         other = replace(made, choice=replace(made.choice, table=table))
@@ -275,7 +301,7 @@ class TestInShort:
         assert "; do not trust it yet: the chains disagree (R-hat 1.30); 2 comp" in fact.detail
         cut = replace(made, choice=replace(made.choice, unfinished=(POSTERIOR,)))
         fact = self.answers(cut)["How many groups?"]
-        assert "; by few draws, as its time was up; 2 components" in fact.detail
+        assert "; by few draws, as it ended early; 2 components" in fact.detail
         assert fact.tone == "warning"
 
     def test_draws_that_cannot_be_trusted(self, made):
@@ -315,6 +341,15 @@ def test_components_that_cannot_be_read_are_not_shown(tmp_path, monkeypatch):
     assert answers["Can components be read one by one?"].answer == "no"
     assert answers["Is EM too sure?"].answer == "not to be told by component"
     assert answers["Is EM too sure?"].tone == "plain"
+
+
+def test_names_keep_their_letters(tmp_path, monkeypatch):
+    """Only the first letter of a verdict is made a capital."""
+    mixed = Finding("warning", "identification", "components of Kepler-22B overlap", "read on")
+    monkeypatch.setattr(FITS, "diagnose", lambda post: [confuse(post)[0], mixed])
+    page = Page(bm.report(frame(), tmp_path, random_seed=1).path)
+    assert "Components of Kepler-22B overlap. A probability" in page.sections["memberships"]
+    assert "cannot be compared with them one by one" in page.sections["short"]
 
 
 def test_known_labels_are_counted_by_component(tmp_path):

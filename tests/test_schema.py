@@ -548,3 +548,13 @@ def test_as_draws(trees):
 
 def test_mixture_of_a_plain_tree():
     assert schema.mixture_of(xr.DataTree()) is None
+
+
+def test_what_is_no_tree_is_refused_with_what_to_do_about_it():
+    unfitted = bm.GaussianMixture(1)
+    with pytest.raises(TypeError, match=r"post: expected the whole DataTree .*; fit first"):
+        bm.membership(unfitted)
+    with pytest.raises(
+        TypeError, match=r"got GaussianMixture; sample a posterior of its model, or"
+    ):
+        bm.membership(unfitted.fit(np.arange(5.0)[:, None]))

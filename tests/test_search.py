@@ -83,11 +83,11 @@ def test_more_parameters_are_no_worse():
 
 def test_the_sentence(faithful):
     assert found_on(problem_for(faithful, "tied")).verdict == (
-        "10 of 10 starts reached the best optimum (log-likelihood −1126.316)"
+        "10 of 10 starts reached the best optimum (log-likelihood -1,126.316)"
     )
     prior = bm.fraley_raftery(faithful, 2)
     assert re.fullmatch(
-        r"\d+ of 10 starts reached the best optimum \(log posterior −\d+\.\d{3}\)",
+        r"\d+ of 10 starts reached the best optimum \(log posterior -[\d,]+\.\d{3}\)",
         found_on(problem_for(faithful, k=2, prior=prior)).verdict,
     )
 
@@ -99,7 +99,7 @@ def test_the_sentence_counts_how_starts_ended(faithful):
     worse = replace(good, objective=-1200.0, penalized=-1200.0)
     found = told(problem, [one, two, one, good, worse], TOL)
     assert (found.index, found.winner.point) == (3, good.point)
-    assert found.verdict.endswith("(log-likelihood −1126.316); 2 were singular; 1 was spurious")
+    assert found.verdict.endswith("(log-likelihood -1,126.316); 2 were singular; 1 was spurious")
     found = told(problem, [one, two], TOL)
     assert found.verdict == (
         "none of 2 starts reached a genuine optimum; 1 was singular; 1 was spurious"
@@ -215,7 +215,7 @@ def test_a_sample_leads_to_the_planted_mixture(planted):
     assert len(found.fits) == 1
     sentence = re.fullmatch(
         r"(\d+) of 5 starts reached the best optimum on ([\d,]+) of 60,000 rows "
-        r"\(log-likelihood −[\d.]+\)",
+        r"\(log-likelihood -[\d,.]+\)",
         found.verdict,
     )
     assert int(sentence[1]) == found.n_reached

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.html.elements import block, sentences, table
+from bayesmix.html.numbers import number
+from bayesmix.wording import counted
 
 __all__ = ["fitted_html"]
 
@@ -46,12 +48,14 @@ def _words(estimator: Any, point: Any) -> list[str]:
     fit, weight = estimator._found.winner, estimator._stream.weight
     if not fit.usable:
         return [f"{estimator.verdict_}.", f"No BIC, as the fit is {fit.advice}."]
+    n = estimator._stream.n_rows
+    weighed = "" if weight == n else f" of total weight {number(weight)}"
     count = point.structure.n_mixture_parameters(*point.means.shape)
     bic = count * np.log(weight) - 2 * fit.log_likelihood
     return [
         f"{estimator.verdict_}.",
-        f"BIC {bic:.1f}, low is good: log-likelihood {fit.log_likelihood:.3f}, {count:,} free "
-        f"parameters, {weight:,.6g} rows.",
+        f"BIC {bic:,.1f}, low is good: log-likelihood {fit.log_likelihood:,.3f}, {count:,} free "
+        f"parameters, {counted(n, 'row')}{weighed}.",
     ]
 
 

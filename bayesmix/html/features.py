@@ -68,11 +68,13 @@ def features_table(
     return table(frame, caption, most_rows=most_rows)
 
 
-def scale_sentences(prior: Any, structure: CovarianceType) -> list[str]:
-    """What to know of the scale S that the table does not hold."""
+def scale_sentences(prior: Any, structure: CovarianceType, *, one: bool) -> list[str]:
+    """What to know of the scale S that the table does not hold; ``one`` component or more."""
     if structure in ("diag", "spherical") and prior.scale_hyperprior is None:
         return []
     if prior.scale_hyperprior is not None:
+        if one:
+            return ["The scale S of the covariance is random."]
         return ["The scale S of the covariances is random: all components share it."]
     scale = np.asarray(prior.covariance_scale)
     sd = np.sqrt(np.diag(scale))

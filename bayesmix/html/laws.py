@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from bayesmix.mixture import CovarianceType, Mixture
 
-__all__ = ["component_laws", "kind", "laws_of", "row_law"]
+__all__ = ["component_laws", "kind", "laws_of", "of_one", "row_law"]
 
 _MOST_LISTED = 6
 _COVARIANCE = {
@@ -36,7 +36,14 @@ def row_law(mixture: Mixture) -> str:
     """Density of a row."""
     top = "∞" if mixture.weights.n_components is None else "K"
     covariance = _COVARIANCE[mixture.covariance_type]
+    if mixture.weights.n_components == 1:
+        return of_one(f"p(x_i) = N(x_i ∣ μ_k, {covariance})")
     return f"p(x_i) = ∑_{{k=1}}^{top} w_k N(x_i ∣ μ_k, {covariance})"
+
+
+def of_one(law: str) -> str:
+    """A law of component k as that of the only one."""
+    return law.replace("k", "1")
 
 
 def kind(prior: Any) -> str:

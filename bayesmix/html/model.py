@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.html.elements import block, sentences
 from bayesmix.html.features import features_table, scale_sentences
-from bayesmix.html.laws import component_laws, kind, laws_of, row_law
+from bayesmix.html.laws import component_laws, kind, laws_of, of_one, row_law
 from bayesmix.html.mathml import math
 from bayesmix.html.numbers import number
 
@@ -52,9 +52,11 @@ def formula(mixture: Mixture) -> str:
     >>> html.formula(bm.Mixture(bm.Dirichlet(2))).count("<math")
     2
     """
-    laws = [[row_law(mixture)], laws_of(mixture.weights)]
-    if mixture.components is not None:
-        laws.append(component_laws(mixture.components, mixture.covariance_type))
+    one, prior = mixture.weights.n_components == 1, mixture.components
+    laws = [[row_law(mixture)]] if one else [[row_law(mixture)], laws_of(mixture.weights)]
+    if prior is not None:
+        own = component_laws(prior, mixture.covariance_type)
+        laws.append(list(map(of_one, own)) if one else own)
     return "".join(map(_paragraph, laws))
 
 
@@ -73,7 +75,7 @@ def words(mixture: Mixture) -> list[str]:
     return [
         _components(mixture.weights, mixture.covariance_type),
         *_weights(mixture.weights),
-        *_component_words(mixture.components, mixture.covariance_type),
+        *_component_words(mixture.components, mixture.covariance_type, mixture.weights),
     ]
 
 
@@ -165,7 +167,7 @@ def _expected(weights: Any) -> list[str]:
     return [f"Clusters expected before the data: {', '.join(each)} rows."]
 
 
-def _component_words(prior: Any, structure: CovarianceType) -> list[str]:
+def _component_words(prior: Any, structure: CovarianceType, weights: Any = None) -> list[str]:
     if prior is None:
         return ["No prior on the components: this is maximum likelihood."]
     if kind(prior) == "NormalInverseWishart":
@@ -173,7 +175,8 @@ def _component_words(prior: Any, structure: CovarianceType) -> list[str]:
         means = f"Means spread with the covariances; the prior mean m is worth κ = {rows} rows."
     else:
         means = "Means do not depend on the covariances."
-    return [means, *scale_sentences(prior, structure)]
+    one = weights is not None and weights.n_components == 1
+    return [means, *scale_sentences(prior, structure, one=one)]
 
 
 def _and(names: list[str]) -> str:

@@ -42,8 +42,8 @@ def to_errors(frame: pd.DataFrame, names: Iterable[str], errors: str) -> pd.Data
 def written(value: float, error: float) -> Written:
     """Write a number as far as its error leaves it known: to two digits of the error."""
     places = decimals(error)
-    known = np.isfinite(value) and places is not None
-    return Written(f"{value:,.{places}f}" if known else number(value))
+    known = np.isfinite(value) and abs(value) < LARGE and places is not None
+    return Written(f"{value:z,.{places}f}" if known else number(value))
 
 
 def decimals(error: float) -> int | None:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 
+from bayesmix.k_choice import KChoice
+from bayesmix.k_words import CRITERIA
 from bayesmix.plots.criteria import criteria
 from bayesmix.plots.numbers import BAR_WIDTH, posterior_bars, prior_bars
-from bayesmix.plots.style import color, marker
+from bayesmix.plots.style import color, marker, require_made
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-    from bayesmix.k_choice import KChoice
 
 __all__ = ["choice"]
 
@@ -36,6 +36,7 @@ def choice(found: KChoice) -> NDArray[np.object_]:
         One of two: the posterior, and EM's criteria; between them, where they were computed, the
         evidence and the predictions.
     """
+    require_made(found, KChoice, "found", "choose_k")
     shown = [name for name in ("log_evidence", "elpd") if found.table[name].notna().sum() > 1]
     size = (9.6, 6.4) if shown else (6.4, 5.6)
     table = _worth_showing(found)
@@ -153,7 +154,8 @@ def _of_predictions(found: KChoice) -> tuple[pd.Series, pd.Series]:
 def _criteria(ax: Axes, found: KChoice) -> None:
     """EM's criteria under the covariance structure of the answer, where they were come to."""
     if found.criteria is None:
-        ax.text(0.5, 0.5, "not come to", transform=ax.transAxes, ha="center")
+        why = "failed" if CRITERIA in found.failed else "not come to"
+        ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center")
         ax.set_yticks([])
     else:
         own = found.criteria.loc[[found.mixture.covariance_type]]

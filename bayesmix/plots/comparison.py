@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from bayesmix.compared_tables import CONFIDENT
+from bayesmix.comparison import Comparison
 from bayesmix.plots.columns import separating_components
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain, require_made
 from bayesmix.schema import group
 from bayesmix.wording import counted
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from bayesmix.compared_fit import FitGap
-    from bayesmix.comparison import Comparison
     from bayesmix.partition_spread import PartitionDistance
 
 __all__ = ["compared", "confidence", "forest"]
@@ -38,6 +39,7 @@ def forest(comparison: Comparison) -> NDArray[np.object_]:
     -------
     ndarray of matplotlib Axes
     """
+    require_made(comparison, Comparison, "comparison", "compare_to_posterior")
     table = comparison.components
     features = group(comparison.post, "posterior")["feature"].values.tolist()
     best = separating_components(comparison.post, _MAX_FEATURES)
@@ -85,6 +87,7 @@ def confidence(comparison: Comparison, *, n_rows: int = 40, ax: Axes | None = No
     -------
     matplotlib Axes
     """
+    require_made(comparison, Comparison, "comparison", "compare_to_posterior")
     ax = axes_or_new(ax, (8, 4))
     rows = comparison.memberships.sort_values("posterior_probability", kind="stable").head(n_rows)
     place = np.arange(len(rows))
@@ -94,36 +97,11 @@ def confidence(comparison: Comparison, *, n_rows: int = 40, ax: Axes | None = No
         (True, color(1), "s", f"the same, where EM is > {CONFIDENT:.0%} sure and it is not"),
     ):
         at = rows["overconfident"].to_numpy() == over
-        if not at.any():
-            continue
-        part = rows[at]
-        ax.vlines(
-            place[at],
-            part["posterior_lower"],
-            part["posterior_upper"],
-            color=shade,
-            linewidth=3,
-            alpha=0.4,
-        )
-        ax.plot(
-            place[at],
-            part["posterior_probability"],
-            linestyle="none",
-            marker=shape,
-            markersize=5,
-            color=shade,
-            label=name,
-        )
-    ax.plot(
-        place,
-        rows["point_probability"],
-        linestyle="none",
-        marker="_",
-        markersize=9,
-        markeredgewidth=1.8,
-        color=POINT_COLOR,
-        label="EM",
-    )
+        if at.any():
+            _intervals(ax, place[at], rows[at], color=shade, marker=shape, label=name)
+    look: dict[str, Any] = {"marker": "_", "markersize": 9, "markeredgewidth": 1.8}
+    look |= {"linestyle": "none", "color": POINT_COLOR, "label": "EM"}
+    ax.plot(place, rows["point_probability"], **look)
     ax.set(
         ylim=(-0.03, 1.03),
         xlim=(-0.8, len(rows) - 0.2),
@@ -133,6 +111,16 @@ def confidence(comparison: Comparison, *, n_rows: int = 40, ax: Axes | None = No
     ax.set_xticks(place, [plain(name) for name in rows.index], rotation=90, fontsize="x-small")
     ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     return ax
+
+
+def _intervals(
+    ax: Axes, place: NDArray[np.int64], rows: pd.DataFrame, *, color: str, **look: Any
+) -> None:
+    """The posterior's probability of some rows, with its interval."""
+    ends = rows["posterior_lower"], rows["posterior_upper"]
+    ax.vlines(place, *ends, color=color, linewidth=3, alpha=0.4)
+    probability = rows["posterior_probability"]
+    ax.plot(place, probability, linestyle="none", markersize=5, color=color, **look)
 
 
 def compared(comparison: Comparison) -> NDArray[np.object_]:

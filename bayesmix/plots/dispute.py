@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.dispute import Dispute
 from bayesmix.frozen import FrozenMixture
 from bayesmix.plots.clusters import ellipse
 from bayesmix.plots.columns import chosen
 from bayesmix.plots.curves import component_heights, extent, places, spreads
 from bayesmix.plots.density import CUT, ceiling
 from bayesmix.plots.rows import below, rows_drawn
-from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain
+from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, marker, plain, require_made
 from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-    from bayesmix.dispute import Dispute
 
     Floats = NDArray[np.float64]
 
@@ -51,6 +50,7 @@ def disputed(
     -------
     matplotlib Axes
     """
+    require_made(dispute, Dispute, "dispute", "disputed_rows")
     at = chosen(dispute.data, features, partial(_telling, dispute))
     ax = axes_or_new(ax)
     values = dispute.data.values[:, at]

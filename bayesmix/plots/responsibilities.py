@@ -8,15 +8,14 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from bayesmix.compared_tables import CONFIDENT
+from bayesmix.comparison import Comparison
 from bayesmix.plots.rows import rows_drawn, rows_words, size_of_markers
-from bayesmix.plots.style import axes_or_new, color, marker, plain
+from bayesmix.plots.style import axes_or_new, color, marker, plain, require_made
 from bayesmix.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-    from bayesmix.comparison import Comparison
 
 __all__ = ["responsibilities"]
 
@@ -55,6 +54,7 @@ def responsibilities(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['0: 97 rows', '1: 175 rows']
     """
+    require_made(comparison, Comparison, "comparison", "compare_to_posterior")
     ax = axes_or_new(ax, (5.6, 5.2))
     _ground(ax, _limits(comparison.memberships), comparison.n_overconfident)
     names, rows = comparison.point["component"].values, comparison.memberships

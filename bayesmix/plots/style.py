@@ -20,6 +20,7 @@ __all__ = [
     "marker",
     "plain",
     "point_name",
+    "require_made",
     "require_partition",
     "require_rows_of",
 ]
@@ -67,12 +68,17 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] = (6.4, 4.8)) -> Axes
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
+def require_made(value: Any, kind: type, name: str, maker: str) -> None:
+    """Refuse what is not the result that a function of the package returns."""
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{name}: expected what bayesmix.{maker} returns, got {type(value).__name__}"
+        )
+
+
 def require_partition(value: Any, name: str = "partition") -> None:
     """Refuse what is not the result of `bayesmix.partition`."""
-    if not isinstance(value, Partition):
-        raise ValueError(
-            f"{name}: expected what bayesmix.partition returns, got {type(value).__name__}"
-        )
+    require_made(value, Partition, name, "partition")
 
 
 def require_rows_of(partition: Partition, n: int, name: str) -> None:

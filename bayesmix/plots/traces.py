@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bayesmix.cluster_counts import r_hat_of
-from bayesmix.diagnostics import CHECKABLE, DIFFERENT_MODES, RHAT_LIMIT, label_invariant
+from bayesmix.diagnostics import CHECKABLE, RHAT_LIMIT, above_limit, label_invariant
 from bayesmix.plots.style import color
 from bayesmix.schema import chosen_clusters
 
@@ -71,6 +71,5 @@ def _verdict(values: NDArray[np.float64]) -> str:
     if np.isnan(found):
         return f"not judged: R-hat takes at least {CHECKABLE} draws of every chain"
     if found <= RHAT_LIMIT:
-        return f"R-hat {found:.3f}: the chains agree"
-    apart = "disagree" if found > DIFFERENT_MODES else "have not quite met"
-    return f"R-hat {found:.3f}, above {RHAT_LIMIT}: the chains {apart}"
+        return f"R-hat is {found:.3f}: the chains agree"
+    return above_limit(found)
