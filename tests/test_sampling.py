@@ -221,7 +221,7 @@ class TestStore:
         ({"tune": 0.5}, "tune: expected a whole number of at least 0, got 0.5"),
         ({"store": ("labels",)}, "store: expected names among .*'allocation'.*, got {'labels'}"),
         ({"random_seed": -1}, "random seed: expected a number of at least 0, got -1"),
-        ({"mixture": bm.Mixture(bm.Dirichlet(2))}, "a posterior needs a prior .*weakly_informative"),
+        ({"mixture": bm.Mixture(bm.Dirichlet(2))}, "a posterior needs .*weakly_informative"),
         ({"x": frame()[["width"]]}, r"x: expected 2 column\(s\), .* component prior, got 1"),
         ({"x": frame().assign(height="tall")}, "x: column 'height' is not numeric"),
         ({"x": frame().assign(height=np.nan)}, r"x: column 'height' has 60 value\(s\) that are N"),
