@@ -220,7 +220,7 @@ def test_a_sample_leads_to_the_planted_mixture(planted):
     )
     assert int(sentence[1]) == found.n_reached
     assert 1_000 < int(sentence[2].replace(",", "")) < 10_000
-    assert f"{found.winner.objective:.3f}".removeprefix("-") in found.verdict
+    assert f"{found.winner.objective:,.3f}" in found.verdict
 
 
 def test_rows_on_disk_and_in_chunks_lead_where_an_array_does(planted, tmp_path):
