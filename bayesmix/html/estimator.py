@@ -43,9 +43,9 @@ def _words(estimator: Any, point: Any) -> list[str]:
         ]
     if not hasattr(estimator, "verdict_"):
         return ["Not fitted to rows: the parameters were given."]
+    if (unusable := estimator._unusable) is not None:
+        return [f"{estimator.verdict_}.", f"No BIC, as the fit is {unusable.advice}."]
     fit, weight = estimator._found.winner, estimator._stream.weight
-    if not fit.usable:
-        return [f"{estimator.verdict_}.", f"No BIC, as the fit is {fit.advice}."]
     count = point.structure.n_mixture_parameters(*point.means.shape)
     bic = count * np.log(weight) - 2 * fit.log_likelihood
     return [
