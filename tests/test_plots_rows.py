@@ -404,6 +404,12 @@ class TestFits:
         assert set(by_panel[2]) <= set(by_panel[0])
         assert {c[:3] for c in by_panel[0]} == {to_rgb(color(k)) for k in range(3)}
 
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+    def test_what_collapsed_has_no_criterion(self):
+        x = np.repeat([[0.0, 0.0], [1.0, 1.0], [5.0, 2.0]], 5, axis=0)
+        (ax,) = plots.fits({"ours": bm.GaussianMixture(2, random_state=1).fit(x)}, x)
+        assert ax.get_title().startswith("ours\nsingular: no BIC")
+
     def test_any_order_of_labels_has_the_same_colors(self):
         found = {
             order: KMeans(3, n_init=2, random_state=3).fit(X) for order in permutations(range(3))
