@@ -22,7 +22,7 @@ from bayesmix.inputs import (
 )
 from bayesmix.mixture import CovarianceType, Mixture
 from bayesmix.online import begin
-from bayesmix.optima import Status, require_finite_reference
+from bayesmix.optima import Fit, Status, require_finite_reference
 from bayesmix.priors import ComponentPrior, Dirichlet
 from bayesmix.problem import Point, Problem, problem_of
 from bayesmix.search import (
@@ -297,6 +297,12 @@ class GaussianMixture(StreamedMixture):
             groups = {"point_estimate": point_tree.point_group(self._point(), features, self.prior)}
         seconds = getattr(self, "_seconds", 0.0)
         return schema.root(groups, self._mixture(), self.random_state, seconds)
+
+    @property
+    def _unusable(self) -> Fit | None:
+        """The fit, where it is at no genuine optimum: such a one has no criterion."""
+        fitted = hasattr(self, "verdict_")
+        return self._found.winner if fitted and not self._found.winner.usable else None
 
     def _html_repr(self) -> str:
         """What scikit-learn shows on a page, and the fit below it."""

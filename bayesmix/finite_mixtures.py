@@ -137,12 +137,28 @@ class MixtureOfFiniteMixtures:
     def given(self, n_components: int) -> Dirichlet:
         """Prior on the weights given the number of components.
 
+        Parameters
+        ----------
+        n_components : int
+            At least 1.
+
+        Returns
+        -------
+        Dirichlet
+            Of the concentration as stated or, where it is dynamic, of its share alpha / K.
+
+        Raises
+        ------
+        ValueError
+            If the number is not a whole one of at least 1.
+
         Examples
         --------
         >>> import bayesmix as bm
         >>> bm.MixtureOfFiniteMixtures(bm.UniformK(1, 9), bm.Gamma(2, 4), dynamic=True).given(3)
         Dirichlet(n_components=3, concentration=Gamma(shape=2.0, rate=12.0))
         """
+        require_count(n_components, "n_components")
         whole, k = self.concentration, n_components
         if not self.dynamic:
             return Dirichlet(k, whole)

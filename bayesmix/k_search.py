@@ -103,7 +103,11 @@ class Search:
         with stages(len(planned), show=progressbar) as begin:
             try:
                 for name, stage in chain(planned, self._refinements()):
-                    if self.trees and (self.interrupted or self._too_late_for(name)):
+                    if self.interrupted:
+                        break
+                    if self.trees and self._too_late_for(name):
+                        if name.endswith(_MORE):
+                            continue  # what costs less may still be in time
                         break
                     begin(name, first_words(self._table()) if name == planned[1][0] else "")
                     self._take(name, stage)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["sample", "tail_probability"]
+__all__ = ["RESOLVED", "sample", "tail_probability"]
+
+RESOLVED = 1e-5
+"""Tail probability below which `tail_probability` knows only that it is small."""
 
 _NEW_ROWS = 100_000  # of all draws together, at least
 _FEWEST = 10  # at each draw

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.draws import evenly
+from bayesmix.predictive_sample import RESOLVED
 from bayesmix.report_tables import em_as_draws, separating
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def drawn(made: Report) -> Iterator[tuple[str, Figure]]:
 
 def ringed_below(n: int) -> float:
     """Tail probability below which the picture rings rows: 1 %, or that of five of many rows."""
-    return min(_RINGED, _MOST_RINGED / n)
+    return max(min(_RINGED, _MOST_RINGED / n), RESOLVED)
 
 
 def _of_posterior(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bayesmix.k_words import POSTERIOR, doubts, runner_up
+from bayesmix.predictive_sample import RESOLVED
 from bayesmix.wording import counted
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ __all__ = ["CERTAIN", "Fact", "facts", "open_rows", "out_of_place", "outlier_lim
 CERTAIN = 0.95
 """Probability of its most probable component from which on a row is not open."""
 _OUTSIDE = 0.05
-_RESOLVED = 1e-5
 _MOST_NAMED = 6
 
 
@@ -61,7 +61,7 @@ def outlier_limit(n: int) -> float:
 
 def resolved(made: Report) -> float:
     """Tail probability below which `tail_probability` knows only that it is small."""
-    return 0.0 if made.mixture.n_components == 1 else _RESOLVED
+    return 0.0 if made.mixture.n_components == 1 else RESOLVED
 
 
 def out_of_place(made: Report) -> list[Any] | None:

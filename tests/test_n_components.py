@@ -157,6 +157,22 @@ class TestEnds:
         assert search._too_late_for("evidence of K = 3, more exactly")
         assert not search._too_late_for("EM's criteria")
 
+    def test_a_refinement_in_time_is_tried_after_one_that_is_not(self, monkeypatch):
+        done = []
+        search = k_search.Search(None, None, k_search.time.perf_counter() + 100, "full")
+        search.trees["MFM"] = None
+        search.spent |= {k_search.POSTERIOR: 1000.0, "evidence": 1.0}
+        names = [f"{k_search.POSTERIOR}, more exactly", "evidence of K = 3, more exactly"]
+        rounds = [(name, lambda name=name: done.append(name)) for name in names]
+        nothing = [("first", lambda: None), ("second", lambda: None)]
+        monkeypatch.setattr(search, "_planned", lambda: nothing)
+        monkeypatch.setattr(search, "_refinements", lambda: iter(2 * rounds))
+        monkeypatch.setattr(search, "_table", lambda: None)
+        monkeypatch.setattr(search, "_found", lambda: search)
+        monkeypatch.setattr(k_search, "first_words", lambda _: "")
+        assert search.run(progressbar=False).left == []
+        assert done == [names[1]] * 2
+
     def test_rough_results_are_refined(self, monkeypatch):
         monkeypatch.setattr(k_search.Search, "_is_rough", lambda *_: True)
         found = bm.choose_k(X, [1, 2], target_se=1e-9, random_seed=1, **QUICK)

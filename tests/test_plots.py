@@ -17,6 +17,7 @@ import bayesmix as bm
 from bayesmix import plots
 from bayesmix.diagnostics import label_invariant
 from bayesmix.plots import columns, rows
+from bayesmix.plots.density import histogram
 from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset, posterior_of
 from tests.fixtures_varying import planted_varying, varying_line
 from tests.support import Parameters, random_parameters, rows_of
@@ -179,13 +180,28 @@ class TestClusters:
     def test_a_component_without_rows_does_not_set_the_frame(self, post):
         far = post.copy(deep=True)
         far["posterior"]["means"][:, :5, 1] += 1000.0
-        x = far["observed_data"]["x"].values
+        far["posterior"]["weights"][:, :, 1] = 1e-12
         limits = np.array([(ax := plots.clusters(far)).get_xlim(), ax.get_ylim()])
-        low, high = x.min(axis=0), x.max(axis=0)
-        assert (limits[:, 0] >= low - 0.31 * (high - low)).all()
-        assert (limits[:, 1] <= high + 0.31 * (high - low)).all()
-        assert (limits[:, 0] <= low).all()
-        assert (limits[:, 1] >= high).all()
+        x = far["observed_data"]["x"].values
+        own, other = (np.vstack(of_type(ax, LineCollection)[k].get_segments()) for k in (0, 1))
+        assert (other > limits[:, 1] + 500).any()
+        drawn = np.concatenate([own, x])
+        np.testing.assert_allclose(limits[:, 0], drawn.min(axis=0), atol=0.8)
+        np.testing.assert_allclose(limits[:, 1], drawn.max(axis=0), atol=0.8)
+
+    def test_ellipses_of_components_with_rows_are_in_the_frame(self):
+        """However far they reach beyond the rows, as those of a few rows do."""
+        post = planted(OVERLAPPING, np.repeat(OVERLAPPING.means, 2, axis=0), spread=1e-4)
+        limits = np.array([(ax := plots.clusters(post)).get_xlim(), ax.get_ylim()])
+        outline = np.vstack(of_type(ax, LineCollection)[0].get_segments())
+        assert (limits[:, 0] <= outline.min(axis=0)).all()
+        assert (limits[:, 1] >= outline.max(axis=0)).all()
+
+    def test_a_few_wild_draws_do_not_set_the_frame(self, post):
+        wild = post.copy(deep=True)
+        wild["posterior"]["covariances"][0, :2] *= 1e4
+        (low, high), (bottom, top) = (ax := plots.clusters(wild)).get_xlim(), ax.get_ylim()
+        assert max(high - low, top - bottom) < 20
 
     @pytest.mark.parametrize("k", [9, 30])
     def test_a_long_legend_stands_beside_the_axes(self, k):
@@ -512,3 +528,54 @@ def test_one_wild_value_does_not_ask_for_thousands_of_bars():
 def test_results_of_others_are_refused_by_name(draw, said):
     with pytest.raises(ValueError, match=f"{said}, got DataFrame"):
         draw(pd.DataFrame({"a": [1.0]}))
+
+
+class TestHistogram:
+    def bars(self, values):
+        ax = plt.subplots()[1]
+        histogram(ax, np.asarray(values, float))
+        return ax.containers[0]
+
+    def test_many_bars_have_no_edges(self):
+        few, many = (self.bars(np.random.default_rng(1).normal(size=n)) for n in (200, 100_000))
+        assert len(few) < 60 <= len(many)
+        assert few[0].get_edgecolor()[3] == 1
+        assert many[0].get_edgecolor()[3] == 0
+
+    def test_mostly_one_value_has_bars_by_the_deviation(self):
+        values = np.r_[np.zeros(800), np.random.default_rng(1).normal(size=200)]
+        assert 30 <= len(self.bars(values)) < 100
+
+
+class TestPointOfOtherFeatures:
+    @pytest.mark.parametrize("draw", [plots.clusters, plots.density, plots.contours, plots.pairs])
+    @pytest.mark.parametrize("names", [FEATURES[::-1], ("one", "two")])
+    def test_is_refused(self, post, draw, names):
+        message = (
+            f"point: expected the features {', '.join(FEATURES)}, in this order, got {names[0]}"
+        )
+        with pytest.raises(ValueError, match=message):
+            draw(post, tree_of(OVERLAPPING, names))
+
+    @pytest.mark.parametrize("draw", [plots.clusters, plots.density, plots.contours, plots.pairs])
+    def test_of_another_number_is_refused(self, post, draw):
+        known = bm.GaussianMixture.from_parameters([0.5, 0.5], np.eye(2, 3), [np.eye(3)] * 2)
+        with pytest.raises(
+            ValueError, match=r"point: expected the features .* got 3 without names"
+        ):
+            draw(post, known)
+
+    def test_without_names_it_is_taken_as_it_is(self, post):
+        point = OVERLAPPING
+        known = bm.GaussianMixture.from_parameters(point.weights, point.means, point.covariances)
+        assert any(
+            same_color(line.get_color(), "black") for line in plots.clusters(post, known).lines
+        )
+
+    @pytest.mark.parametrize("draw", [plots.clusters, plots.pairs])
+    def test_of_another_number_of_components_is_refused(self, draw):
+        post = planted(OVERLAPPING, pd.DataFrame(rows_of(OVERLAPPING, 30), columns=FEATURES))
+        with pytest.raises(
+            ValueError, match="point: expected 2 components, as in the posterior, got 3"
+        ):
+            draw(post, tree_of(SEPARATED, FEATURES))

@@ -162,3 +162,8 @@ class TestChosen:
     def test_a_column_that_is_not_there(self, table):
         with pytest.raises(ValueError, match=r"^features: expected names among a, b, c, d, e"):
             column(table, "f")
+
+
+def test_a_number_is_one_name():
+    table = as_table(pd.DataFrame(np.eye(3)))
+    assert chosen(table, 2, list) == [2]

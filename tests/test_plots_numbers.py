@@ -13,6 +13,7 @@ from scipy import stats
 import bayesmix as bm
 from bayesmix import plots
 from bayesmix.membership import interval
+from bayesmix.plots.numbers import posterior_bars
 from bayesmix.plots.style import color, marker
 from tests.fixtures_post import (
     OVERLAPPING,
@@ -412,3 +413,17 @@ class TestTraces:
         stats = {"log_likelihood_total": (("chain", "draw"), still)}
         post["sample_stats"] = xr.DataTree(xr.Dataset(stats))
         assert plots.traces(post)[0, 0].get_title().endswith("the chains disagree")
+
+
+def test_errors_stay_probabilities():
+    ax = plt.subplots()[1]
+    p, error = pd.Series([0.98, 0.02]), pd.Series([0.05, 0.05])
+    posterior_bars(ax, np.array([1.0, 2.0]), p, error, "posterior")
+    (lines,) = ax.containers[1][2]
+    ends = np.array(lines.get_segments())[:, :, 1]
+    np.testing.assert_allclose(ends, [[0.88, 1], [0, 0.12]], atol=1e-12)
+
+
+def test_a_number_of_components_is_checked():
+    with pytest.raises(ValueError, match="n_components: expected"):
+        bm.MixtureOfFiniteMixtures(bm.UniformK(1, 9)).given(0)

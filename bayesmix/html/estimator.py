@@ -40,14 +40,14 @@ def _words(estimator: Any, point: Any) -> list[str]:
     if hasattr(estimator, "prequential_score_"):
         return [
             f"{estimator.n_iter_:,} batches, {estimator.n_samples_seen_:,} rows so far.",
-            f"Before they were learnt, rows had a mean log density of "
+            f"Before they were learned, rows had a mean log density of "
             f"{estimator.prequential_score_:.3f} nats.",
         ]
     if not hasattr(estimator, "verdict_"):
         return ["Not fitted to rows: the parameters were given."]
+    if (unusable := estimator._unusable) is not None:
+        return [f"{estimator.verdict_}.", f"No BIC, as the fit is {unusable.advice}."]
     fit, weight = estimator._found.winner, estimator._stream.weight
-    if not fit.usable:
-        return [f"{estimator.verdict_}.", f"No BIC, as the fit is {fit.advice}."]
     n = estimator._stream.n_rows
     weighed = "" if weight == n else f" of total weight {number(weight)}"
     count = point.structure.n_mixture_parameters(*point.means.shape)

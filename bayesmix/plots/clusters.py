@@ -11,8 +11,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from bayesmix.draws import data_of, draws_of, evenly
-from bayesmix.frozen import frozen
 from bayesmix.plots.columns import chosen, separating_components
+from bayesmix.plots.points import law_of
 from bayesmix.plots.rows import (
     add_legend,
     ordered,
@@ -37,7 +37,7 @@ __all__ = ["clusters", "ellipse", "handles_of_clusters"]
 
 _N_ELLIPSES = 60
 _UNSURE = 0.95
-_BEYOND = 0.3  # of the rows' range
+_SHOWN = (0.05, 0.95)  # of the ends of a component's ellipses
 
 
 def clusters(
@@ -87,27 +87,17 @@ def clusters(
     found = placed(post, found)
     rows = rows_drawn(len(table.values))
     _draw_rows(ax, table.values[rows][:, at], found.isel(obs=rows))
-    _draw_posterior(ax, draws_of(post), at, coverage)
+    occupied = np.isin(found["component"].values, found["label"].values)
+    _draw_posterior(ax, draws_of(post), at, coverage, occupied)
     if point is not None:
-        estimate = frozen(point).marginal(at)
+        estimate = law_of(point, table, at)
         for mean, covariance in zip(estimate.means, estimate.covariances, strict=True):
             ax.plot(*ellipse(mean, covariance, coverage).T, color=POINT_COLOR, linewidth=1.6)
-    _frame(ax, table.values[:, at])
     ax.set(xlabel=plain(table.features[at[0]]), ylabel=plain(table.features[at[1]]))
     if legend:
         handles = handles_of_clusters(post, found, coverage, point)
         add_legend(ax, handles)
     return ax
-
-
-def _frame(ax: Axes, x: Floats) -> None:
-    """Show what is drawn, but little beyond the rows: a component without any may be anywhere."""
-    ax.autoscale_view()
-    low, high = x.min(axis=0), x.max(axis=0)
-    room = np.where(high > low, _BEYOND * (high - low), np.inf)
-    drawn = np.array([ax.get_xlim(), ax.get_ylim()]).T
-    lower, upper = np.maximum(drawn[0], low - room), np.minimum(drawn[1], high + room)
-    ax.set(xlim=(lower[0], upper[0]), ylim=(lower[1], upper[1]))
 
 
 def _draw_rows(ax: Axes, x: Floats, found: xr.Dataset) -> None:
@@ -130,8 +120,13 @@ def _draw_rows(ax: Axes, x: Floats, found: xr.Dataset) -> None:
             )
 
 
-def _draw_posterior(ax: Axes, draws: Draws, at: list[int], coverage: float) -> None:
-    """Ellipses of some draws, by component."""
+def _draw_posterior(
+    ax: Axes, draws: Draws, at: list[int], coverage: float, occupied: NDArray[np.bool_]
+) -> None:
+    """Ellipses of some draws, by component.
+
+    Room is made for most of those of components that have rows, (K,): others may be anywhere.
+    """
     if len(draws) == 1:  # is the point itself
         return
     covariances = draws.covariances[..., at, :][..., at]
@@ -140,7 +135,13 @@ def _draw_posterior(ax: Axes, draws: Draws, at: list[int], coverage: float) -> N
             ellipse(draws.means[s, k, at], covariances[s, k], coverage)
             for s in evenly(len(draws), _N_ELLIPSES)
         ]
-        ax.add_collection(LineCollection(outlines, colors=color(k), linewidths=0.5, alpha=0.25))
+        lines = LineCollection(outlines, colors=color(k), linewidths=0.5, alpha=0.25)
+        ax.add_collection(lines, autolim=False)
+        if occupied[k]:
+            low, high = np.min(outlines, axis=1), np.max(outlines, axis=1)
+            least, most = np.quantile(low, _SHOWN[0], axis=0), np.quantile(high, _SHOWN[1], axis=0)
+            ax.update_datalim([least, most])
+    ax.autoscale_view()
 
 
 def ellipse(mean: Floats, covariance: Floats, coverage: float) -> Floats:

@@ -38,7 +38,8 @@ def chosen(
     """Places of the one or two features named; else of all, or of many what ``otherwise`` picks."""
     if features is None:
         return otherwise(2) if len(table.features) > 2 else list(range(len(table.features)))
-    names = [features] if isinstance(features, str) else [str(name) for name in features]
+    given = [features] if np.ndim(features) == 0 else features
+    names = [str(name) for name in given]
     if not 1 <= len(set(names)) == len(names) <= 2:
         raise ValueError(f"features: expected one or two different names, got {features!r}")
     return [column(table, name) for name in names]

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bayesmix.draws import data_of, evenly
-from bayesmix.frozen import frozen
 from bayesmix.plots.columns import chosen, separating_components
+from bayesmix.plots.points import law_of
 from bayesmix.plots.regions import Box, law_of_draws, law_of_point
 from bayesmix.plots.rows import (
     add_legend,
@@ -83,8 +83,8 @@ def contours(
     The threshold of a share p is the (1 - p) quantile of the density at 10,000 new rows drawn from
     it (Hyndman 1996), which knows p to about half a percentage point. The mean is over at most 100
     draws, evenly spread. Of about 150 places along either axis 40 are even, the others are
-    quantiles of new rows. What is slanted and thinner than a twentieth of its length, as by a
-    correlation above 0.995, is drawn too small.
+    quantiles of new rows. A region drawn holds its share within three points where regions
+    are thin or many.
 
     References
     ----------
@@ -109,7 +109,7 @@ def contours(
     names = [table.features[j] for j in at]
     laws = [law_of_draws(_thinned(post), names)]
     if point is not None:
-        laws.append(law_of_point(frozen(point).marginal(at)))
+        laws.append(law_of_point(law_of(point, table, at)))
     x = table.values[:, at]
     box = Box.around(laws, x, shares[-1])
     ax = axes_or_new(ax)

@@ -8,9 +8,9 @@ import numpy as np
 
 from bayesmix import predictive
 from bayesmix.draws import data_of
-from bayesmix.frozen import frozen
 from bayesmix.plots.columns import column
 from bayesmix.plots.curves import components_along, extent, places, spreads
+from bayesmix.plots.points import law_of
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain, point_name
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ CUT = "higher peaks cut"
 _HIGHEST = 3  # bars: higher peaks would make them invisible
 _MAX_BINS = 200
 _MIN_BINS = 30  # of a thousand rows or more
+_WITH_EDGES = 60  # bars, fewer than these
 
 
 def density(
@@ -63,7 +64,7 @@ def density(
     name = table.features[0] if feature is None else str(feature)
     j = column(table, name)
     values = table.values[:, j]
-    law = None if point is None else frozen(point).marginal([j])
+    law = None if point is None else law_of(point, table, [j])
     narrow = [components_along(post, j)] + ([] if law is None else [spreads(law)])
     at = places(*extent(values), *map(np.concatenate, zip(*narrow, strict=True)))
     ax = axes_or_new(ax)
@@ -93,7 +94,8 @@ def density(
 def histogram(ax: Axes, values: Floats) -> None:
     """Histogram of values (n,) in gray, of mass one."""
     bins = _edges(values).tolist()
-    ax.hist(values, bins=bins, density=True, color="0.85", edgecolor="white", label="data")
+    edge = "white" if len(bins) <= _WITH_EDGES else "none"  # which are as wide as thin bars
+    ax.hist(values, bins=bins, density=True, color="0.85", edgecolor=edge, label="data")
 
 
 def ceiling(values: Floats) -> float:
@@ -108,12 +110,13 @@ def _edges(values: Floats) -> Floats:
 def _n_bins(values: Floats) -> int:
     """Number of bins by Freedman and Diaconis, but enough to show several modes.
 
-    It is found without making them: an outlier asks for many. A constant has one.
+    Where half of the values are one and the same, by Scott. It is found without making them: an
+    outlier asks for many. A constant has one.
     """
     if np.ptp(values) == 0:
         return 1
     fewest = min(np.sqrt(len(values)), _MIN_BINS)
     quartiles = np.quantile(values, [0.25, 0.75])
-    width = 2 * np.diff(quartiles)[0] / np.cbrt(len(values))
-    bins = np.ptp(values) / width + 1 if width > 0 else _MAX_BINS
+    width = (2 * np.diff(quartiles)[0] or 3.49 * values.std()) / np.cbrt(len(values))
+    bins = np.ptp(values) / width + 1
     return max(1, int(min(max(bins, fewest), _MAX_BINS)))

@@ -94,7 +94,8 @@ def fits(
     Returns
     -------
     ndarray of matplotlib Axes, shape (number of fits,)
-        Titles have the BIC (low is good) where the estimator knows one.
+        Titles have the BIC (low is good) where the estimator knows one; a fit of ours that is at
+        no genuine optimum, such as a singular one, has none.
 
     Raises
     ------
@@ -174,7 +175,9 @@ def _law(name: str, fit: Any) -> FrozenMixture | None:
 
 def _title(name: str, fit: Any, x: Any, labels: Labels, k: int) -> str:
     lines, occupied = [plain(name)], len(np.unique(labels))
-    if hasattr(fit, "bic"):
+    if (unusable := getattr(fit, "_unusable", None)) is not None:
+        lines.append(f"{unusable.status.name.lower().replace('_', ' ')}: no BIC")
+    elif hasattr(fit, "bic"):
         lines.append(f"BIC {fit.bic(x):,.1f}")
     if occupied < k:
         lines.append(f"{occupied} of {k} components have rows")

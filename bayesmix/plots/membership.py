@@ -13,11 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import IdentityTransform
 
-from bayesmix import predictive
 from bayesmix.draws import data_of
 from bayesmix.membership import NEW
 from bayesmix.membership import membership as probabilities
 from bayesmix.plots.columns import chosen, separating_components
+from bayesmix.plots.curves import components_along, extent, places
 from bayesmix.plots.rows import (
     add_legend,
     aside,
@@ -43,7 +43,6 @@ _WHITE, _FULL = 0.35, 0.95  # probabilities of a white marker, and of one in ful
 _STEPS = ((0.95, "at least 95%"), (0.75, "75%"), (0.5, "50%"))
 _NEUTRAL = "0.25"
 _OF_NEW = "0.5"
-_PLACES = 300
 
 
 def membership(
@@ -155,9 +154,8 @@ def _lanes(ax: Axes, x: Floats, found: xr.Dataset, n_features: int) -> Floats:
 
 def _curves(ax: Axes, post: xr.DataTree) -> None:
     """Probability of every component along the only feature, with its band."""
-    places = predictive.grid(post, _PLACES)
-    along = probabilities(post, places)
-    at = places.iloc[:, 0].to_numpy()
+    at = places(*extent(data_of(post).values[:, 0]), *components_along(post, 0))
+    along = probabilities(post, at[:, None])
     for k in range(along.sizes["component"]):
         one = along.isel(component=k)
         own = color(k) if along["component"].values[k] != NEW else _OF_NEW

@@ -130,9 +130,9 @@ def _components(ax: Axes, post: xr.DataTree, table: pd.DataFrame) -> None:
 def _errors(ax: Axes, place: Floats, p: pd.Series, mcse: pd.Series) -> None:
     """Two Monte Carlo errors where the draws tell them."""
     known = mcse.notna().to_numpy()
-    ax.errorbar(
-        place[known], p[known], 2 * mcse[known], fmt="none", color="black", capsize=2, linewidth=1
-    )
+    ends = np.stack([p[known] - 2 * mcse[known], p[known] + 2 * mcse[known]])
+    reach = np.abs(np.clip(ends, 0, 1) - p[known].to_numpy())
+    ax.errorbar(place[known], p[known], reach, fmt="none", color="black", capsize=2, linewidth=1)
 
 
 def _at(p: Floats, k: NDArray[np.int64]) -> Floats:

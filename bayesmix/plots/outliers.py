@@ -11,11 +11,12 @@ from matplotlib.lines import Line2D
 
 from bayesmix import predictive
 from bayesmix.draws import data_of
-from bayesmix.plots.columns import chosen
+from bayesmix.plots.columns import chosen, separating_components
 from bayesmix.plots.density import density
 from bayesmix.plots.names import add_names
 from bayesmix.plots.rows import add_legend, below, rows_drawn, size_of_markers
 from bayesmix.plots.style import POINT_COLOR, axes_or_new, color, plain
+from bayesmix.predictive_sample import RESOLVED
 from bayesmix.wording import counted
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["outliers"]
 
 _NAMED = 8
-_LEAST = 1e-5  # what tail probabilities resolve
 _AREA = 36.0  # of a row at the limit, in square points; more for every factor of ten
 _MORE = 40.0
 
@@ -57,9 +57,10 @@ def outliers(
         Rows to judge; default those of the fit, which then are behind them in gray.
     features : sequence of one or two str, optional
         Which to draw; default the two in which the ringed rows are farthest from the middle, or
-        the only one. One is drawn below its density.
+        where none is ringed those that separate the components best; or the only one. One is
+        drawn below its density.
     limit : float, default 0.01
-        Tail probability below which a row is ringed.
+        Tail probability below which a row is ringed; at least 1e-5, as draws tell no less.
     ax : matplotlib Axes, optional
 
     Returns
@@ -81,13 +82,17 @@ def outliers(
     tail probability < 0.01: 2 rows
     (expected by chance: 2.7 of 272)
     """
-    if not 0 < limit < 1:
-        raise ValueError(f"limit: expected a probability between 0 and 1, got {limit!r}")
+    if not RESOLVED <= limit < 1:
+        raise ValueError(
+            f"limit: expected at least {RESOLVED:g}, below which tail probabilities are only known "
+            f"to be small, and less than 1, got {limit!r}"
+        )
     own, table = data_of(post), data_of(post, x_new)
     tail = predictive.tail_probability(post, x_new, random_seed=0)["tail_probability"].values
     out = np.flatnonzero(tail < limit)
     out = out[np.argsort(tail[out], kind="stable")]
-    at = chosen(own, features, partial(_far, own.values, table.values[out]))
+    far = partial(_far, own.values, table.values[out])
+    at = chosen(own, features, far if len(out) else partial(separating_components, post))
     ax = axes_or_new(ax)
     places, of_fit = table.values[:, at], own.values[:, at]
     if len(at) == 1:
@@ -113,12 +118,15 @@ def outliers(
 
 
 def _far(x: Floats, out: Floats, most: int) -> list[int]:
-    """Features, in their order, in which rows are the most quartile ranges off those of the fit."""
-    if not len(out):
-        return list(range(most))
+    """Features, in their order, in which rows are the most quartile ranges off those of the fit.
+
+    Where half of a feature's values are one and the same its standard deviation is taken instead.
+    """
     low, middle, high = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
-    off = np.abs(out - middle) / np.maximum(high - low, np.finfo(float).tiny)
-    return sorted(np.argsort(-off.mean(axis=0), kind="stable")[:most].tolist())
+    width = np.where(high > low, high - low, x.std(axis=0))
+    width[np.ptp(x, axis=0) == 0] = np.inf  # a constant is far from nothing
+    off = np.abs(out - middle).mean(axis=0) / width
+    return sorted(np.argsort(-off, kind="stable")[:most].tolist())
 
 
 def _dots(
@@ -137,7 +145,7 @@ def _dots(
 
 def _areas(tail: Floats, limit: float) -> Floats:
     """Areas of rings, larger for every factor of ten by which a probability is below the limit."""
-    tens: Floats = np.log10(limit / np.clip(tail, min(_LEAST, limit), limit))
+    tens: Floats = np.log10(limit / np.clip(tail, RESOLVED, limit))
     return _AREA + _MORE * tens
 
 

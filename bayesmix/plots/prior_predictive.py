@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prior_predictive"]
 
-_JUDGED_BY = 100  # draws, at least, for widths and limits
+_JUDGED_BY = 100_000  # rows, each of its own draw, for widths and limits
 _TAIL = 0.005  # share of the prior's rows that may lie beyond the picture, at either end
 _MIDDLE = (0.05, 0.95)
 _COLUMNS = 3
@@ -53,8 +53,8 @@ def prior_predictive(
 
     Every draw of the prior is another mixture, and makes as many rows as the data have (at most
     5,000). One feature is drawn as the mixtures' densities over the data's histogram. The title
-    says how much wider than the data the prior is: the range of the middle 90 % of its rows, of
-    at least 100 draws together, over that of the data. Limits leave out one in a hundred of
+    says how much wider than the data the prior is: the range of the middle 90 % of its rows,
+    of 100,000 draws, over that of the data. Limits leave out one in a hundred of
     the prior's rows along each axis.
 
     Parameters
@@ -88,25 +88,30 @@ def prior_predictive(
     9
     """
     require_count(n_draws, "n_draws")
+    if not isinstance(mixture, Mixture):
+        raise TypeError(
+            f"mixture: expected a Mixture, got {type(mixture).__name__}; the data come second"
+        )
     table = as_table(x)
     at = chosen(table, features, lambda most: list(range(most)))
     data = table.values[rows_drawn(len(table.values))][:, at]
-    count = max(n_draws, _JUDGED_BY)
-    laws, made = _simulated(_of_features(mixture, table, at), data, count, random_seed)
+    generator = as_generator(random_seed)
+    of_features = _of_features(mixture, table, at)
+    laws, made = _simulated(of_features, data, n_draws, generator)
+    everything = _single_rows(of_features, generator)
     names = [plain(table.features[j]) for j in at]
-    everything = made.reshape(-1, len(at))
     limits = _limits(data, everything)
     if len(at) == 1:
-        axes = _densities(laws[:n_draws], data[:, 0], names[0], limits[:, 0])
+        axes = _densities(laws, data[:, 0], names[0], limits[:, 0])
     else:
-        axes = _data_sets(data, made[:n_draws], names, limits)
+        axes = _data_sets(data, made, names, limits)
     axes[0].figure.suptitle(_words(data, everything, names), fontsize="medium")
     return axes
 
 
 def _of_features(mixture: Mixture, table: Table, at: list[int]) -> Mixture:
-    """What the model expects of some features; a model that is none is refused later."""
-    if not isinstance(mixture, Mixture) or mixture.components is None:
+    """What the model expects of some features; one without a component prior is refused later."""
+    if mixture.components is None:
         return mixture
     mixture.require_features(len(table.features))
     structure = structure_of(mixture.covariance_type)
@@ -118,7 +123,7 @@ def _simulated(
     mixture: Mixture, data: Floats, count: int, random_seed: RandomSeed
 ) -> tuple[list[FrozenMixture], Floats]:
     """Mixtures from the prior, and as many rows as the data at each, (count, n, q)."""
-    if isinstance(mixture, Mixture) and isinstance(mixture.weights, MixtureOfFiniteMixtures):
+    if isinstance(mixture.weights, MixtureOfFiniteMixtures):
         return _of_any_number(mixture, mixture.weights, data, count, as_generator(random_seed))
     tree = sample_prior_predictive(mixture, data, draws=count, random_seed=random_seed)
     prior, rows = group(tree, "prior"), group(tree, "prior_predictive")["x"].values[0]
@@ -144,6 +149,15 @@ def _of_any_number(
         some, rows[own] = _simulated(given, data, len(own), generator)
         laws.update(zip(own.tolist(), some, strict=True))
     return [laws[s] for s in range(count)], rows
+
+
+def _single_rows(mixture: Mixture, generator: np.random.Generator) -> Floats:
+    """Rows of as many draws, (m, q): all components have one prior, so any is that of a row."""
+    prior, structure = mixture.components, structure_of(mixture.covariance_type)
+    assert prior is not None  # `_simulated` refuses it
+    means, covariances, _ = component_prior.draw(prior, structure, 1, _JUDGED_BY, generator)
+    noise = generator.standard_normal((*means.shape, 1))
+    return (means + (np.linalg.cholesky(covariances) @ noise)[..., 0])[:, 0]
 
 
 def _words(data: Floats, made: Floats, names: list[str]) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import FixedLocator
 
-from bayesmix.draws import evenly, point_of
+from bayesmix.draws import evenly
 from bayesmix.membership import membership
+from bayesmix.plots.points import reference_of
 from bayesmix.relabel import relabel
 from bayesmix.schema import group, require_tree
 from bayesmix.wording import counted
@@ -79,7 +80,7 @@ def ordered(post: xr.DataTree, point: Any = None) -> xr.DataTree:
     require_tree(post)
     if "relabeling" in post.children:
         return post
-    return relabel(post, reference=None if point is None else point_of(point))
+    return relabel(post, reference=None if point is None else reference_of(point, post))
 
 
 def placed(post: xr.DataTree, found: Any = None) -> xr.Dataset:
