@@ -1,4 +1,4 @@
-r"""Online EM: a mixture learnt from a stream of batches, each looked at once.
+r"""Online EM: a mixture learned from a stream of batches, each looked at once.
 
 Only the statistics of the rows are kept, per unit of weight: :math:`s = (S_0, S_1, S_2) / N`. A
 batch of weight :math:`m` moves them toward its own by a step that shrinks with the weight

@@ -77,7 +77,7 @@ class StreamedMixture(FittedMixture):
 
             - ``n_iter_``: batches so far, the first or the rows of `fit` as one;
             - ``prequential_score_``: mean log density, in nats, of the rows since the first
-              batch, each under the running parameters before its own batch was learnt, so that
+              batch, each under the running parameters before its own batch was learned, so that
               new rows score it;
             - ``converged_``: False, as a stream has no end;
             - no ``lower_bound_``, ``lower_bounds_``, ``starts_`` and ``verdict_``, all of `fit`.
