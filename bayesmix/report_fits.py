@@ -36,6 +36,7 @@ _MOST_GROUPS = 8
 _FEWEST_DRAWS = 25  # of a chain, that evidence and predictions take
 _WORK = 2_000_000  # draws of a chain times rows, in asking how many groups
 _SLOW = 20_000  # numbers in a table, from which on asking how many groups has its time
+_WIDE = 10  # features, with more of which it has, too: evidence grows with their cube
 _SECONDS = 30.0
 
 
@@ -147,7 +148,7 @@ def fitted(asked: Asked, announce: Callable[[str], None]) -> Report:
 
 
 def options_of_choice(asked: Asked) -> dict[str, Any]:
-    """What `choose_k` is asked with: fewer draws of many rows, and an end of a large table."""
+    """What `choose_k` is asked with: fewer draws of many rows, an end of a large or wide table."""
     n, d = asked.table.values.shape
     most = max(_MOST_GROUPS, asked.mixture.n_components + 2)
     options: dict[str, Any] = {
@@ -156,7 +157,7 @@ def options_of_choice(asked: Asked) -> dict[str, Any]:
         "draws": max(_FEWEST_DRAWS, min(asked.draws, _WORK // n)),
         "random_seed": asked.seed,
     }
-    return options | ({"seconds": _SECONDS} if n * d > _SLOW else {})
+    return options | ({"seconds": _SECONDS} if n * d > _SLOW or d > _WIDE else {})
 
 
 def _em_finding(em: xr.DataTree) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 import bayesmix as bm
 from bayesmix import report_figures
 from bayesmix.diagnostics import Finding
+from bayesmix.inputs import as_table
 from bayesmix.k_tables import TABLE_COLUMNS
 from tests.fixtures_post import fake_choice, fake_sample, frame, model, sampled
 from tests.reports import FIGURES, FITS, REPORT, Page, files, interrupt, no_figures
@@ -306,6 +308,13 @@ class TestInterrupts:
         assert made.interrupted is expected
         said = "Asking how many groups there are was stopped early"
         assert (said in Page(made.path).text) is expected
+
+    @pytest.mark.parametrize(("rows", "features", "ends"), [(60, 3, False), (60, 30, True)])
+    def test_wide_tables_have_their_time(self, rows, features, ends):
+        x = as_table(np.random.default_rng(1).normal(size=(rows, features)))
+        mixture = bm.Mixture(bm.Dirichlet(2), bm.fraley_raftery(x, 2))
+        asked = SimpleNamespace(table=x, mixture=mixture, draws=100, seed=1)
+        assert ("seconds" in FITS.options_of_choice(asked)) is ends
 
     def test_before_em_there_is_nothing_to_tell(self, tmp_path, monkeypatch):
         monkeypatch.setattr(FITS, "fit_em", interrupt)
