@@ -17,7 +17,7 @@ from bayesmix.partition_distances import adjusted_rand_index
 from bayesmix.partition_result import FIRM, Partition
 from bayesmix.pass_parameters import PassParameters
 from bayesmix.similarity import Similarity, similarity
-from bayesmix.wording import counted
+from bayesmix.wording import counted, initial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ class Dispute:
         size, shared = int(own["size"]), int(own["shared"])
         there = "all" if shared == size else f"{shared:,}"
         said = (
-            f"{extra[0].upper()}{extra[1:]} {k} has {counted(size, 'row')} "
+            f"{initial(extra)} {k} has {counted(size, 'row')} "
             f"({_named(self.rows.index[self.rows['extra'] == k])}), {there} in {parent} "
             f"{int(own['parent'])}"
         )

@@ -148,11 +148,11 @@ def generator_of_random_state(random_state: Any) -> np.random.Generator:
     return as_generator(random_state)
 
 
-def require_count(value: Any, name: str) -> None:
-    """Refuse what is not a whole number of at least 1."""
+def require_count(value: Any, name: str, *, least: int = 1) -> None:
+    """Refuse what is not a whole number of at least 1, or of another least one."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    if not whole or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
 
 
 def require_nonnegative(value: Any, name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,16 @@ def faithful() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def iris() -> pd.DataFrame:
     return bm.datasets.load("iris")
+
+
+@pytest.fixture
+def agg() -> Iterator[None]:
+    """Draw without a window, and close all figures at the end."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
 
 
 @pytest.fixture

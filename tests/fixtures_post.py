@@ -224,6 +224,13 @@ def fake_choice(x: Any, k: range = range(1, 9), **_: Any) -> KChoice:
     return replace(found, recommendation="2 clusters, <for sure>.")
 
 
+def cut_short(mixture: bm.Mixture, x: Any, **options: Any) -> xr.DataTree:
+    """Stand in for `sample` that is interrupted after 30 draws of two chains."""
+    tree = fake_sample(mixture, x, **options).isel(chain=slice(2), draw=slice(30))
+    tree.attrs["interrupted"] = 1
+    return tree
+
+
 def fake_sample(mixture: bm.Mixture, x: Any, *, draws: int = 40, **_: Any) -> xr.DataTree:
     """Stand in for `sample` where only what is done with its result matters."""
     with warnings.catch_warnings():

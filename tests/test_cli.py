@@ -14,7 +14,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.__main__ import main
 from bayesmix.diagnostics import Finding
-from tests.fixtures_post import fake_choice, fake_sample
+from tests.fixtures_post import cut_short, fake_choice, fake_sample
 
 report = importlib.import_module("bayesmix.report")
 fits = importlib.import_module("bayesmix.report_fits")
@@ -240,11 +240,6 @@ class TestInterrupt:
         assert "rows with more than 95%" in out
 
     def test_with_draws(self, monkeypatch, capsys):
-        def cut_short(*args, **options):
-            tree = fake_sample(*args, **options).isel(chain=slice(2), draw=slice(30))
-            tree.attrs["interrupted"] = 1
-            return tree
-
         monkeypatch.setattr(fits, "sample", cut_short)
         assert main(["report", write(rows())]) == 130
         out = capsys.readouterr().out

@@ -22,15 +22,10 @@ from tests.fixtures_post import OVERLAPPING, SEPARATED, planted, point_dataset, 
 from tests.fixtures_varying import planted_varying, varying_line
 from tests.support import Parameters, random_parameters, rows_of
 
+pytestmark = pytest.mark.usefixtures("agg")
+
 FEATURES = ("east", "north")
 N = 150
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 def tree_of(point: Parameters, features: tuple[str, ...]) -> xr.DataTree:

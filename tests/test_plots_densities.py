@@ -33,15 +33,10 @@ from tests.fixtures_post import (
 from tests.fixtures_varying import planted_varying, varying_mixture
 from tests.support import Parameters, rows_of
 
+pytestmark = pytest.mark.usefixtures("agg")
+
 FEATURES = ("east", "north")
 simulation = importlib.import_module("bayesmix.plots.prior_predictive")
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 def texts_of(ax: plt.Axes) -> list[str]:

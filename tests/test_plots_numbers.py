@@ -27,15 +27,10 @@ from tests.fixtures_post import (
 from tests.fixtures_varying import VARYING, planted_varying, varying_mixture
 from tests.support import random_prior, rows_of
 
+pytestmark = pytest.mark.usefixtures("agg")
+
 X = rows_of(SEPARATED, 80)
 PRIOR = random_prior(2)
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 def varying(name: str):

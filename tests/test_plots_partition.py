@@ -23,6 +23,8 @@ from bayesmix.partitions.ball import Bound, CredibleBall
 from bayesmix.plots.style import color, marker
 from bayesmix.similarity import Similarity
 
+pytestmark = pytest.mark.usefixtures("agg")
+
 NAMES = np.array([f"row{i}" for i in range(30)])
 LABEL = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], [15, 10, 5]))
 MERGED = np.where(LABEL == 2, 1, LABEL)
@@ -85,13 +87,6 @@ def partition_of(label: np.ndarray, *bounds: Bound, loss: str = "vi") -> Partiti
         capped=False,
         ci_prob=0.95,
     )
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,18 +17,13 @@ from bayesmix import plots
 from tests.fixtures_post import OVERLAPPING, completed, planted, point_dataset
 from tests.support import Parameters, rows_of
 
+pytestmark = pytest.mark.usefixtures("agg")
+
 FEATURES = ("cost $", "gain_$x$")
 BROKEN = ("$ to $_", r"$\nothing$")
 """What no formula is: matplotlib raises where it takes them for one."""
 EITHER = (*FEATURES, *BROKEN)
 N = 40
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

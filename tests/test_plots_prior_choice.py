@@ -15,6 +15,8 @@ from bayesmix.prior_sensitivity import Sensitivity
 from tests.planted_counts import tree_of
 from tests.support import random_prior
 
+pytestmark = pytest.mark.usefixtures("agg")
+
 NUMBERS = {
     "sparse": np.random.default_rng(1).choice([1, 2, 3], p=[0.1, 0.6, 0.3], size=(4, 500)),
     "DP": np.random.default_rng(2).choice([2, 3, 4], p=[0.2, 0.798, 0.002], size=(4, 500)),
@@ -23,13 +25,6 @@ MIXTURES = {
     "sparse": bm.Mixture(bm.Dirichlet(5, 0.3), random_prior(1)),
     "DP": bm.Mixture(bm.DirichletProcess(bm.Gamma(2, 4)), random_prior(1)),
 }
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

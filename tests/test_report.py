@@ -16,7 +16,7 @@ from bayesmix import report_figures
 from bayesmix.diagnostics import Finding
 from bayesmix.inputs import as_table
 from bayesmix.k_tables import TABLE_COLUMNS
-from tests.fixtures_post import fake_choice, fake_sample, frame, model, sampled
+from tests.fixtures_post import cut_short, fake_choice, fake_sample, frame, model, sampled
 from tests.reports import FIGURES, FITS, REPORT, Page, files, interrupt, no_figures
 from tests.support import STRUCTURES, blobs
 
@@ -255,11 +255,6 @@ class TestInterrupts:
         assert shown[1][-2:] == [str(int(least["em_label"])), f"{least['em_probability']:.3f}"]
 
     def test_with_draws(self, tmp_path, monkeypatch):
-        def cut_short(*args, **options):
-            tree = fake_sample(*args, **options).isel(chain=slice(2), draw=slice(30))
-            tree.attrs["interrupted"] = 1
-            return tree
-
         monkeypatch.setattr(FITS, "sample", cut_short)
         made = bm.report(frame(), tmp_path, random_seed=1)
         assert made.interrupted
@@ -299,10 +294,10 @@ class TestInterrupts:
     def test_while_asking_how_many_groups(self, slow, expected, tmp_path, monkeypatch):
         """What the time it was given left out is no interrupt."""
 
-        def cut_short(*args, **options):
+        def ended_early(*args, **options):
             return replace(fake_choice(*args, **options), unfinished=("EM's criteria",))
 
-        monkeypatch.setattr(FITS, "choose_k", cut_short)
+        monkeypatch.setattr(FITS, "choose_k", ended_early)
         monkeypatch.setattr(FITS, "_SLOW", slow)
         made = bm.report(frame(), tmp_path, random_seed=1)
         assert made.interrupted is expected

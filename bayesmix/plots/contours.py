@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bayesmix.draws import data_of, evenly
+from bayesmix.inputs import require_count
 from bayesmix.plots.columns import chosen, separating_components
 from bayesmix.plots.points import law_of
 from bayesmix.plots.regions import Box, law_of_draws, law_of_point
@@ -101,7 +102,7 @@ def contours(
     'waiting'
     """
     shares = _shares(coverage)
-    _require_number(n_draws)
+    require_count(n_draws, "n_draws", least=0)
     table = data_of(post)
     at = chosen(table, features, partial(separating_components, post))
     if len(at) < 2:
@@ -170,12 +171,6 @@ def _shares(coverage: float | Sequence[float]) -> list[float]:
     if not given:
         raise ValueError("coverage: expected at least one number between 0 and 1, got none")
     return sorted(set(map(require_coverage, given)))
-
-
-def _require_number(n_draws: Any) -> None:
-    whole = isinstance(n_draws, (int, np.integer)) and not isinstance(n_draws, bool)
-    if not whole or n_draws < 0:
-        raise ValueError(f"n_draws: expected a whole number of at least 0, got {n_draws!r}")
 
 
 def _percent(share: float) -> str:
